@@ -1,0 +1,88 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Python's operators for everything `ts.ops` takes: tensors with data and graph values alike."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+#: Python's method, the function of `ts.ops` it calls, and whether the operands are swapped.
+BINARY: dict[str, tuple[str, bool]] = {
+    "__add__": ("add", False),
+    "__radd__": ("add", True),
+    "__sub__": ("sub", False),
+    "__rsub__": ("sub", True),
+    "__mul__": ("mul", False),
+    "__rmul__": ("mul", True),
+    "__truediv__": ("div", False),
+    "__rtruediv__": ("div", True),
+    "__floordiv__": ("floor_divide", False),
+    "__rfloordiv__": ("floor_divide", True),
+    "__mod__": ("remainder", False),
+    "__rmod__": ("remainder", True),
+    "__pow__": ("pow", False),
+    "__rpow__": ("pow", True),
+    "__matmul__": ("matmul", False),
+    "__rmatmul__": ("matmul", True),
+    "__and__": ("bitwise_and", False),
+    "__rand__": ("bitwise_and", True),
+    "__or__": ("bitwise_or", False),
+    "__ror__": ("bitwise_or", True),
+    "__xor__": ("bitwise_xor", False),
+    "__rxor__": ("bitwise_xor", True),
+    "__lt__": ("lt", False),
+    "__le__": ("le", False),
+    "__gt__": ("gt", False),
+    "__ge__": ("ge", False),
+    "__eq__": ("eq", False),
+    "__ne__": ("ne", False),
+}
+UNARY: dict[str, str] = {"__neg__": "neg", "__abs__": "abs", "__invert__": "bitwise_not"}
+
+
+def _function(name: str) -> Callable[..., Any]:
+    # Late, since ts.ops itself is built from graph values.
+    function: Callable[..., Any] = getattr(importlib.import_module("tessera.ops"), name)
+    return function
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, (bool, int, float)) or hasattr(value, "shape")
+
+
+def _binary(method: str, name: str, swapped: bool) -> Callable[[Any, Any], Any]:
+    def call(self: Any, other: Any) -> Any:
+        if not _is_operand(other):
+            return NotImplemented
+        return _function(name)(other, self) if swapped else _function(name)(self, other)
+
+    call.__name__ = method
+    return call
+
+
+def _unary(method: str, name: str) -> Callable[[Any], Any]:
+    def call(self: Any) -> Any:
+        return _function(name)(self)
+
+    call.__name__ = method
+    return call
+
+
+def install_operators(cls: type) -> None:
+    """Gives `cls` Python's arithmetic and comparisons; it stays hashable by identity."""
+    for method, (name, swapped) in BINARY.items():
+        setattr(cls, method, _binary(method, name, swapped))
+    for method, name in UNARY.items():
+        setattr(cls, method, _unary(method, name))
+    cls.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+class OperatorMixin:
+    """Python's operators, spelled through `ts.ops`."""
+
+    __slots__ = ()
+
+
+install_operators(OperatorMixin)
