@@ -1,0 +1,161 @@
+//===- Compiler.h - the compiler's only public header ----------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Together with the runtime's headers, this is all that bindings include: no
+// LLVM or MLIR type appears here.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_COMPILER_API_COMPILER_H
+#define TESSERA_COMPILER_API_COMPILER_H
+
+#include "runtime/Program.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tessera {
+
+/// A message meant for the user, or a value.
+template <typename T> class Result {
+public:
+  Result(T value) : state(std::in_place_index<0>, std::move(value)) {}
+  static Result error(std::string message) {
+    Result r;
+    r.state.template emplace<1>(std::move(message));
+    return r;
+  }
+  explicit operator bool() const { return state.index() == 0; }
+  T &operator*() { return std::get<0>(state); }
+  T *operator->() { return &std::get<0>(state); }
+  const std::string &message() const { return std::get<1>(state); }
+
+private:
+  Result() : state(std::in_place_index<1>, std::string()) {}
+  std::variant<T, std::string> state;
+};
+
+/// Where an op came from: module path, file and line in the user's code.
+struct SourceLocation {
+  std::string fqn;
+  std::string file;
+  int line = 0;
+};
+
+/// A value of the graph being built.
+struct GraphValue {
+  int32_t id = -1;
+  runtime::DType dtype = runtime::DType::F32;
+  std::vector<int64_t> shape;
+};
+
+/// An attribute's value. Strings also spell enums ("sum", "eq"); a DType spells an element type.
+using AttributeValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
+                                    std::vector<double>, runtime::DType>;
+using Attributes = std::vector<std::pair<std::string, AttributeValue>>;
+
+/// A function in Graph IR, ready to compile. Copies share the module.
+class GraphModule {
+public:
+  struct Impl;
+  explicit GraphModule(std::shared_ptr<Impl> impl);
+  /// Parses Graph IR text.
+  static Result<GraphModule> parse(const std::string &text);
+  std::string str(bool withLocations = false) const;
+  const std::shared_ptr<Impl> &getImpl() const { return impl; }
+
+private:
+  std::shared_ptr<Impl> impl;
+};
+
+/// Builds `@main` op by op. Result types are inferred; an op that does not verify is an error
+/// carrying the verifier's text.
+class GraphBuilder {
+public:
+  GraphBuilder();
+  ~GraphBuilder();
+  GraphBuilder(GraphBuilder &&) noexcept;
+
+  GraphValue input(const std::string &name, runtime::DType dtype, std::vector<int64_t> shape);
+  GraphValue parameter(const std::string &name, runtime::DType dtype, std::vector<int64_t> shape);
+  /// A dense constant: row-major bytes; one element makes a splat. 0-d for scalars.
+  GraphValue constant(runtime::DType dtype, std::vector<int64_t> shape, const void *data,
+                      size_t bytes, const SourceLocation &loc = {});
+  /// `op` is a mnemonic of the graph dialect without prefix: "matmul", "reduce", …
+  Result<std::vector<GraphValue>> create(const std::string &op,
+                                         const std::vector<GraphValue> &operands,
+                                         const Attributes &attributes, const SourceLocation &loc);
+  /// A call into the host framework: result types are given. `id` names the callable.
+  Result<std::vector<GraphValue>>
+  island(int64_t id, const std::string &reason, const std::vector<GraphValue> &operands,
+         const std::vector<std::pair<runtime::DType, std::vector<int64_t>>> &results,
+         const SourceLocation &loc);
+  Result<GraphModule> finish(const std::vector<GraphValue> &outputs);
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+struct CompileOptions {
+  /// CPU name and features; empty means the host's. "avx2" and "avx512" name baselines.
+  std::string cpu;
+  /// Threads the schedule is made for.
+  int threads = 1;
+  /// Folder of the object cache; empty disables it.
+  std::string cacheDir;
+};
+
+/// What the report says of one launch.
+struct KernelReport {
+  std::string name;       ///< kernel symbol
+  std::string kind;       ///< contraction, attention, rows, elementwise, indexing, pack
+  std::string schedule;   ///< the chosen point, printed
+  std::vector<SourceLocation> origins; ///< the ops fused into it
+  double flops = 0;
+  double bytes = 0;
+  bool cached = false;    ///< object code came from the cache
+};
+
+struct CompileTimings {
+  double lowerMs = 0;  ///< Graph to LLVM
+  double codegenMs = 0;
+  int kernels = 0;
+  int cacheHits = 0;
+};
+
+struct CompiledProgram {
+  std::shared_ptr<runtime::Program> program;
+  std::vector<KernelReport> launches; ///< parallel to program->main's launches
+  CompileTimings timings;
+
+  /// "graph", "schedule", "tile", "target", "llvm" or "asm": the text of what runs.
+  Result<std::string> ir(const std::string &level, bool withLocations = false) const;
+
+  struct Impl;
+  std::shared_ptr<Impl> impl;
+};
+
+Result<CompiledProgram> compile(const GraphModule &module, const CompileOptions &options);
+
+struct HostInfo {
+  std::string cpu;
+  std::string features;
+  int vectorBits = 0; ///< 512, 256 or 0 when neither AVX-512 nor AVX2 is there
+  std::string llvmVersion;
+  std::string compilerBuild; ///< part of every cache key
+};
+HostInfo hostInfo();
+
+} // namespace tessera
+
+#endif // TESSERA_COMPILER_API_COMPILER_H

@@ -1,0 +1,57 @@
+//===- BodyEmitter.h - pointwise bodies, at one tile of points -------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Every kernel class has a pointwise part (an elementwise nest, the epilogue of a
+// product, the passes over a row). The emitter computes any value of a kernel's
+// body at a vector of points on demand: leaves become loads, elementwise ops
+// arithmetic, and what the class computes itself (a product's accumulators, a
+// reduction's result) is bound before.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_CONVERSIONS_SCHEDULETOTILE_BODYEMITTER_H
+#define TESSERA_CONVERSIONS_SCHEDULETOTILE_BODYEMITTER_H
+
+#include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+namespace tessera {
+
+/// `lanes` neighbouring points of an iteration space: one index a dimension (SSA, index type); the lanes
+/// advance along `laneDim`, or, with laneDim -1, there is one point. With `valid`, only the first `valid`
+/// lanes exist: loads and stores are masked.
+struct TilePoint {
+  llvm::SmallVector<mlir::Value> indices;
+  int64_t laneDim = -1;
+  int64_t lanes = 1;
+  mlir::Value valid;
+};
+
+class BodyEmitter {
+public:
+  explicit BodyEmitter(KernelFrame &frame) : frame(frame) {}
+
+  /// Gives `value` at the current points: a vector<lanes x registerType>.
+  void bind(mlir::Value value, mlir::Value vector) { bound[value] = vector; }
+  /// Forgets bound and computed values; call when the point moves.
+  void reset() { bound.clear(), computed.clear(); }
+
+  /// Emits `value` (whose shape broadcasts to the iteration space, right aligned) at `point`; returns a
+  /// vector<lanes x registerType>. Diagnoses an op it cannot compute pointwise.
+  mlir::FailureOr<mlir::Value> emit(mlir::Value value, const TilePoint &point);
+  /// Stores `vector` (register type) as the points of output `index`, converting to its storage type.
+  void store(mlir::Location loc, unsigned index, const TilePoint &point, mlir::Value vector);
+
+private:
+  KernelFrame &frame;
+  llvm::DenseMap<mlir::Value, mlir::Value> bound, computed;
+};
+
+} // namespace tessera
+
+#endif // TESSERA_CONVERSIONS_SCHEDULETOTILE_BODYEMITTER_H

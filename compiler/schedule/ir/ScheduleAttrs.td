@@ -1,0 +1,81 @@
+//===- ScheduleAttrs.td - the chosen points -------------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_SCHEDULE_ATTRS
+#define TESSERA_SCHEDULE_ATTRS
+
+include "ScheduleDialect.td"
+
+def Schedule_KernelKind : I32EnumAttr<"KernelKind", "class of a kernel: which code generator it goes to", [
+  I32EnumAttrCase<"Contraction", 0, "contraction">,
+  I32EnumAttrCase<"Attention", 1, "attention">,
+  I32EnumAttrCase<"Rows", 2, "rows">,
+  I32EnumAttrCase<"Elementwise", 3, "elementwise">,
+  I32EnumAttrCase<"Indexing", 4, "indexing">,
+  I32EnumAttrCase<"Pack", 5, "pack">
+]> {
+  let cppNamespace = "::tessera::schedule";
+  let genSpecializedAttr = 0;
+}
+def Schedule_KernelKindAttr : EnumAttr<Schedule_Dialect, Schedule_KernelKind, "kind">;
+
+def Schedule_PlacementKind : I32EnumAttr<"PlacementKind", "where a tensor lives", [
+  I32EnumAttrCase<"Arena", 0, "arena">,
+  I32EnumAttrCase<"Output", 1, "output">,
+  I32EnumAttrCase<"Prepared", 2, "prepared">,
+  I32EnumAttrCase<"Heap", 3, "heap">
+]> {
+  let cppNamespace = "::tessera::schedule";
+  let genSpecializedAttr = 0;
+}
+
+class Schedule_Attr<string name, string mnem> : AttrDef<Schedule_Dialect, name> {
+  let mnemonic = mnem;
+}
+
+def Schedule_PlacementAttr : Schedule_Attr<"Placement", "placement"> {
+  let summary = "storage of one kernel result; `offset` is bytes into the arena";
+  let parameters = (ins EnumParameter<Schedule_PlacementKind>:$kind, "int64_t":$offset);
+  let assemblyFormat = "`<` $kind `,` $offset `>`";
+}
+
+def Schedule_ContractionAttr : Schedule_Attr<"Contraction", "contraction"> {
+  let summary = "how a contraction walks its operands";
+  let description = [{
+    `mr`x`nr` is the register tile; `kc` the depth of one pass over K; `mc` the rows of A per block (one
+    parallel unit is one block of `mc` rows, or, when `nSplit` > 0, a block of `nSplit` column panels of it);
+    `packA` copies a block of A to scratch with a padded row stride; `unroll` unrolls the depth loop;
+    `prefetchB` is how many lines ahead the next panel of B is fetched (0: not).
+  }];
+  let parameters = (ins "int64_t":$mr, "int64_t":$nr, "int64_t":$kc, "int64_t":$mc, "int64_t":$nSplit,
+                        "bool":$packA, "int64_t":$unroll, "int64_t":$prefetchB);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
+  let summary = "flash attention: `br` query rows a block, `bc` keys a pass (the whole row where it fits L2)";
+  let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_RowsAttr : Schedule_Attr<"Rows", "rows"> {
+  let summary = "row kernels: vectors of `lanes` along the row, `grain` rows a unit";
+  let description = [{
+    `lanesAlongReduction` tells whether the lanes run along the reduced dimension (contiguous rows) or
+    along a kept one (column reductions). `prefetchRow` fetches the next row while this one is computed.
+  }];
+  let parameters = (ins "int64_t":$lanes, "bool":$lanesAlongReduction, "int64_t":$grain, "bool":$prefetchRow);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_ElementwiseAttr : Schedule_Attr<"Elementwise", "elementwise"> {
+  let summary = "one loop nest over index maps: vectors of `lanes`, about `grain` elements a unit";
+  let parameters = (ins "int64_t":$lanes, "int64_t":$grain);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+#endif // TESSERA_SCHEDULE_ATTRS

@@ -1,0 +1,122 @@
+//===- ScheduleOps.cpp - verifiers of the schedule dialect -----------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/schedule/ir/ScheduleOps.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tessera::schedule;
+
+#include "compiler/schedule/ir/ScheduleDialect.cpp.inc"
+
+#include "compiler/schedule/ir/ScheduleEnums.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "compiler/schedule/ir/ScheduleAttrs.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "compiler/schedule/ir/ScheduleOps.cpp.inc"
+
+void ScheduleDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "compiler/schedule/ir/ScheduleAttrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "compiler/schedule/ir/ScheduleOps.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// KernelOp
+//===----------------------------------------------------------------------===//
+
+YieldOp KernelOp::getYield() { return cast<YieldOp>(getBody().front().getTerminator()); }
+
+void KernelOp::getInputLayout(unsigned i, int64_t &offset, llvm::SmallVectorImpl<int64_t> &strides) {
+  Value input = getInputs()[i];
+  strides.clear();
+  offset = 0;
+  if (auto view = input.getDefiningOp<ViewOp>()) {
+    offset = view.getOffset();
+    llvm::append_range(strides, view.getStrides());
+    return;
+  }
+  auto shape = cast<RankedTensorType>(input.getType()).getShape();
+  strides.resize(shape.size());
+  int64_t stride = 1;
+  for (int64_t d = shape.size() - 1; d >= 0; --d) {
+    strides[d] = stride;
+    stride *= shape[d];
+  }
+}
+
+LogicalResult KernelOp::verify() {
+  Block &block = getBody().front();
+  if (block.getNumArguments() != getInputs().size())
+    return emitOpError("[kernel] body takes ") << block.getNumArguments() << " arguments for " << getInputs().size()
+                                               << " inputs";
+  for (auto [input, argument] : llvm::zip_equal(getInputs(), block.getArguments()))
+    if (input.getType() != argument.getType())
+      return emitOpError("[kernel] body argument of type ")
+             << argument.getType() << " does not match its input of type " << input.getType();
+  auto yield = dyn_cast<YieldOp>(block.getTerminator());
+  if (!yield || yield.getValues().getTypes() != getOutputs().getTypes())
+    return emitOpError("[kernel] yielded types do not match the results");
+  if (ArrayAttr placement = getPlacementAttr())
+    if (placement.size() != getOutputs().size())
+      return emitOpError("[kernel] placement must name one storage a result");
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Layouts
+//===----------------------------------------------------------------------===//
+
+LogicalResult ViewOp::verify() {
+  auto source = cast<RankedTensorType>(getSource().getType());
+  auto result = cast<RankedTensorType>(getType());
+  if (getSource().getDefiningOp<ViewOp>())
+    return emitOpError("[view] source must be a root, not another view; compose the two layouts");
+  if (source.getElementType() != result.getElementType())
+    return emitOpError("[view] cannot change the element type");
+  if (static_cast<int64_t>(getStrides().size()) != result.getRank())
+    return emitOpError("[view] needs one stride a dimension");
+  if (!source.hasStaticShape() || !result.hasStaticShape() || result.getNumElements() == 0)
+    return success();
+  int64_t low = getOffset(), high = getOffset();
+  for (auto [size, stride] : llvm::zip_equal(result.getShape(), getStrides()))
+    (stride < 0 ? low : high) += (size - 1) * stride;
+  if (low < 0 || high >= source.getNumElements())
+    return emitOpError("[view] addresses elements ")
+           << low << " to " << high << " of a storage of " << source.getNumElements();
+  return success();
+}
+
+/// `panels` is […, ceil(N/nr), K, nr] for `matrix` […, K, N].
+static LogicalResult verifyPanels(Operation *op, RankedTensorType matrix, RankedTensorType panels) {
+  if (matrix.getRank() < 2 || panels.getRank() != matrix.getRank() + 1)
+    return op->emitOpError("[pack] panels must have one dimension more than the matrix");
+  int64_t rank = matrix.getRank();
+  int64_t k = matrix.getDimSize(rank - 2), n = matrix.getDimSize(rank - 1);
+  int64_t nr = panels.getDimSize(rank);
+  if (nr <= 0 || panels.getDimSize(rank - 1) != k || panels.getDimSize(rank - 2) != (n + nr - 1) / nr ||
+      matrix.getShape().drop_back(2) != panels.getShape().drop_back(3))
+    return op->emitOpError("[pack] ") << panels << " does not hold the panels of " << matrix;
+  return success();
+}
+
+LogicalResult PackOp::verify() {
+  return verifyPanels(*this, cast<RankedTensorType>(getSource().getType()), cast<RankedTensorType>(getType()));
+}
+
+LogicalResult UnpackOp::verify() {
+  return verifyPanels(*this, cast<RankedTensorType>(getType()), cast<RankedTensorType>(getSource().getType()));
+}

@@ -1,0 +1,85 @@
+//===- ScheduleOps.td - kernels, views, packed operands -------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_SCHEDULE_OPS
+#define TESSERA_SCHEDULE_OPS
+
+include "ScheduleAttrs.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Schedule_Op<string mnemonic, list<Trait> traits = []> : Op<Schedule_Dialect, mnemonic, traits>;
+
+def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemoryEffects,
+                                               SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "one launch: a fusion group and its schedule";
+  let description = [{
+    Inputs are contiguous roots or `schedule.view`s; the block arguments have the same types. The body holds
+    graph ops (and `schedule.unpack`/`schedule.pack`) and yields one value a result. Results are contiguous.
+
+    ```mlir
+    %y = schedule.kernel elementwise(%a, %b) {point = #schedule.elementwise<lanes = 64, grain = 16384>}
+        : (tensor<8x512xf32>, tensor<512xf32>) -> tensor<8x512xf32> {
+    ^bb0(%x: tensor<8x512xf32>, %s: tensor<512xf32>):
+      %0 = graph.add %x, %s : (tensor<8x512xf32>, tensor<512xf32>) -> tensor<8x512xf32>
+      schedule.yield %0 : tensor<8x512xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Schedule_KernelKindAttr:$kind, Variadic<AnyRankedTensor>:$inputs,
+                       OptionalAttr<AnyAttr>:$point, OptionalAttr<DictionaryAttr>:$space,
+                       UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$kind `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs) $body";
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    YieldOp getYield();
+    /// Layout of input `i`: the view it comes through, or the contiguous layout.
+    void getInputLayout(unsigned i, int64_t &offset, ::llvm::SmallVectorImpl<int64_t> &strides);
+  }];
+}
+
+def Schedule_YieldOp : Schedule_Op<"yield", [Pure, Terminator, HasParent<"KernelOp">]> {
+  let summary = "the results of a kernel's body";
+  let arguments = (ins Variadic<AnyRankedTensor>:$values);
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+  let builders = [OpBuilder<(ins), "">];
+}
+
+def Schedule_ViewOp : Schedule_Op<"view", [Pure]> {
+  let summary = "another layout of a root's storage";
+  let description = [{
+    Element (i0, i1, …) of the result is element `offset + Σ ik·strides[k]` of the source's contiguous
+    storage. The source is a root: never another view.
+
+    ```mlir
+    %q = schedule.view %qkv offset 0 strides [1536, 64, 1] : tensor<1024x1536xf32> to tensor<1024x8x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$source, I64Attr:$offset, DenseI64ArrayAttr:$strides);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$source `offset` $offset `strides` $strides attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
+def Schedule_PackOp : Schedule_Op<"pack", [Pure]> {
+  let summary = "column panels of a matrix: […, K, N] to […, ceil(N/nr), K, nr], zero filled";
+  let arguments = (ins AnyRankedTensor:$source);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$source attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
+def Schedule_UnpackOp : Schedule_Op<"unpack", [Pure]> {
+  let summary = "the matrix behind column panels: […, ceil(N/nr), K, nr] to […, K, N]";
+  let arguments = (ins AnyRankedTensor:$source);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$source attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
+#endif // TESSERA_SCHEDULE_OPS

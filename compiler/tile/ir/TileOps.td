@@ -1,0 +1,110 @@
+//===- TileOps.td - tile loads, products, packing, functions --------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_TILE_OPS
+#define TESSERA_TILE_OPS
+
+include "TileDialect.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemonic, traits>;
+
+def Tile_Vector1D : VectorOfRankAndType<[1], [AnyFloat, AnySignlessInteger, Index]>;
+def Tile_Vector2D : VectorOfRankAndType<[2], [AnyFloat, AnySignlessInteger]>;
+
+def Tile_LoadOp : Tile_Op<"load", [AttrSizedOperandSegments]> {
+  let summary = "lanes along one dimension of a buffer";
+  let description = [{
+    Lane l is element (indices with `indices[dim] + l`); `dim` defaults to the last dimension. With `valid`
+    only the first `valid` lanes are read and the rest are `pad` (zero when absent). The dimension's stride
+    decides the instruction: 1 a vector load, 0 a broadcast, else a gather.
+
+    ```mlir
+    %v = tile.load %m[%i, %j] valid %n : memref<8x70xf32> -> vector<64xf32>
+    ```
+  }];
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$base, Variadic<Index>:$indices, Optional<Index>:$valid,
+                       Optional<AnyType>:$pad, OptionalAttr<I64Attr>:$dim);
+  let results = (outs Tile_Vector1D:$result);
+  let assemblyFormat = [{
+    $base `[` $indices `]` (`valid` $valid^)? (`pad` $pad^ `:` type($pad))? attr-dict `:` type($base) `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$base, "::mlir::ValueRange":$indices,
+                                 CArg<"::mlir::Value", "{}">:$valid, CArg<"::mlir::Value", "{}">:$pad)>];
+}
+
+def Tile_StoreOp : Tile_Op<"store", [AttrSizedOperandSegments]> {
+  let summary = "lanes to one dimension of a buffer; see tile.load";
+  let arguments = (ins Tile_Vector1D:$value, Arg<AnyMemRef, "", [MemWrite]>:$base, Variadic<Index>:$indices,
+                       Optional<Index>:$valid, OptionalAttr<I64Attr>:$dim);
+  let assemblyFormat = "$value `,` $base `[` $indices `]` (`valid` $valid^)? attr-dict `:` type($value) `,` type($base)";
+  let hasVerifier = 1;
+  let builders = [OpBuilder<(ins "::mlir::Value":$value, "::mlir::Value":$base, "::mlir::ValueRange":$indices,
+                                 CArg<"::mlir::Value", "{}">:$valid)>];
+}
+
+def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "product of an MRxK strip of A and a KxNR panel of B, added to register accumulators";
+  let description = [{
+    result[i][j] = acc[i][j] + Σ_{k < depth} A[aIndices + (i, k)] · B[bIndices + (k, j)].
+    A's last two indices are row and depth (any strides); B's last two are depth and lane, and its lanes are
+    contiguous. Accumulation is in the accumulators' type: f32 for f32, bf16 and f16 operands.
+    `unroll` is the schedule's unroll of the depth loop. With `prefetch`, the step k also fetches the line at
+    `prefetch[k·prefetchStep]` of B's flat storage ahead: `prefetchIndices` is where the next panel begins.
+
+    ```mlir
+    %r = tile.mma %acc, %a[%row, %c0], %b[%panel, %c0, %c0] depth %k {unroll = 4 : i64}
+        : vector<8x32xf32>, memref<1024x512xf32>, memref<16x512x32xf32>
+    ```
+  }];
+  let arguments = (ins Tile_Vector2D:$acc, Arg<AnyMemRef, "", [MemRead]>:$a, Variadic<Index>:$aIndices,
+                       Arg<AnyMemRef, "", [MemRead]>:$b, Variadic<Index>:$bIndices, Index:$depth,
+                       Variadic<Index>:$prefetchIndices, DefaultValuedAttr<I64Attr, "1">:$unroll);
+  let results = (outs Tile_Vector2D:$result);
+  let assemblyFormat = [{
+    $acc `,` $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `depth` $depth (`prefetch` `[` $prefetchIndices^ `]`)?
+    attr-dict `:` type($acc) `,` type($a) `,` type($b)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
+  let summary = "one KxNR column panel of a matrix, zero filled";
+  let description = [{
+    dst[dstIndices + (k, j)] = src[srcIndices + (k, j)] for k < depth, j < valid, and 0 for valid <= j < NR,
+    where the last two indices of both are (depth, column) and NR is dst's last size. Where the source's
+    contiguous dimension is the depth, the target transposes in registers.
+  }];
+  let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$src, Variadic<Index>:$srcIndices,
+                       Arg<AnyMemRef, "", [MemWrite]>:$dst, Variadic<Index>:$dstIndices,
+                       Index:$depth, Index:$valid);
+  let assemblyFormat = [{
+    $src `[` $srcIndices `]` `,` $dst `[` $dstIndices `]` `depth` $depth `valid` $valid attr-dict `:` type($src) `,` type($dst)
+  }];
+  let hasVerifier = 1;
+}
+
+class Tile_FunctionOp<string mnemonic, string what> : Tile_Op<mnemonic, [Pure, SameOperandsAndResultType]> {
+  let summary = what;
+  let description = [{
+    `accuracy` is the largest relative error the target may make (absolute below 1), in units of the element
+    type's epsilon. Special values (NaN, infinities, zeros) follow the C library.
+  }];
+  let arguments = (ins AnyTypeOf<[AnyFloat, VectorOfRankAndType<[1], [AnyFloat]>]>:$x,
+                       DefaultValuedAttr<F64Attr, "4.0">:$accuracy);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x)";
+}
+
+def Tile_ExpOp : Tile_FunctionOp<"exp", "e to the x">;
+def Tile_Exp2Op : Tile_FunctionOp<"exp2", "2 to the x">;
+def Tile_ErfOp : Tile_FunctionOp<"erf", "the error function">;
+def Tile_TanhOp : Tile_FunctionOp<"tanh", "the hyperbolic tangent">;
+
+#endif // TESSERA_TILE_OPS
