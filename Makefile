@@ -1,0 +1,81 @@
+# Tessera's commands. Each one says in plain words what it does, is safe to
+# repeat, and leaves its logs in build/logs.
+#
+# The work is in utils/: this file only names it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test wheel format lint tidy docs asan tsan clean
+# One build at a time: the compiler's files take 2 GB each to compile.
+.NOTPARALLEL:
+
+PYTHON ?= python3
+export PYTHON
+export TORCH_INDEX_URL
+
+help:
+	@echo "Tessera: a compiler with a PyTorch front door"
+	@echo
+	@echo "  make demo     install what is missing, build, run examples/mini_transformer.py"
+	@echo "  make test     the same, then every test"
+	@echo
+	@echo "  make build    install what is missing and build into build/dev"
+	@echo "  make wheel    a self-contained wheel in dist/ (LLVM linked in)"
+	@echo "  make format   rewrite C++ and Python files in the project's formatting"
+	@echo "  make lint     formatting, ruff, mypy, the dependency rules"
+	@echo "  make tidy     clang-tidy over the files changed since main (ALL=1: every file)"
+	@echo "  make docs     write the generated pages (op map, passes) anew"
+	@echo "  make asan     unit and lit tests under AddressSanitizer and UBSan"
+	@echo "  make tsan     the runtime's unit tests under ThreadSanitizer"
+	@echo "  make clean    remove build/ and dist/ (.venv stays)"
+	@echo
+	@echo "  TORCH_INDEX_URL=<url>  an index that has the torch build you want"
+	@echo "  PYTHON=python3.12      the Python that .venv is made with"
+
+setup:
+	@utils/setup build
+
+build: setup
+	@utils/step --show "building (the first build takes some minutes)" build utils/build
+
+demo: build
+	@echo "==> running examples/mini_transformer.py"
+	@.venv/bin/python examples/mini_transformer.py
+
+test:
+	@utils/setup test
+	@utils/step --show "building (the first build takes some minutes)" build utils/build
+	@.venv/bin/python utils/run_tests.py
+
+wheel: setup
+	@utils/wheel
+
+format:
+	@utils/setup lint
+	@utils/lint --fix clang-format ruff
+
+lint:
+	@utils/setup lint
+	@utils/lint
+
+tidy:
+	@utils/setup lint
+	@utils/step --show "building, since clang-tidy reads generated headers" build utils/build
+	@utils/lint tidy
+
+docs: build
+	@.venv/bin/python utils/generate_docs.py
+
+asan:
+	@utils/setup lint
+	@PRESET=asan utils/step --show "building with sanitizers" build-asan utils/build
+	@.venv/bin/python utils/run_tests.py --preset asan unit lit
+
+tsan:
+	@utils/setup lint
+	@PRESET=tsan utils/step --show "building the runtime with ThreadSanitizer" build-tsan utils/build
+	@.venv/bin/python utils/run_tests.py --preset tsan unit
+
+clean:
+	@rm -rf build dist
+	@echo "==> removed build/ and dist/; .venv stays (rm -rf .venv for that)"
