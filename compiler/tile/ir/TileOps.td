@@ -41,6 +41,14 @@ def Tile_LoadOp : Tile_Op<"load", [AttrSizedOperandSegments]> {
 
 def Tile_StoreOp : Tile_Op<"store", [AttrSizedOperandSegments]> {
   let summary = "lanes to one dimension of a buffer; see tile.load";
+  let description = [{
+    With `valid` only the first `valid` lanes are written. Along a dimension of stride 0 the lanes would all
+    go to one place: that is refused.
+
+    ```mlir
+    tile.store %v, %m[%i, %j] valid %n : vector<64xf32>, memref<8x70xf32>
+    ```
+  }];
   let arguments = (ins Tile_Vector1D:$value, Arg<AnyMemRef, "", [MemWrite]>:$base, Variadic<Index>:$indices,
                        Optional<Index>:$valid, OptionalAttr<I64Attr>:$dim);
   let assemblyFormat = "$value `,` $base `[` $indices `]` (`valid` $valid^)? attr-dict `:` type($value) `,` type($base)";
@@ -55,8 +63,10 @@ def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc",
     result[i][j] = acc[i][j] + Σ_{k < depth} A[aIndices + (i, k)] · B[bIndices + (k, j)].
     A's last two indices are row and depth (any strides); B's last two are depth and lane, and its lanes are
     contiguous. Accumulation is in the accumulators' type: f32 for f32, bf16 and f16 operands.
-    `unroll` is the schedule's unroll of the depth loop. With `prefetch`, the step k also fetches the line at
-    `prefetch[k·prefetchStep]` of B's flat storage ahead: `prefetchIndices` is where the next panel begins.
+    Integers wrap. `unroll` is the schedule's unroll of the depth loop (any depth is right: the rest runs
+    step by step). With `prefetch`, the `depth · prefetchStep` elements of B's storage that begin at
+    `prefetchIndices` are fetched into the cache level `locality` (3: L1, 2: L2, 1: L3), spread evenly over
+    the depth loop. Fetching past the end of the storage is harmless.
 
     ```mlir
     %r = tile.mma %acc, %a[%row, %c0], %b[%panel, %c0, %c0] depth %k {unroll = 4 : i64}
@@ -65,7 +75,8 @@ def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc",
   }];
   let arguments = (ins Tile_Vector2D:$acc, Arg<AnyMemRef, "", [MemRead]>:$a, Variadic<Index>:$aIndices,
                        Arg<AnyMemRef, "", [MemRead]>:$b, Variadic<Index>:$bIndices, Index:$depth,
-                       Variadic<Index>:$prefetchIndices, DefaultValuedAttr<I64Attr, "1">:$unroll);
+                       Variadic<Index>:$prefetchIndices, DefaultValuedAttr<I64Attr, "1">:$unroll,
+                       DefaultValuedAttr<I64Attr, "16">:$prefetchStep, DefaultValuedAttr<I64Attr, "2">:$locality);
   let results = (outs Tile_Vector2D:$result);
   let assemblyFormat = [{
     $acc `,` $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `depth` $depth (`prefetch` `[` $prefetchIndices^ `]`)?
@@ -80,6 +91,10 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
     dst[dstIndices + (k, j)] = src[srcIndices + (k, j)] for k < depth, j < valid, and 0 for valid <= j < NR,
     where the last two indices of both are (depth, column) and NR is dst's last size. Where the source's
     contiguous dimension is the depth, the target transposes in registers.
+
+    ```mlir
+    tile.pack %w[%c0, %col], %p[%panel, %c0, %c0] depth %k valid %n : memref<512x70xf32>, memref<3x512x32xf32>
+    ```
   }];
   let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$src, Variadic<Index>:$srcIndices,
                        Arg<AnyMemRef, "", [MemWrite]>:$dst, Variadic<Index>:$dstIndices,
@@ -90,15 +105,22 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def Tile_Function : AnyTypeOf<[F32, F64, VectorOfRankAndType<[1, 2], [F32, F64]>]>;
+
 class Tile_FunctionOp<string mnemonic, string what> : Tile_Op<mnemonic, [Pure, SameOperandsAndResultType]> {
   let summary = what;
   let description = [{
     `accuracy` is the largest relative error the target may make (absolute below 1), in units of the element
-    type's epsilon. Special values (NaN, infinities, zeros) follow the C library.
+    type's epsilon. Special values (NaN, infinities, zeros) follow the C library. The element type is f32 or
+    f64: f16 and bf16 are computed in f32.
+
+    ```mlir
+    %y = tile.exp %x {accuracy = 2.0} : vector<64xf32>
+    ```
   }];
-  let arguments = (ins AnyTypeOf<[AnyFloat, VectorOfRankAndType<[1], [AnyFloat]>]>:$x,
+  let arguments = (ins Tile_Function:$x,
                        DefaultValuedAttr<F64Attr, "4.0">:$accuracy);
-  let results = (outs AnyType:$result);
+  let results = (outs Tile_Function:$result);
   let assemblyFormat = "$x attr-dict `:` type($x)";
 }
 
