@@ -9,6 +9,10 @@ SHELL := /bin/bash
 # One build at a time: the compiler's files take 2 GB each to compile.
 .NOTPARALLEL:
 
+# Continuous integration (CI=true) builds with warnings as errors.
+PRESET ?= $(if $(CI),ci,dev)
+export PRESET
+
 PYTHON ?= python3
 export PYTHON
 export TORCH_INDEX_URL
@@ -45,10 +49,10 @@ demo: build
 test:
 	@utils/setup test
 	@utils/step --show "building (the first build takes some minutes)" build utils/build
-	@.venv/bin/python utils/run_tests.py
+	@.venv/bin/python utils/run_tests.py --preset $(PRESET)
 
 wheel: setup
-	@utils/wheel
+	@utils/wheel --check
 
 format:
 	@utils/setup lint
@@ -68,12 +72,13 @@ docs: build
 
 asan:
 	@utils/setup lint
-	@PRESET=asan utils/step --show "building with sanitizers" build-asan utils/build
+	@utils/step --show "building with sanitizers" build-asan env PRESET=asan utils/build
 	@.venv/bin/python utils/run_tests.py --preset asan unit lit
 
 tsan:
 	@utils/setup lint
-	@PRESET=tsan utils/step --show "building the runtime with ThreadSanitizer" build-tsan utils/build
+	@utils/step --show "building the runtime with ThreadSanitizer" build-tsan \
+	  env PRESET=tsan utils/build
 	@.venv/bin/python utils/run_tests.py --preset tsan unit
 
 clean:

@@ -30,9 +30,9 @@ if(NOT TESSERA_STATIC_LLVM)
 else()
   # The imported targets mix archives and dylibs, which registers LLVM's options
   # twice and aborts at load; so the archives are passed by path, in one group.
-  find_program(LLVM_CONFIG NAMES llvm-config llvm-config-22 REQUIRED
+  find_program(TESSERA_LLVM_CONFIG NAMES llvm-config llvm-config-22 REQUIRED
     HINTS "${LLVM_TOOLS_BINARY_DIR}" NO_DEFAULT_PATH)
-  execute_process(COMMAND "${LLVM_CONFIG}" --link-static --libfiles X86 orcjit passes native
+  execute_process(COMMAND "${TESSERA_LLVM_CONFIG}" --link-static --libfiles X86 orcjit passes native
     OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   separate_arguments(llvm_archives UNIX_COMMAND "${llvm_archives}")
   file(GLOB mlir_archives "${LLVM_LIBRARY_DIR}/libMLIR*.a")
@@ -43,7 +43,7 @@ else()
     z zstd dl pthread m)
   target_link_options(TesseraLLVM INTERFACE
     -Wl,--gc-sections -Wl,--exclude-libs,ALL)
-  if(TESSERA_LLD)
+  if(TESSERA_USES_LLD)
     target_link_options(TesseraLLVM INTERFACE -Wl,--icf=all)
   endif()
 endif()
