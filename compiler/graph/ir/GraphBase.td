@@ -1,0 +1,128 @@
+//===- GraphBase.td - dialect, types and base classes ------*- tablegen -*-===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_GRAPH_BASE
+#define TESSERA_GRAPH_BASE
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/OpBase.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "compiler/graph/ir/GraphEnums.td"
+include "compiler/graph/ir/GraphInterfaces.td"
+
+def Graph_Dialect : Dialect {
+  let name = "graph";
+  let cppNamespace = "::tessera::graph";
+  let summary = "Level 1: what to compute, on tensors";
+  let description = [{
+    Value semantics on ranked tensors, about a hundred ops in families. Signless
+    integers are signed; `ui8` is torch's uint8; `i1` is a boolean.
+
+    Type promotion is explicit: the operands of an elementwise op share one element
+    type, and `graph.cast` changes it. Only elementwise ops broadcast, by NumPy's
+    rule. A dimension of one broadcasts; a `?` is taken to be equal to what it meets.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let hasConstantMaterializer = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+def Graph_ComparePredicateAttr
+    : EnumAttr<Graph_Dialect, Graph_ComparePredicate, "compare_predicate">;
+def Graph_ReduceKindAttr : EnumAttr<Graph_Dialect, Graph_ReduceKind, "reduce_kind">;
+def Graph_ArgReduceKindAttr : EnumAttr<Graph_Dialect, Graph_ArgReduceKind, "arg_reduce_kind">;
+def Graph_GeluApproximationAttr
+    : EnumAttr<Graph_Dialect, Graph_GeluApproximation, "gelu_approximation">;
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+defvar Graph_FloatTypes = [F32, F64, F16, BF16];
+defvar Graph_IntegerTypes = [I8, I16, I32, I64, UI8];
+
+def Graph_Tensor
+    : RankedTensorOf<!listconcat(Graph_FloatTypes, Graph_IntegerTypes, [I1])>;
+def Graph_FloatTensor : RankedTensorOf<Graph_FloatTypes>;
+def Graph_NumericTensor : RankedTensorOf<!listconcat(Graph_FloatTypes, Graph_IntegerTypes)>;
+def Graph_IntegerTensor : RankedTensorOf<Graph_IntegerTypes>;
+def Graph_IntegerOrBoolTensor : RankedTensorOf<!listconcat(Graph_IntegerTypes, [I1])>;
+def Graph_BoolTensor : RankedTensorOf<[I1]>;
+def Graph_IndexTensor : RankedTensorOf<[I32, I64]>;
+def Graph_MaskTensor : RankedTensorOf<!listconcat(Graph_FloatTypes, [I1])>;
+
+//===----------------------------------------------------------------------===//
+// Traits
+//===----------------------------------------------------------------------===//
+
+class Graph_OpTrait<string name> : NativeOpTrait<name> {
+  let cppNamespace = "::tessera::graph";
+}
+
+/// Each result element depends on the operands' elements at the same place, after broadcasting.
+def Graph_Elementwise : Graph_OpTrait<"Elementwise">;
+/// Result elements are operand elements elsewhere (or a padding value): nothing is computed.
+def Graph_Movement : Graph_OpTrait<"Movement">;
+/// Combines or normalizes along some dimensions and keeps the others apart.
+def Graph_Rows : Graph_OpTrait<"Rows">;
+/// A sum of products over a dimension that disappears.
+def Graph_Contraction : Graph_OpTrait<"Contraction">;
+
+//===----------------------------------------------------------------------===//
+// Op classes
+//===----------------------------------------------------------------------===//
+
+class Graph_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Graph_Dialect, mnemonic, traits>;
+
+// Inference holds every constraint between operands, attributes and result, so that text, C++
+// and the name-driven builder all meet the same message. It runs in verification as well.
+defvar Graph_InferDeclaration = [{
+    /// The result's type, or an error naming the operand or attribute at fault.
+    static ::llvm::FailureOr<::mlir::RankedTensorType>
+    inferType(const ::tessera::graph::InferContext &ctx, Adaptor adaptor);
+    static bool isCompatibleReturnTypes(::mlir::TypeRange lhs, ::mlir::TypeRange rhs);
+}];
+defvar Graph_InferDefinition = [{
+  ::llvm::LogicalResult $cppClass::inferReturnTypes(
+      ::mlir::MLIRContext *context, ::std::optional<::mlir::Location> location,
+      ::mlir::ValueRange operands, ::mlir::DictionaryAttr attributes,
+      ::mlir::OpaqueProperties properties, ::mlir::RegionRange regions,
+      ::llvm::SmallVectorImpl<::mlir::Type> &types) {
+    ::tessera::graph::InferContext ctx(context, location, getOperationName());
+    if (::mlir::failed(::tessera::graph::checkArity<$cppClass>(ctx, operands.size())))
+      return ::mlir::failure();
+    Adaptor adaptor(operands, attributes, properties, regions);
+    if (location && ::mlir::failed(adaptor.verify(*location)))
+      return ::mlir::failure();
+    auto type = inferType(ctx, adaptor);
+    if (::mlir::failed(type))
+      return ::mlir::failure();
+    types.push_back(*type);
+    return ::mlir::success();
+  }
+  bool $cppClass::isCompatibleReturnTypes(::mlir::TypeRange lhs, ::mlir::TypeRange rhs) {
+    return ::tessera::graph::areCompatibleTypes(lhs, rhs);
+  }
+}];
+
+/// An op with one result whose type follows from operands and attributes.
+class Graph_InferredOp<string mnemonic, list<Trait> traits = [],
+                       list<string> buildMethods = []>
+    : Graph_Op<mnemonic, !listconcat(traits, [
+        Pure,
+        DeclareOpInterfaceMethods<InferTypeOpInterface>,
+        DeclareOpInterfaceMethods<Graph_NamedBuildOpInterface, buildMethods>])> {
+  let extraClassDeclaration = Graph_InferDeclaration;
+  let extraClassDefinition = Graph_InferDefinition;
+}
+
+#endif // TESSERA_GRAPH_BASE
