@@ -136,12 +136,13 @@ LogicalResult MmaOp::verify() {
            << a.getElementType() << " times " << b.getElementType() << " in " << acc;
   if (staticStride(b, b.getRank() - 1) != 1)
     return emitOpError("[mma] the lanes of B must be contiguous, got ") << b << "; pack it";
-  if (getUnroll() < 1)
-    return emitOpError("[mma] unroll must be positive, got ") << getUnroll();
-  if (getPrefetchStep() < 1)
-    return emitOpError("[mma] prefetchStep must be positive, got ") << getPrefetchStep();
-  if (getLocality() < 0 || getLocality() > 3)
-    return emitOpError("[mma] locality must be 0 to 3, got ") << getLocality();
+  int64_t unroll = getUnroll(), step = getPrefetchStep(), locality = getLocality();
+  if (unroll < 1)
+    return emitOpError("[mma] unroll must be positive, got ") << unroll;
+  if (step < 1)
+    return emitOpError("[mma] prefetchStep must be positive, got ") << step;
+  if (locality < 0 || locality > 3)
+    return emitOpError("[mma] locality must be 0 to 3, got ") << locality;
   return success();
 }
 
