@@ -1,0 +1,241 @@
+//===- Executable.cpp - a program ready to be called -------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/Executable.h"
+
+#include "runtime/Call.h"
+#include "runtime/StridedCopy.h"
+#include "runtime/Team.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace tessera::runtime;
+
+//===----------------------------------------------------------------------===//
+// Making one
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Pieces of neighbouring threads stay off each other's cache lines and pages' first lines.
+int64_t roundScratch(int64_t bytes) { return (bytes + 63) / 64 * 64 + 64; }
+
+/// The input that the value is exactly, or -1.
+int32_t inputBehind(const Program &program, int32_t index) {
+  const ValueSpec &value = program.values[index];
+  const StorageSpec &storage = program.storages[value.storage];
+  if (storage.kind != StorageSpec::Kind::Input || value.byteOffset != 0)
+    return -1;
+  const TensorSpec &input = program.inputs[storage.index];
+  bool same = value.type.dtype == input.dtype && value.type.sizes == input.sizes &&
+              value.type.strides == input.strides;
+  return same ? int32_t(storage.index) : -1;
+}
+
+} // namespace
+
+Executable::Executable(std::shared_ptr<const Program> program, Options options)
+    : program(std::move(program)), options(std::move(options)) {
+  this->options.threads = std::max(this->options.threads, 1);
+}
+
+Status Executable::create(std::shared_ptr<const Program> program, Options options,
+                          std::unique_ptr<Executable> &executable) {
+  if (Status status = checkProgram(*program); status.failed())
+    return status;
+  std::unique_ptr<Executable> made(new Executable(std::move(program), std::move(options)));
+  const Program &code = *made->program;
+  auto tables = std::make_unique<Tables>();
+  tables->prepare = makePlan(code, code.prepare, made->options.threads);
+  tables->main = makePlan(code, code.main, made->options.threads);
+  for (const auto &constant : code.constants) {
+    // Vectors are aligned to 16 bytes only; kernels like whole cache lines.
+    StorageRef copy = Storage::allocate(int64_t(constant->size()));
+    if (!copy)
+      return outOfMemory(int64_t(constant->size()), "a constant");
+    std::memcpy(copy->data(), constant->data(), constant->size());
+    tables->constants.push_back(std::move(copy));
+  }
+  for (const ValueSpec &value : code.values)
+    tables->valueSpecs.push_back(std::make_shared<TensorSpec>(value.type));
+  tables->inputStorages.resize(code.inputs.size());
+  for (size_t i = 0; i < code.storages.size(); ++i) {
+    StorageSpec::Kind kind = code.storages[i].kind;
+    if (kind == StorageSpec::Kind::Input)
+      tables->inputStorages[code.storages[i].index].push_back(int32_t(i));
+    if (kind == StorageSpec::Kind::Output)
+      tables->outputStorages.push_back(int32_t(i));
+    if (kind == StorageSpec::Kind::Input || kind == StorageSpec::Kind::Output ||
+        kind == StorageSpec::Kind::Heap || kind == StorageSpec::Kind::Island)
+      tables->dynamicStorages.push_back(int32_t(i));
+  }
+  for (const KernelSpec &kernel : code.kernels)
+    tables->scratchBytes = std::max(tables->scratchBytes, roundScratch(kernel.scratchBytes));
+  for (int32_t value : code.outputs)
+    made->passThrough.push_back(inputBehind(code, value));
+  for (const Step &step : tables->main.steps)
+    made->withIslands |= step.kind == Step::Kind::Island;
+  made->tables = std::move(tables);
+  findOpenMPTeam();
+  executable = std::move(made);
+  return Status();
+}
+
+Executable::~Executable() {
+  for (std::atomic<Context *> &slot : kept)
+    delete slot.exchange(nullptr, std::memory_order_acquire);
+}
+
+double Executable::predictedMicroseconds() const { return tables->main.microseconds; }
+
+Executable::Counters Executable::counters() const {
+  return {prepares.load(std::memory_order_relaxed), inputCopies.load(std::memory_order_relaxed)};
+}
+
+std::string Executable::describeInput(size_t index) const {
+  std::string name =
+      index < program->inputNames.size() ? program->inputNames[index] : std::to_string(index);
+  return "[" + options.name + "] input '" + name + "'";
+}
+
+std::string Executable::describeParameter(size_t index) const {
+  return "[" + options.name + "] parameter '" + program->parameters[index].name + "'";
+}
+
+//===----------------------------------------------------------------------===//
+// Parameters
+//===----------------------------------------------------------------------===//
+
+bool Executable::copiesParameter(const TensorView &view, size_t index) const {
+  return !sameLayout(view, program->parameters[index].type);
+}
+
+Status Executable::checkParameter(const Tensor &tensor, size_t index) const {
+  const TensorSpec &expected = program->parameters[index].type, &given = tensor.spec();
+  if (given.dtype != expected.dtype)
+    return Status::error(ErrorKind::Type,
+                         describeParameter(index) + " has dtype " + nameOf(given.dtype) +
+                             ", compiled for " + nameOf(expected.dtype) +
+                             "; call ts.from_pytorch again after changing a model's dtype");
+  if (given.sizes != expected.sizes)
+    return Status::error(ErrorKind::Value,
+                         describeParameter(index) + " has shape " + formatShape(given.sizes) +
+                             ", compiled for " + formatShape(expected.sizes) +
+                             "; call ts.from_pytorch again after changing a model's shapes");
+  return Status();
+}
+
+Status Executable::bind(std::vector<Tensor> parameters, Host &host,
+                        std::shared_ptr<const Binding> &binding) const {
+  if (parameters.size() != program->parameters.size())
+    return Status::error(ErrorKind::Value, "[" + options.name + "] got " +
+                                               std::to_string(parameters.size()) +
+                                               " parameters, compiled for " +
+                                               std::to_string(program->parameters.size()));
+  auto made = std::make_shared<Binding>();
+  made->bases.resize(program->storages.size());
+  std::vector<void *> addresses;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    if (Status status = checkParameter(parameters[i], i); status.failed())
+      return status;
+    addresses.push_back(parameters[i].data());
+    const TensorSpec &expected = program->parameters[i].type;
+    if (sameLayout(parameters[i].view(), expected))
+      continue;
+    StorageRef copy = Storage::allocate(expected.spanBytes());
+    if (!copy)
+      return outOfMemory(expected.spanBytes(), describeParameter(i));
+    copyStrided(parameters[i].view(), copy->data(), expected.strides.data());
+    addresses.back() = copy->data();
+    made->owned.push_back(std::move(copy));
+  }
+  made->parameters = std::move(parameters);
+  for (size_t i = 0; i < program->storages.size(); ++i) {
+    const StorageSpec &storage = program->storages[i];
+    if (storage.kind == StorageSpec::Kind::Parameter) {
+      made->bases[i] = addresses[storage.index];
+    } else if (storage.kind == StorageSpec::Kind::Constant) {
+      made->bases[i] = tables->constants[storage.index]->data();
+    } else if (storage.kind == StorageSpec::Kind::Prepared) {
+      StorageRef memory = Storage::allocate(storage.bytes);
+      if (!memory)
+        return outOfMemory(storage.bytes, "prepared weights");
+      made->bases[i] = memory->data();
+      made->owned.push_back(std::move(memory));
+    }
+  }
+  if (!program->prepare.empty()) {
+    Context context(*this, tables->prepare);
+    if (!context.allocate())
+      return outOfMemory(program->arenaBytes, "the arena");
+    context.setBinding(made);
+    Call call(*this, context, program->prepare, host, nullptr);
+    if (Status status = call.runSteps(); status.failed())
+      return status;
+    prepares.fetch_add(1, std::memory_order_relaxed);
+  }
+  binding = std::move(made);
+  return Status();
+}
+
+//===----------------------------------------------------------------------===//
+// Calls
+//===----------------------------------------------------------------------===//
+
+Executable::Context *Executable::acquire(const std::shared_ptr<const Binding> &binding) const {
+  Context *context = nullptr;
+  for (std::atomic<Context *> &slot : kept)
+    // The load spares the exchange where there is nothing to get.
+    if (slot.load(std::memory_order_relaxed) &&
+        (context = slot.exchange(nullptr, std::memory_order_acquire)))
+      break;
+  if (!context) {
+    context = new Context(*this, tables->main);
+    if (!context->allocate()) {
+      delete context;
+      return nullptr;
+    }
+  }
+  if (context->binding != binding)
+    context->setBinding(binding);
+  return context;
+}
+
+void Executable::recycle(Context *context) const {
+  for (std::atomic<Context *> &slot : kept) {
+    Context *empty = nullptr;
+    if (!slot.load(std::memory_order_relaxed) &&
+        slot.compare_exchange_strong(empty, context, std::memory_order_release,
+                                     std::memory_order_relaxed))
+      return;
+  }
+  delete context;
+}
+
+Status Executable::run(const std::shared_ptr<const Binding> &binding,
+                       std::span<const TensorView> inputs, Host &host, std::span<Tensor> outputs,
+                       uint64_t *nanoseconds) const {
+  if (inputs.size() != program->inputs.size())
+    return Status::error(ErrorKind::Type,
+                         "[" + options.name + "] got " + std::to_string(inputs.size()) +
+                             " tensors, compiled for " + std::to_string(program->inputs.size()));
+  Context *context = acquire(binding);
+  if (!context)
+    return outOfMemory(program->arenaBytes, "the arena");
+  Call call(*this, *context, program->main, host, nanoseconds);
+  Status status = call.takeInputs(inputs);
+  if (!status.failed())
+    status = call.allocateOutputs();
+  if (!status.failed())
+    status = call.runSteps();
+  if (!status.failed())
+    status = call.giveOutputs(outputs);
+  call.finish();
+  recycle(context);
+  return status;
+}
