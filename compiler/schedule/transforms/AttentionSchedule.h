@@ -1,0 +1,31 @@
+//===- AttentionSchedule.h - default schedules of attention ----------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_COMPILER_SCHEDULE_TRANSFORMS_ATTENTIONSCHEDULE_H
+#define TESSERA_COMPILER_SCHEDULE_TRANSFORMS_ATTENTIONSCHEDULE_H
+
+#include "compiler/schedule/ir/ScheduleOps.h"
+#include "compiler/schedule/transforms/MachineModel.h"
+
+namespace tessera::schedule {
+
+/// queries [heads, queries, depth], keys [heads, keys, depth], values [heads, keys, columns].
+struct AttentionShape {
+  int64_t heads = 1; ///< query heads of all batch items
+  int64_t queries = 0, keys = 0, depth = 0, columns = 0;
+  int64_t accBits = 32; ///< of a score: 32, or 64 for f64
+};
+
+/// The point attention starts from, good without tuning.
+AttentionAttr chooseAttention(mlir::MLIRContext *context, const AttentionShape &shape, const MachineModel &machine);
+/// What a tuner may try instead: one array a parameter of the point.
+mlir::DictionaryAttr attentionSpace(mlir::MLIRContext *context, const AttentionShape &shape,
+                                    const MachineModel &machine);
+
+} // namespace tessera::schedule
+
+#endif // TESSERA_COMPILER_SCHEDULE_TRANSFORMS_ATTENTIONSCHEDULE_H

@@ -1,0 +1,136 @@
+//===- ContractionSchedule.cpp - default schedules of contractions ---------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// The register tile fills the vector registers; the block of A stays in L2 while
+// panels of B pass by; units are many enough to keep every core busy.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/schedule/transforms/ContractionSchedule.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using llvm::alignTo;
+using llvm::divideCeil;
+
+namespace tessera::schedule {
+
+namespace {
+
+struct RegisterTile {
+  int64_t rows, columns;
+};
+
+/// Products below this many operations are not worth a second thread.
+constexpr double kSerialFlops = 2.0e6;
+/// Bytes of A's row beyond which one pass over K is split: two strips of A and a panel then leave L2.
+constexpr int64_t kDepthBytes = 8192;
+/// Packed panels of B a thread may keep in scratch.
+constexpr int64_t kPanelScratchBytes = 16 << 20;
+
+} // namespace
+
+/// Lanes of one vector of accumulators.
+static int64_t accLanes(const ContractionShape &shape, const MachineModel &machine) {
+  return std::max<int64_t>(1, std::max<int64_t>(machine.vectorBits, 128) / shape.accBits);
+}
+
+/// With 32 vector registers 8 rows by 2 vectors, with 16 registers 6 by 2: accumulators, the vectors of B and
+/// one of A. Few rows take wider tiles, so that the additions' latency is hidden by enough accumulators.
+static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel &machine) {
+  int64_t lanes = accLanes(shape, machine);
+  bool manyRegisters = machine.vectorBits >= 512;
+  int64_t most = manyRegisters ? 8 : 6;
+  RegisterTile tile{most, 2 * lanes};
+  int64_t rows = std::max<int64_t>(shape.rows, 1);
+  if (rows <= 4)
+    tile = {rows, manyRegisters ? 4 * lanes : (rows == 1 ? 4 : 2) * lanes};
+  else if (manyRegisters && rows <= 12)
+    tile.rows = rows;
+  else if (rows < 8 * most)
+    // Strips of equal height instead of a short last one.
+    tile.rows = divideCeil(rows, divideCeil(rows, most));
+  // No wider than the matrix.
+  tile.columns = std::min<int64_t>(tile.columns, alignTo(std::max<int64_t>(shape.columns, 1), lanes));
+  return tile;
+}
+
+static int64_t chooseDepth(const ContractionShape &shape) {
+  int64_t bytes = shape.operandBits / 8, depth = std::max<int64_t>(shape.depth, 1);
+  if (depth * bytes <= kDepthBytes)
+    return depth;
+  int64_t passes = divideCeil(depth * bytes, kDepthBytes / 2);
+  return alignTo(divideCeil(depth, passes), 16);
+}
+
+ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &shape, const MachineModel &machine) {
+  RegisterTile tile = chooseTile(shape, machine);
+  int64_t kc = chooseDepth(shape);
+  int64_t bytes = shape.operandBits / 8, accBytes = shape.accBits / 8;
+  int64_t rows = std::max<int64_t>(shape.rows, 1), depth = std::max<int64_t>(shape.depth, 1);
+  int64_t panels = std::max<int64_t>(divideCeil(shape.columns, tile.columns), 1);
+  double flops = 2.0 * shape.batch * rows * shape.columns * depth;
+
+  // All rows in one block where they fit half of L2: then every panel of B is read once.
+  int64_t blockRows = std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / 2 / (kc * bytes), tile.rows));
+  if (rows > blockRows || rows > 128) {
+    blockRows = std::min<int64_t>(blockRows, 64);
+    // Blocks of equal height.
+    blockRows = divideCeil(rows, divideCeil(rows, blockRows));
+  } else {
+    blockRows = rows;
+  }
+  int64_t mc = alignTo(blockRows, tile.rows);
+
+  // Groups of panels: where blocks are too few for the threads, and where scratch would outgrow its cache.
+  int64_t nSplit = panels;
+  int64_t units = shape.batch * divideCeil(rows, mc);
+  if (machine.threads > 1 && flops > kSerialFlops && units < 4 * machine.threads)
+    nSplit = divideCeil(panels, divideCeil(4 * machine.threads, units));
+  if (kc < depth)
+    nSplit = std::min(nSplit, std::max<int64_t>(1, machine.l2Bytes / 4 / (mc * tile.columns * accBytes)));
+  if (!shape.packedB)
+    nSplit = std::min(nSplit, std::max<int64_t>(1, kPanelScratchBytes / (depth * tile.columns * bytes)));
+
+  // Rows whose distance is a multiple of 4 KB share a cache set; long rows leave the first level anyway.
+  bool conflicts = shape.aRowStride * bytes % 4096 == 0 && depth * bytes > 4096;
+  bool packA = rows > 1 && panels > 1 && (shape.aColStride != 1 || conflicts || kc < depth);
+  // One strip: the stream of B is fetched a fixed distance ahead; several: the next panel, shared among them.
+  int64_t prefetch = shape.packedB || rows <= tile.rows ? 256 : 0;
+  return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc, nSplit == panels ? 0 : nSplit, packA,
+                              /*unroll=*/2, prefetch);
+}
+
+DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &shape, const MachineModel &machine) {
+  Builder b(context);
+  int64_t lanes = accLanes(shape, machine);
+  auto list = [&](ArrayRef<int64_t> values) { return b.getDenseI64ArrayAttr(values); };
+  SmallVector<int64_t> depths;
+  for (int64_t depth : {512, 1024, 2048})
+    if (depth < shape.depth)
+      depths.push_back(depth);
+  depths.push_back(std::max<int64_t>(shape.depth, 1));
+  // Prepacked panels fix the width of the tile.
+  ContractionAttr chosen = chooseContraction(context, shape, machine);
+  SmallVector<int64_t> columns{chosen.getNr()};
+  if (!shape.packedB)
+    columns = {lanes, 2 * lanes, 3 * lanes, 4 * lanes};
+  return b.getDictionaryAttr({
+      b.getNamedAttr("mr", list(machine.vectorBits >= 512 ? ArrayRef<int64_t>{4, 6, 8, 12, 16}
+                                                          : ArrayRef<int64_t>{4, 6})),
+      b.getNamedAttr("nr", list(columns)),
+      b.getNamedAttr("kc", list(depths)),
+      b.getNamedAttr("mc", list({32, 48, 64, 96, 128})),
+      b.getNamedAttr("nSplit", list({0, 4, 8, 16, 32})),
+      b.getNamedAttr("packA", list({0, 1})),
+      b.getNamedAttr("unroll", list({1, 2, 4})),
+      b.getNamedAttr("prefetchB", list({0, 128, 256, 512})),
+  });
+}
+
+} // namespace tessera::schedule
