@@ -35,6 +35,7 @@ struct KernelFrame {
   /// A piece of scratch of static shape, 64-byte aligned. Its bytes count into `scratchBytes`.
   mlir::Value allocScratch(mlir::Location loc, mlir::MemRefType type);
   int64_t scratchBytes = 0;
+  mlir::Operation *scratchAnchor = nullptr; ///< the last piece carved
 };
 
 /// The parallel range of a kernel: `units` in all, `grain` at least at a time.

@@ -58,6 +58,12 @@ void KernelOp::getInputLayout(unsigned i, int64_t &offset, llvm::SmallVectorImpl
   }
 }
 
+SmallVector<int64_t> KernelOp::getResultPerm(unsigned i) {
+  if (ArrayAttr perms = getResultPermsAttr())
+    return SmallVector<int64_t>(cast<DenseI64ArrayAttr>(perms[i]).asArrayRef());
+  return llvm::to_vector(llvm::seq<int64_t>(0, cast<RankedTensorType>(getOutputs()[i].getType()).getRank()));
+}
+
 LogicalResult KernelOp::verify() {
   Block &block = getBody().front();
   if (block.getNumArguments() != getInputs().size())
@@ -68,8 +74,17 @@ LogicalResult KernelOp::verify() {
       return emitOpError("[kernel] body argument of type ")
              << argument.getType() << " does not match its input of type " << input.getType();
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
-  if (!yield || yield.getValues().getTypes() != getOutputs().getTypes())
-    return emitOpError("[kernel] yielded types do not match the results");
+  if (!yield || yield.getValues().size() != getOutputs().size())
+    return emitOpError("[kernel] must yield one value a result");
+  for (unsigned i = 0, e = getOutputs().size(); i != e; ++i) {
+    auto yielded = cast<RankedTensorType>(yield.getValues()[i].getType());
+    SmallVector<int64_t> perm = getResultPerm(i), shape;
+    for (int64_t d : perm)
+      shape.push_back(yielded.getDimSize(d));
+    if (yielded.clone(shape) != getOutputs()[i].getType())
+      return emitOpError("[kernel] result ") << i << " of type " << getOutputs()[i].getType()
+                                             << " does not match the yielded " << yielded;
+  }
   if (ArrayAttr placement = getPlacementAttr())
     if (placement.size() != getOutputs().size())
       return emitOpError("[kernel] placement must name one storage a result");

@@ -18,7 +18,9 @@ def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemor
   let summary = "one launch: a fusion group and its schedule";
   let description = [{
     Inputs are contiguous roots or `schedule.view`s; the block arguments have the same types. The body holds
-    graph ops (and `schedule.unpack`/`schedule.pack`) and yields one value a result. Results are contiguous.
+    graph ops (and `schedule.unpack`/`schedule.pack`) and yields one value a result. Results are contiguous;
+    with `result_perms`, dimension d of result i is dimension `result_perms[i][d]` of the i-th yielded value, so
+    that a kernel can store in the order its consumer reads.
 
     ```mlir
     %y = schedule.kernel elementwise(%a, %b) {point = #schedule.elementwise<lanes = 64, grain = 16384>}
@@ -31,16 +33,31 @@ def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemor
   }];
   let arguments = (ins Schedule_KernelKindAttr:$kind, Variadic<AnyRankedTensor>:$inputs,
                        OptionalAttr<AnyAttr>:$point, OptionalAttr<DictionaryAttr>:$space,
-                       UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement);
+                       UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement, OptionalAttr<ArrayAttr>:$result_perms);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$kind `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs) $body";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     YieldOp getYield();
+    /// Dimension d of result `i` is dimension `perm[d]` of what is yielded for it.
+    ::llvm::SmallVector<int64_t> getResultPerm(unsigned i);
     /// Layout of input `i`: the view it comes through, or the contiguous layout.
     void getInputLayout(unsigned i, int64_t &offset, ::llvm::SmallVectorImpl<int64_t> &strides);
   }];
+}
+
+def Schedule_LaunchOp : Schedule_Op<"launch"> {
+  let summary = "a kernel that has become a function";
+  let description = [{
+    What `schedule.kernel` turns into once its body is a tile function: the call, its parallel range
+    (`units` in all, `grain` at a time), the scratch a thread needs and the predicted work.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$callee, Variadic<AnyRankedTensor>:$inputs, Schedule_KernelKindAttr:$kind,
+                       I64Attr:$units, I64Attr:$grain, I64Attr:$scratch, F64Attr:$flops, F64Attr:$bytes,
+                       UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement);
+  let results = (outs Variadic<AnyRankedTensor>:$outputs);
+  let assemblyFormat = "$kind $callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs)";
 }
 
 def Schedule_YieldOp : Schedule_Op<"yield", [Pure, Terminator, HasParent<"KernelOp">]> {

@@ -1,0 +1,212 @@
+//===- ChoosePoints.cpp - a default schedule for every kernel --------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From: kernels that say what they compute. To: kernels that also say how.
+// Contraction and attention choose in schedule/transforms, by the measured
+// recipe; rows and loop nests need only a lane count and a grain.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/GraphToSchedule/Passes.h"
+#include "compiler/conversions/GraphToSchedule/Prepared.h"
+#include "compiler/schedule/transforms/AttentionSchedule.h"
+#include "compiler/schedule/transforms/ContractionSchedule.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+
+namespace tessera {
+#define GEN_PASS_DEF_CHOOSEPOINTS
+#include "compiler/conversions/GraphToSchedule/Passes.h.inc"
+} // namespace tessera
+
+using namespace mlir;
+using namespace tessera;
+using namespace tessera::schedule;
+
+/// Machine vectors a loop body works on at once: enough to hide the latency of an add or a product.
+constexpr int64_t vectorsInFlight = 4;
+/// Elements a unit should hold: some microseconds of work, so that taking one costs little.
+constexpr int64_t elementsPerUnit = 16384;
+
+static int64_t registerBits(Type type) {
+  Type element = cast<RankedTensorType>(type).getElementType();
+  return element.isInteger(1) ? 8 : std::max<int64_t>(element.getIntOrFloatBitWidth(), 32);
+}
+
+/// Lanes for a body: four machine vectors of its widest type, no more than `extent` needs.
+static int64_t chooseLanes(KernelOp kernel, int64_t extent, int64_t vectorBits) {
+  int64_t widest = 32;
+  kernel.getBody().walk([&](Operation *op) {
+    for (Type type : op->getResultTypes())
+      widest = std::max(widest, registerBits(type));
+  });
+  int64_t machine = vectorBits / widest;
+  int64_t wanted = llvm::PowerOf2Ceil(std::max<int64_t>(extent, 1));
+  return std::clamp(wanted, std::min<int64_t>(machine, 4), machine * vectorsInFlight);
+}
+
+static ElementwiseAttr chooseElementwise(KernelOp kernel, int64_t vectorBits) {
+  auto type = cast<RankedTensorType>(kernel.getYield().getValues().front().getType());
+  // Contiguous dimensions coalesce, so short last dimensions still fill vectors: the emitter narrows.
+  return ElementwiseAttr::get(kernel.getContext(), chooseLanes(kernel, type.getNumElements(), vectorBits),
+                              elementsPerUnit);
+}
+
+/// The domain and reduced dimensions of a rows kernel, from any row op of its body.
+static bool rowSpace(KernelOp kernel, RankedTensorType &domain, SmallVector<int64_t> &reduced) {
+  for (Operation &op : kernel.getBody().front()) {
+    if (!op.hasTrait<graph::Rows>())
+      continue;
+    domain = cast<RankedTensorType>(op.getOperand(0).getType());
+    if (auto reduce = dyn_cast<graph::ReduceOp>(op))
+      reduced.assign(reduce.getDims().begin(), reduce.getDims().end());
+    else if (auto arg = dyn_cast<graph::ArgReduceOp>(op))
+      reduced = {static_cast<int64_t>(arg.getDim())};
+    else if (auto axes = op.getAttrOfType<IntegerAttr>("axes"))
+      reduced = llvm::to_vector(llvm::seq<int64_t>(domain.getRank() - axes.getInt(), domain.getRank()));
+    else
+      reduced = {op.getAttrOfType<IntegerAttr>("dim").getInt()};
+    return true;
+  }
+  return false;
+}
+
+static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
+  RankedTensorType domain;
+  SmallVector<int64_t> reduced;
+  if (!rowSpace(kernel, domain, reduced))
+    return {};
+  int64_t rank = domain.getRank(), innermost = rank == 0 ? 1 : domain.getDimSize(rank - 1), rowElements = 1;
+  for (int64_t d : reduced)
+    rowElements *= domain.getDimSize(d);
+  bool along = rank == 0 || reduced.empty() || llvm::is_contained(reduced, rank - 1);
+  int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
+  // Long rows leave the next one out of reach of the hardware's prefetcher while exp is computed.
+  bool hasExp = llvm::any_of(kernel.getBody().front(), [](Operation &op) {
+    return isa<graph::SoftmaxOp, graph::LogSoftmaxOp, graph::ExpOp>(op);
+  });
+  return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, vectorBits), along, grain,
+                       hasExp && along);
+}
+
+/// The layout of a body value: its input's for an argument, contiguous for what is computed.
+static SmallVector<int64_t> stridesOf(KernelOp kernel, Value value) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    kernel.getInputLayout(argument.getArgNumber(), offset, strides);
+    return strides;
+  }
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(value.getType()).getShape();
+  strides.assign(shape.size(), 1);
+  for (int64_t d = static_cast<int64_t>(shape.size()) - 2; d >= 0; --d)
+    strides[d] = strides[d + 1] * std::max<int64_t>(shape[d + 1], 1);
+  return strides;
+}
+
+static int64_t bitsOf(Value value) {
+  return cast<RankedTensorType>(value.getType()).getElementTypeBitWidth();
+}
+
+static int64_t productOf(ArrayRef<int64_t> sizes) {
+  int64_t product = 1;
+  for (int64_t size : sizes)
+    product *= size;
+  return product;
+}
+
+static ContractionShape contractionShape(KernelOp kernel, graph::MatmulOp matmul) {
+  ArrayRef<int64_t> a = cast<RankedTensorType>(matmul.getLhs().getType()).getShape();
+  ArrayRef<int64_t> b = cast<RankedTensorType>(matmul.getRhs().getType()).getShape();
+  ArrayRef<int64_t> c = cast<RankedTensorType>(matmul.getType()).getShape();
+  ContractionShape shape;
+  shape.depth = a[a.size() - (matmul.getTransposeA() ? 2 : 1)];
+  shape.columns = c.back();
+  shape.rows = c[c.size() - 2];
+  // A product with one B for all is one tall product.
+  (b.size() == 2 ? shape.rows : shape.batch) *= productOf(c.drop_back(2));
+  shape.operandBits = bitsOf(matmul.getLhs());
+  shape.accBits = std::max<int64_t>(shape.operandBits, 32);
+  auto argument = dyn_cast<BlockArgument>(matmul.getRhs());
+  shape.packedB = argument && isPrepared(kernel.getInputs()[argument.getArgNumber()]);
+  SmallVector<int64_t> strides = stridesOf(kernel, matmul.getLhs());
+  shape.aRowStride = strides[strides.size() - 2];
+  shape.aColStride = strides.back();
+  if (matmul.getTransposeA())
+    std::swap(shape.aRowStride, shape.aColStride);
+  return shape;
+}
+
+static AttentionShape attentionShape(graph::AttentionOp attention) {
+  ArrayRef<int64_t> q = cast<RankedTensorType>(attention.getQuery().getType()).getShape();
+  ArrayRef<int64_t> v = cast<RankedTensorType>(attention.getValue().getType()).getShape();
+  AttentionShape shape;
+  shape.heads = productOf(q.drop_back(2));
+  shape.queries = q[q.size() - 2];
+  shape.depth = q.back();
+  shape.keys = v[v.size() - 2];
+  shape.columns = v.back();
+  shape.accBits = std::max<int64_t>(bitsOf(attention.getQuery()), 32);
+  return shape;
+}
+
+namespace {
+struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
+  using ChoosePointsBase::ChoosePointsBase;
+
+  void runOnOperation() override {
+    for (auto kernel : getOperation().getOps<KernelOp>())
+      if (!kernel.getPointAttr())
+        choose(kernel);
+  }
+
+  void choose(KernelOp kernel) {
+    switch (kernel.getKind()) {
+    case KernelKind::Elementwise:
+    case KernelKind::Indexing:
+      kernel.setPointAttr(chooseElementwise(kernel, vectorBits));
+      break;
+    case KernelKind::Rows:
+      kernel.setPointAttr(chooseRows(kernel, vectorBits));
+      break;
+    case KernelKind::Contraction:
+      chooseProduct(kernel);
+      break;
+    case KernelKind::Attention:
+      chooseFlash(kernel);
+      break;
+    case KernelKind::Pack:
+      break; // the panel width is in its type
+    }
+  }
+
+private:
+  MachineModel machine() const {
+    MachineModel model;
+    model.threads = static_cast<int>(threads);
+    model.vectorBits = vectorBits;
+    return model;
+  }
+
+  void chooseProduct(KernelOp kernel) {
+    for (auto matmul : kernel.getBody().front().getOps<graph::MatmulOp>()) {
+      ContractionShape shape = contractionShape(kernel, matmul);
+      kernel.setPointAttr(chooseContraction(kernel.getContext(), shape, machine()));
+      kernel.setSpaceAttr(contractionSpace(kernel.getContext(), shape, machine()));
+    }
+  }
+
+  void chooseFlash(KernelOp kernel) {
+    for (auto attention : kernel.getBody().front().getOps<graph::AttentionOp>()) {
+      AttentionShape shape = attentionShape(attention);
+      kernel.setPointAttr(chooseAttention(kernel.getContext(), shape, machine()));
+      kernel.setSpaceAttr(attentionSpace(kernel.getContext(), shape, machine()));
+    }
+  }
+};
+} // namespace

@@ -1,0 +1,249 @@
+//===- Grouping.cpp - which ops run as one kernel --------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/GraphToSchedule/Grouping.h"
+
+#include "compiler/graph/ir/GraphOps.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tessera;
+using schedule::KernelKind;
+
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+
+bool tessera::isRematerialized(Operation *op) {
+  if (auto constant = dyn_cast_or_null<graph::ConstantOp>(op))
+    return cast<ElementsAttr>(constant.getValue()).isSplat();
+  return isa_and_nonnull<graph::IotaOp>(op);
+}
+
+/// The dimensions a row op reduces and the domain it does so over; nothing for other ops.
+static bool rowSpace(Operation *op, SmallVector<int64_t> &domain, SmallVector<int64_t> &reduced) {
+  auto over = [&](Value input, ArrayRef<int64_t> dims) {
+    domain.assign(shapeOf(input).begin(), shapeOf(input).end());
+    reduced.assign(dims.begin(), dims.end());
+    return true;
+  };
+  auto trailing = [&](Value input, int64_t count) {
+    int64_t rank = shapeOf(input).size();
+    return over(input, llvm::to_vector(llvm::seq<int64_t>(rank - count, rank)));
+  };
+  return llvm::TypeSwitch<Operation *, bool>(op)
+      .Case([&](graph::ReduceOp reduce) { return over(reduce.getOperand(), reduce.getDims()); })
+      .Case([&](graph::ArgReduceOp reduce) { return over(reduce.getOperand(), {static_cast<int64_t>(reduce.getDim())}); })
+      .Case<graph::SoftmaxOp, graph::LogSoftmaxOp>(
+          [&](auto softmax) { return over(softmax.getOperand(), {static_cast<int64_t>(softmax.getDim())}); })
+      .Case<graph::LayerNormOp, graph::RmsNormOp>([&](auto norm) { return trailing(norm.getOperand(), norm.getAxes()); })
+      .Default([](Operation *) { return false; });
+}
+
+Grouping::Grouping(func::FuncOp function) {
+  for (Operation &op : function.getBody().front())
+    visit(&op);
+}
+
+void Grouping::visit(Operation *op) {
+  if (op->hasTrait<mlir::OpTrait::IsTerminator>() || isRematerialized(op) || isa<graph::ParameterOp, graph::ConstantOp>(op))
+    return;
+  if (isa<graph::IslandOp>(op)) {
+    // Islands may have side effects: they keep their order.
+    Group *island = create(KernelKind::Elementwise, op, {});
+    island->isIsland = true;
+    if (lastIsland)
+      island->producers.insert(lastIsland);
+    lastIsland = island;
+    return;
+  }
+  if (op->hasTrait<graph::Movement>())
+    return visitMovement(op);
+
+  SmallVector<int64_t> domain, reduced;
+  if (op->hasTrait<graph::Elementwise>()) {
+    ArrayRef<int64_t> shape = shapeOf(op->getResult(0));
+    if (Group *host = findHost(op, shape, {}))
+      return add(host, op);
+    create(KernelKind::Elementwise, op, shape);
+    return;
+  }
+  if (rowSpace(op, domain, reduced)) {
+    if (Group *host = findHost(op, domain, reduced)) {
+      host->kind = KernelKind::Rows;
+      host->reduced = reduced;
+      return add(host, op);
+    }
+    create(KernelKind::Rows, op, domain)->reduced = reduced;
+    return;
+  }
+  KernelKind kind = isa<graph::MatmulOp>(op)      ? KernelKind::Contraction
+                    : isa<graph::AttentionOp>(op) ? KernelKind::Attention
+                                                  : KernelKind::Indexing;
+  create(kind, op, shapeOf(op->getResult(0)));
+  if (kind == KernelKind::Attention)
+    layouts[op->getResult(0)] = attentionResultLayout(op->getResult(0));
+}
+
+/// Heads are stored inside the sequence, […, L, H, E] for […, H, L, E]: the order in which the projection
+/// behind an attention reads them.
+Layout Grouping::attentionResultLayout(Value result) {
+  Layout layout = Layout::contiguous(result);
+  size_t rank = layout.sizes.size();
+  if (rank < 3)
+    return layout;
+  int64_t heads = layout.sizes[rank - 3], width = layout.sizes[rank - 1];
+  layout.strides[rank - 3] = width;
+  layout.strides[rank - 2] = heads * width;
+  return layout;
+}
+
+void Grouping::visitMovement(Operation *op) {
+  // A layout where one exists; else a kernel that copies: concat and pad compute, a reshape across strides
+  // copies its operand first.
+  if (isa<graph::ConcatOp, graph::PadOp>(op)) {
+    create(KernelKind::Elementwise, op, shapeOf(op->getResult(0)));
+    return;
+  }
+  const Layout source = layoutOf(op->getOperand(0));
+  if (auto folded = foldMovement(op, source)) {
+    layouts[op->getResult(0)] = *folded;
+    return;
+  }
+  auto group = std::make_unique<Group>();
+  group->kind = KernelKind::Elementwise;
+  group->copied = op->getOperand(0);
+  llvm::append_range(group->domain, source.sizes);
+  collectProducers(op->getOperand(0), group->producers);
+  group->order = groups.size();
+  copies[op] = group.get();
+  groups.push_back(std::move(group));
+}
+
+Group *Grouping::create(KernelKind kind, Operation *op, ArrayRef<int64_t> domain) {
+  auto group = std::make_unique<Group>();
+  group->kind = kind;
+  group->domain.assign(domain.begin(), domain.end());
+  group->order = groups.size();
+  groups.push_back(std::move(group));
+  add(groups.back().get(), op);
+  return groups.back().get();
+}
+
+void Grouping::add(Group *group, Operation *op) {
+  group->ops.push_back(op);
+  byOp[op] = group;
+  for (Value operand : op->getOperands()) {
+    if (Operation *def = operand.getDefiningOp(); def && byOp.lookup(def) == group)
+      continue;
+    collectProducers(operand, group->producers);
+  }
+}
+
+void Grouping::collectProducers(Value value, llvm::SmallSetVector<Group *, 4> &producers) {
+  Operation *def = value.getDefiningOp();
+  if (!def)
+    return;
+  if (Group *group = byOp.lookup(def)) {
+    producers.insert(group);
+  } else if (Group *copy = copies.lookup(def)) {
+    producers.insert(copy);
+  } else if (def->hasTrait<graph::Movement>()) {
+    collectProducers(def->getOperand(0), producers);
+  }
+}
+
+bool Grouping::reaches(Group *from, Group *to) const {
+  SmallVector<const Group *> stack{from};
+  llvm::SmallPtrSet<const Group *, 16> seen;
+  while (!stack.empty()) {
+    const Group *group = stack.pop_back_val();
+    if (group == to)
+      return true;
+    if (seen.insert(group).second)
+      llvm::append_range(stack, group->producers);
+  }
+  return false;
+}
+
+/// True when a value of `shape` is a reduced value of the rows over `domain`: the domain with its reduced
+/// dimensions 1. (A reduction that dropped its dimensions ends its kernel.)
+static bool isReducedShape(ArrayRef<int64_t> shape, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+  if (shape.size() != domain.size())
+    return false;
+  for (auto [d, size] : llvm::enumerate(shape))
+    if (size != (llvm::is_contained(reduced, static_cast<int64_t>(d)) ? 1 : domain[d]))
+      return false;
+  return true;
+}
+
+/// What a group of `kind` takes in after its anchor.
+static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+  bool sameDomain = ArrayRef(group.domain) == domain;
+  if (!isRowOp) {
+    if (group.kind == KernelKind::Attention)
+      return false;
+    return sameDomain || (group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced));
+  }
+  if (!sameDomain)
+    return false;
+  if (group.kind == KernelKind::Rows)
+    return ArrayRef(group.reduced) == reduced;
+  // Rows over a plain elementwise prologue; concat and pad split their domain and stay apart.
+  return group.kind == KernelKind::Elementwise && !group.copied &&
+         llvm::none_of(group.ops, [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
+}
+
+Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+  bool isRowOp = !op->hasTrait<graph::Elementwise>();
+  Group *best = nullptr;
+  for (Value operand : op->getOperands()) {
+    Operation *def = operand.getDefiningOp();
+    Group *candidate = def ? byOp.lookup(def) : nullptr;
+    if (!candidate || candidate->isIsland || candidate == best || !accepts(*candidate, isRowOp, domain, reduced))
+      continue;
+    if (!best || candidate->order > best->order)
+      best = candidate;
+  }
+  if (!best)
+    return nullptr;
+  // Joining must not close a cycle: no other operand may come from what depends on the host, nor read the
+  // host's own stored result through a view.
+  for (Value operand : op->getOperands()) {
+    Operation *def = operand.getDefiningOp();
+    if (def && byOp.lookup(def) == best)
+      continue;
+    llvm::SmallSetVector<Group *, 4> producers;
+    collectProducers(operand, producers);
+    for (Group *producer : producers)
+      if (reaches(producer, best))
+        return nullptr;
+  }
+  return best;
+}
+
+const Layout &Grouping::layoutOf(Value value) {
+  auto it = layouts.find(value);
+  if (it != layouts.end())
+    return it->second;
+  return layouts.try_emplace(value, Layout::contiguous(value)).first->second;
+}
+
+SmallVector<Group *> Grouping::sorted() const {
+  SmallVector<Group *> order;
+  llvm::SmallPtrSet<Group *, 16> done;
+  auto place = [&](auto &&self, Group *group) -> void {
+    if (!done.insert(group).second)
+      return;
+    for (Group *producer : group->producers)
+      self(self, producer);
+    order.push_back(group);
+  };
+  for (const auto &group : groups)
+    place(place, group.get());
+  return order;
+}

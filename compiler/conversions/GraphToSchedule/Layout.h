@@ -1,0 +1,44 @@
+//===- Layout.h - movement ops as layouts of a root's storage --------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_LAYOUT_H
+#define TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_LAYOUT_H
+
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Operation.h"
+#include "mlir/IR/Value.h"
+
+#include <optional>
+
+namespace tessera {
+
+/// Element (i0, i1, …) lies at `offset + Σ ik·strides[k]` of the contiguous storage of `root`.
+struct Layout {
+  mlir::Value root;
+  int64_t offset = 0;
+  llvm::SmallVector<int64_t> sizes, strides;
+
+  /// The layout of a value that is its own root.
+  static Layout contiguous(mlir::Value root);
+  bool isIdentity() const;
+};
+
+llvm::SmallVector<int64_t> contiguousStrides(llvm::ArrayRef<int64_t> sizes);
+
+/// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where there
+/// are any: neighbouring dimensions may merge only when they are contiguous to each other.
+std::optional<llvm::SmallVector<int64_t>> reshapeStrides(llvm::ArrayRef<int64_t> sizes,
+                                                         llvm::ArrayRef<int64_t> strides,
+                                                         llvm::ArrayRef<int64_t> newSizes);
+
+/// The layout of the movement op `op` whose operand is laid out as `source`; nothing when it needs a copy
+/// (a reshape across strides, concat, pad).
+std::optional<Layout> foldMovement(mlir::Operation *op, const Layout &source);
+
+} // namespace tessera
+
+#endif // TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_LAYOUT_H

@@ -1,0 +1,98 @@
+//===- PrepackWeights.cpp - column panels of parameters, packed once -------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From: contractions reading parameters in place. To: pack kernels marked
+// prepare, and contractions reading their panels.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/GraphToSchedule/Passes.h"
+#include "compiler/conversions/GraphToSchedule/Prepared.h"
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/schedule/ir/ScheduleOps.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+namespace tessera {
+#define GEN_PASS_DEF_PREPACKWEIGHTS
+#include "compiler/conversions/GraphToSchedule/Passes.h.inc"
+} // namespace tessera
+
+using namespace mlir;
+using namespace tessera;
+using namespace tessera::schedule;
+
+/// `input` as […, K, N]: itself, or a view with the last two dimensions swapped.
+static Value orientedKN(OpBuilder &b, KernelOp kernel, unsigned index, bool transposed) {
+  Value input = kernel.getInputs()[index];
+  if (!transposed)
+    return input;
+  int64_t offset;
+  SmallVector<int64_t> strides;
+  kernel.getInputLayout(index, offset, strides);
+  auto type = cast<RankedTensorType>(input.getType());
+  SmallVector<int64_t> shape(type.getShape());
+  std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
+  std::swap(strides[strides.size() - 1], strides[strides.size() - 2]);
+  Value root = input;
+  if (auto view = input.getDefiningOp<ViewOp>())
+    root = view.getSource();
+  return ViewOp::create(b, kernel.getLoc(), type.clone(shape), root, b.getI64IntegerAttr(offset),
+                        b.getDenseI64ArrayAttr(strides));
+}
+
+static Value packKernel(OpBuilder &b, Location loc, Value matrix, int64_t nr) {
+  auto type = cast<RankedTensorType>(matrix.getType());
+  SmallVector<int64_t> shape(type.getShape().drop_back(2));
+  int64_t k = type.getDimSize(type.getRank() - 2), n = type.getDimSize(type.getRank() - 1);
+  shape.append({(n + nr - 1) / nr, k, nr});
+  auto packedType = type.clone(shape);
+  auto pack = KernelOp::create(b, loc, TypeRange(packedType), KernelKind::Pack, ValueRange(matrix), {}, {}, true, {},
+                               {});
+  Block &body = pack.getBody().emplaceBlock();
+  OpBuilder inner = OpBuilder::atBlockEnd(&body);
+  Value panels = PackOp::create(inner, loc, packedType, body.addArgument(type, loc));
+  YieldOp::create(inner, loc, panels);
+  return pack.getOutputs()[0];
+}
+
+namespace {
+struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
+  void runOnOperation() override {
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>()))
+      if (kernel.getKind() == KernelKind::Contraction)
+        prepack(kernel);
+  }
+
+  void prepack(KernelOp kernel) {
+    auto point = dyn_cast_or_null<ContractionAttr>(kernel.getPointAttr());
+    Block &body = kernel.getBody().front();
+    auto products = body.getOps<graph::MatmulOp>();
+    if (!point || products.empty())
+      return;
+    graph::MatmulOp matmul = *products.begin();
+    auto argument = dyn_cast<BlockArgument>(matmul.getRhs());
+    // The panels replace the argument: every use must be this product.
+    if (!argument || !argument.hasOneUse() || !isPrepared(kernel.getInputs()[argument.getArgNumber()]))
+      return;
+    if (cast<RankedTensorType>(argument.getType()).getRank() < 2 ||
+        cast<RankedTensorType>(argument.getType()).getNumElements() == 0)
+      return;
+    unsigned index = argument.getArgNumber();
+    OpBuilder b(kernel);
+    bool transposed = matmul.getTransposeB();
+    Value matrix = orientedKN(b, kernel, index, transposed);
+    Value panels = packKernel(b, kernel.getLoc(), matrix, point.getNr());
+    kernel.getInputsMutable()[index].set(panels);
+    argument.setType(panels.getType());
+    OpBuilder inner = OpBuilder::atBlockBegin(&body);
+    Value logical = UnpackOp::create(inner, kernel.getLoc(), matrix.getType(), argument);
+    matmul.getRhsMutable().set(logical);
+    matmul.setTransposeB(false);
+  }
+};
+} // namespace

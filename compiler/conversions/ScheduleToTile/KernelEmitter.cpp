@@ -1,0 +1,164 @@
+//===- KernelEmitter.cpp - the frame of a tile function --------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
+
+#include "compiler/conversions/ScheduleToTile/TileKernel.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MathExtras.h"
+#include "llvm/Support/SHA256.h"
+
+using namespace mlir;
+using namespace tessera;
+using schedule::KernelKind;
+using schedule::KernelOp;
+
+/// One cache line, and the widest vector.
+constexpr int64_t scratchAlignment = 64;
+
+Type tessera::registerType(Type elementType) {
+  if (elementType.isF16() || elementType.isBF16())
+    return Float32Type::get(elementType.getContext());
+  if (elementType.isUnsignedInteger())
+    return IntegerType::get(elementType.getContext(), elementType.getIntOrFloatBitWidth());
+  return elementType;
+}
+
+Type tessera::storageType(Type elementType) {
+  if (elementType.isInteger(1) || elementType.isUnsignedInteger(8))
+    return IntegerType::get(elementType.getContext(), 8);
+  return elementType;
+}
+
+Value KernelFrame::allocScratch(Location loc, MemRefType type) {
+  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
+  for (int64_t size : type.getShape())
+    bytes *= size;
+  // Carve at the entry, so that the view dominates every use and is computed once.
+  OpBuilder::InsertionGuard guard(b);
+  if (Operation *def = scratchAnchor)
+    b.setInsertionPointAfter(def);
+  else
+    b.setInsertionPointToStart(&function.getBody().front());
+  Value offset = arith::ConstantIndexOp::create(b, loc, scratchBytes);
+  auto view = memref::ViewOp::create(b, loc, type, scratch, offset, ValueRange());
+  scratchAnchor = view;
+  scratchBytes += llvm::alignTo(bytes, scratchAlignment);
+  return view;
+}
+
+//===----------------------------------------------------------------------===//
+// Functions
+//===----------------------------------------------------------------------===//
+
+static MemRefType bufferType(RankedTensorType tensor, int64_t offset, ArrayRef<int64_t> strides) {
+  // The pointer a kernel gets is the view's first element, so the offset is the runtime's.
+  (void)offset;
+  return MemRefType::get(tensor.getShape(), storageType(tensor.getElementType()),
+                         StridedLayoutAttr::get(tensor.getContext(), 0, strides));
+}
+
+static SmallVector<int64_t> permutedStrides(RankedTensorType stored, ArrayRef<int64_t> perm) {
+  SmallVector<int64_t> strides(perm.size());
+  int64_t stride = 1;
+  for (int64_t d = perm.size() - 1; d >= 0; --d) {
+    strides[perm[d]] = stride;
+    stride *= std::max<int64_t>(stored.getDimSize(d), 1);
+  }
+  return strides;
+}
+
+std::string tessera::kernelKey(KernelOp kernel) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << stringifyKernelKind(kernel.getKind()) << ' ' << kernel.getPointAttr() << '\n';
+  for (unsigned i = 0, e = kernel.getInputs().size(); i != e; ++i) {
+    int64_t offset;
+    SmallVector<int64_t> strides;
+    kernel.getInputLayout(i, offset, strides);
+    os << kernel.getInputs()[i].getType() << " [";
+    llvm::interleaveComma(strides, os);
+    os << "]\n";
+  }
+  if (ArrayAttr perms = kernel.getResultPermsAttr())
+    os << perms << '\n';
+  // An isolated region prints with names of its own: equal bodies give equal text.
+  OwningOpRef<KernelOp> clone = kernel.clone();
+  clone->removePlacementAttr();
+  clone->print(os, OpPrintingFlags().useLocalScope().enableDebugInfo(false).elideLargeElementsAttrs(1 << 30));
+  return text;
+}
+
+std::string tessera::kernelName(KernelOp kernel, StringRef key) {
+  auto digest = llvm::SHA256::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(key.data()), key.size()));
+  return (stringifyKernelKind(kernel.getKind()) + "_" + llvm::toHex(digest, /*LowerCase=*/true).substr(0, 12)).str();
+}
+
+/// The emitter of the kernel's class.
+static FailureOr<KernelExtent> emitBody(KernelFrame &frame) {
+  switch (frame.kernel.getKind()) {
+  case KernelKind::Contraction:
+    return emitContraction(frame);
+  case KernelKind::Attention:
+    return emitAttention(frame);
+  case KernelKind::Rows:
+    return emitRows(frame);
+  case KernelKind::Elementwise:
+    return emitElementwise(frame);
+  case KernelKind::Indexing:
+    return emitIndexing(frame);
+  case KernelKind::Pack:
+    return emitPack(frame);
+  }
+  llvm_unreachable("every class has an emitter");
+}
+
+FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &module, StringRef name,
+                                                TileKernel &record) {
+  MLIRContext *context = kernel.getContext();
+  Location loc = kernel.getLoc();
+  SmallVector<Type> arguments;
+  for (unsigned i = 0, e = kernel.getInputs().size(); i != e; ++i) {
+    int64_t offset;
+    SmallVector<int64_t> strides;
+    kernel.getInputLayout(i, offset, strides);
+    arguments.push_back(bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), offset, strides));
+  }
+  for (unsigned i = 0, e = kernel.getOutputs().size(); i != e; ++i) {
+    auto stored = cast<RankedTensorType>(kernel.getOutputs()[i].getType());
+    auto yielded = cast<RankedTensorType>(kernel.getYield().getValues()[i].getType());
+    arguments.push_back(bufferType(yielded, 0, permutedStrides(stored, kernel.getResultPerm(i))));
+  }
+  Type index = IndexType::get(context), i32 = IntegerType::get(context, 32);
+  arguments.append({MemRefType::get({ShapedType::kDynamic}, IntegerType::get(context, 8)), index, index});
+
+  auto function = func::FuncOp::create(module, loc, name, FunctionType::get(context, arguments, {i32}));
+  Block *entry = function.addEntryBlock();
+  OpBuilder b = OpBuilder::atBlockEnd(entry);
+  Value ok = arith::ConstantIntOp::create(b, loc, 0, 32);
+  auto ret = func::ReturnOp::create(b, loc, ok);
+  b.setInsertionPoint(ret);
+
+  unsigned inputs = kernel.getInputs().size(), outputs = kernel.getOutputs().size();
+  KernelFrame frame{b, kernel, function, {}, {}, entry->getArgument(inputs + outputs),
+                    entry->getArgument(inputs + outputs + 1), entry->getArgument(inputs + outputs + 2)};
+  llvm::append_range(frame.inputs, entry->getArguments().take_front(inputs));
+  llvm::append_range(frame.outputs, entry->getArguments().slice(inputs, outputs));
+  FailureOr<KernelExtent> extent = emitBody(frame);
+  if (failed(extent)) {
+    function.erase();
+    return failure();
+  }
+  record.units = extent->units;
+  record.grain = extent->grain;
+  record.scratchBytes = frame.scratchBytes;
+  function->setAttr("tile.inputs", module.getI64IntegerAttr(inputs));
+  return function;
+}
