@@ -35,12 +35,16 @@ def Graph_Dialect : Dialect {
 // Attributes
 //===----------------------------------------------------------------------===//
 
-def Graph_ComparePredicateAttr
-    : EnumAttr<Graph_Dialect, Graph_ComparePredicate, "compare_predicate">;
-def Graph_ReduceKindAttr : EnumAttr<Graph_Dialect, Graph_ReduceKind, "reduce_kind">;
-def Graph_ArgReduceKindAttr : EnumAttr<Graph_Dialect, Graph_ArgReduceKind, "arg_reduce_kind">;
-def Graph_GeluApproximationAttr
-    : EnumAttr<Graph_Dialect, Graph_GeluApproximation, "gelu_approximation">;
+class Graph_EnumAttr<EnumInfo enumInfo, string name>
+    : EnumAttr<Graph_Dialect, enumInfo, name> {
+  // Ops print the value bare; the empty literal takes back the blank before it.
+  let assemblyFormat = "`` $value";
+}
+
+def Graph_ComparePredicateAttr : Graph_EnumAttr<Graph_ComparePredicate, "compare_predicate">;
+def Graph_ReduceKindAttr : Graph_EnumAttr<Graph_ReduceKind, "reduce_kind">;
+def Graph_ArgReduceKindAttr : Graph_EnumAttr<Graph_ArgReduceKind, "arg_reduce_kind">;
+def Graph_GeluApproximationAttr : Graph_EnumAttr<Graph_GeluApproximation, "gelu_approximation">;
 
 //===----------------------------------------------------------------------===//
 // Types
