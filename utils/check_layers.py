@@ -43,6 +43,9 @@ COMPILER: dict[str, frozenset[str]] = {
 CONVERSION_ALSO_SEES: dict[str, frozenset[str]] = {
     # The body of a schedule.kernel is made of graph ops.
     "ScheduleToTile": frozenset({"graph"}),
+    # @main keeps its schedule.kernel launches, parameters and islands until it
+    # becomes a target.program.
+    "TileToTarget": frozenset({"graph", "schedule"}),
 }
 
 # Libraries that a folder must not know of.
