@@ -23,10 +23,10 @@ add_compile_options(
   -Wall -Wextra -Wno-unused-parameter
   $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # std::stable_sort of libstdc++ 12 uses what libstdc++ 12 itself deprecates,
-  # so that warning stays one where the others are errors.
-  add_compile_options(-Wimplicit-fallthrough -Wsuggest-override
-    -Wno-error=deprecated-declarations)
+  add_compile_options(-Wimplicit-fallthrough -Wsuggest-override)
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 20)
+    add_compile_options("--warning-suppression-mappings=${CMAKE_CURRENT_LIST_DIR}/warnings.txt")
+  endif()
 else()
   # gcc 12 reports these inside LLVM's own headers.
   add_compile_options(-Wno-dangling-reference -Wno-maybe-uninitialized -Wno-comment)
