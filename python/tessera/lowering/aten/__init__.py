@@ -1,0 +1,40 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The built-in lowerings from ATen to Graph IR, one family of operators a file.
+
+Importing this package registers all of them.
+"""
+
+from tessera.lowering.aten import (
+    attention,
+    contraction,
+    creation,
+    elementwise_activation,
+    elementwise_binary,
+    elementwise_select,
+    elementwise_unary,
+    indexing,
+    movement,
+    movement_copy,
+    normalization,
+    reduction,
+    reduction_scan,
+    softmax,
+)
+
+__all__ = [
+    "attention",
+    "contraction",
+    "creation",
+    "elementwise_activation",
+    "elementwise_binary",
+    "elementwise_select",
+    "elementwise_unary",
+    "indexing",
+    "movement",
+    "movement_copy",
+    "normalization",
+    "reduction",
+    "reduction_scan",
+    "softmax",
+]
