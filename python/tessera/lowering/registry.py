@@ -106,6 +106,8 @@ def parse_op_name(spec: Any) -> OpKey:
     ``"aten.add"``, ``"aten.add.Tensor"``, ``"aten::add.Tensor"``, ``"torch.ops.aten.add"``,
     ``"mylib::op"``. A name may be registered before the operator itself is defined.
     """
+    if isinstance(spec, OpKey):
+        return spec
     if isinstance(spec, torch._ops.OpOverload):
         namespace, name = spec._schema.name.split("::")
         return OpKey(namespace, name, spec._overloadname)
