@@ -1,0 +1,199 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The first rung of capture: ``torch.export.export`` on a copy of the module.
+
+Gives a functional program and, for every output, where its memory comes from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import ExportedProgram
+from torch.export.graph_signature import (
+    ConstantArgument,
+    InputKind,
+    OutputKind,
+    TensorArgument,
+)
+from torch.utils import _pytree as pytree
+
+from tessera.capture.decompose import functionalize, needs_functionalization
+from tessera.capture.hooks import strip_user_hooks
+from tessera.capture.leaves import Leaf, LeafModule, LeafSession
+from tessera.capture.structure import copy_structure
+from tessera.errors import CaptureError
+from tessera.lowering.aliasing import Alias, output_aliases
+
+_QUIET = ("torch.export", "torch._export", "torch.fx", "torch._dynamo", "torch._functorch")
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A functional program with its call boundary."""
+
+    program: ExportedProgram
+    #: one entry a leaf of the result: a node of the program, or (value,) for a constant
+    outputs: list[Any]
+    #: parallel to `outputs`: whose memory eager PyTorch would return, in the raw graph
+    aliases: list[Alias | None]
+    out_spec: pytree.TreeSpec
+    #: (kind, name, node): what must be written back after the call
+    mutations: list[tuple[OutputKind, str, fx.Node]]
+    #: placeholder name of each leaf of the arguments, in the caller's order
+    user_inputs: list[str]
+    #: of the other placeholders: the path of the tensor behind them, and its kind
+    tensors: dict[str, tuple[str, InputKind]]
+    session: LeafSession
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Holds back what torch prints about failures: Tessera reports them itself."""
+    loggers = [logging.getLogger(name) for name in _QUIET]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"torch\b.*")
+            warnings.filterwarnings("ignore", message=".*during export.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def export(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    *,
+    leaves: Sequence[Leaf] = (),
+    training: bool | None = None,
+) -> Captured:
+    """Captures `module`, whose submodules in `leaves` stay opaque. Torch's errors pass through."""
+    session = LeafSession()
+    try:
+        if leaves:
+            _record(module, args, kwargs, leaves, training, session)
+        replace = {id(leaf.module): LeafModule(leaf, None, session) for leaf in leaves}
+        copy = copy_structure(module, replace=replace, training=training)
+        # The root's own hooks run around the program, not inside of it.
+        strip_user_hooks(copy)
+        with quiet(), torch.no_grad():
+            raw = torch.export.export(copy, tuple(args), dict(kwargs), strict=False)
+            aliases = output_aliases(_user_outputs(raw))
+            program = functionalize(raw) if needs_functionalization(raw) else raw
+        return _boundary(program, aliases, args, kwargs, session)
+    except BaseException:
+        session.close()
+        raise
+
+
+# --- what leaves return -----------------------------------------------------------------------
+
+
+def _record(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    leaves: Sequence[Leaf],
+    training: bool | None,
+    session: LeafSession,
+) -> None:
+    """Lets every leaf see its calls: with fake tensors, or else with the example inputs."""
+
+    def recording(clone_buffers: bool) -> nn.Module:
+        for leaf in leaves:
+            leaf.recorded.clear()
+        replace: dict[int, nn.Module] = {}
+        for leaf in leaves:
+            inner = copy_structure(leaf.module, training=training, clone_buffers=clone_buffers)
+            for part in inner.modules():
+                strip_user_hooks(part)
+            replace[id(leaf.module)] = LeafModule(leaf, inner, session)
+        copy = copy_structure(module, replace=replace, training=training,
+                              clone_buffers=clone_buffers)
+        strip_user_hooks(copy)
+        return copy
+
+    with torch.no_grad(), quiet():
+        try:
+            mode = FakeTensorMode(allow_non_fake_inputs=True)
+            with mode:
+                fakes = pytree.tree_map_only(torch.Tensor, mode.from_tensor, (tuple(args), kwargs))
+                recording(False)(*fakes[0], **fakes[1])
+        except Exception:  # anything: data-dependent code, operators without a fake kernel, …
+            examples = pytree.tree_map_only(torch.Tensor, torch.clone, (tuple(args), kwargs))
+            recording(True)(*examples[0], **examples[1])
+
+
+# --- the boundary -----------------------------------------------------------------------------
+
+
+def _user_outputs(program: ExportedProgram) -> list[Any]:
+    results = program.graph.output_node().args[0]
+    specs = program.graph_signature.output_specs
+    assert isinstance(results, (tuple, list))
+    return [item for item, spec in zip(results, specs, strict=True)
+            if spec.kind == OutputKind.USER_OUTPUT]
+
+
+def _boundary(
+    program: ExportedProgram,
+    aliases: list[Alias | None],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    session: LeafSession,
+) -> Captured:
+    nodes = {node.name: node for node in program.graph.nodes}
+    outputs: list[Any] = []
+    mutations: list[tuple[OutputKind, str, fx.Node]] = []
+    for spec in program.graph_signature.output_specs:
+        if spec.kind != OutputKind.USER_OUTPUT:
+            mutations.append((spec.kind, str(spec.target), nodes[spec.arg.name]))
+        elif isinstance(spec.arg, TensorArgument):
+            outputs.append(nodes[spec.arg.name])
+        elif isinstance(spec.arg, ConstantArgument):
+            outputs.append((spec.arg.value,))
+        else:
+            raise CaptureError(
+                f"the model returns {spec.arg.name}, a number that depends on data",
+                remedy="return it as a tensor (leave out .item())",
+            )
+    tensors = {
+        spec.arg.name: (str(spec.target), spec.kind)
+        for spec in program.graph_signature.input_specs if spec.kind != InputKind.USER_INPUT
+    }
+    names = [spec.arg.name for spec in program.graph_signature.input_specs
+             if spec.kind == InputKind.USER_INPUT]
+    in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
+    assert in_spec is not None and out_spec is not None
+    return Captured(program, outputs, aliases, out_spec, mutations,
+                    _in_call_order(names, in_spec, args, kwargs), tensors, session)
+
+
+def _in_call_order(
+    names: list[str], in_spec: pytree.TreeSpec, args: Sequence[Any], kwargs: dict[str, Any]
+) -> list[str]:
+    """`names` in the order the caller's own (args, kwargs) flatten to."""
+    flat, spec = pytree.tree_flatten((tuple(args), kwargs))
+    if len(flat) != len(names):
+        raise CaptureError(f"torch.export took {len(names)} inputs where {len(flat)} were given")
+    if spec == in_spec:
+        return names
+    # torch.export sorts keyword arguments as forward() declares them.
+    by_export = pytree.tree_unflatten(names, in_spec)
+    reordered = (by_export[0], {key: by_export[1][key] for key in kwargs})
+    return pytree.tree_leaves(reordered)
+
+

@@ -1,0 +1,51 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Forward hooks on the user's modules.
+
+PyTorch's own hooks (weight norm, pruning, …) only compute and are traced with the rest. The
+user's may do anything, so a module that has some keeps running in PyTorch, hooks and all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+_DICTS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+def _is_torchs_own(hook: Any) -> bool:
+    owner = getattr(hook, "__module__", None) or type(hook).__module__
+    return str(owner).startswith("torch.nn.")
+
+
+def has_user_hooks(module: nn.Module) -> bool:
+    """Whether `module` itself has forward hooks that are not PyTorch's own."""
+    return any(
+        not _is_torchs_own(hook) for name in _DICTS for hook in getattr(module, name).values()
+    )
+
+
+def strip_user_hooks(module: nn.Module) -> None:
+    """Removes the user's forward hooks from a (copied) module."""
+    for name in _DICTS:
+        hooks = getattr(module, name)
+        for key in [key for key, hook in hooks.items() if not _is_torchs_own(hook)]:
+            del hooks[key]
+
+
+def outermost_hooked(root: nn.Module) -> dict[str, nn.Module]:
+    """Submodules with the user's hooks, by path, without those inside of one another."""
+    found: dict[str, nn.Module] = {}
+
+    def visit(module: nn.Module, path: str) -> None:
+        for name, child in module.named_children():
+            child_path = f"{path}.{name}" if path else name
+            if has_user_hooks(child):
+                found[child_path] = child
+            else:
+                visit(child, child_path)
+
+    visit(root, "")
+    return found

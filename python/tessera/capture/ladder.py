@@ -1,0 +1,157 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The ways to capture a model, best first.
+
+1. ``torch.export.export`` of the whole model;
+2. the same with the submodules that failed kept opaque (they run in PyTorch);
+3. ``torch.fx.symbolic_trace``, its calls into code that cannot be exported kept opaque, and the
+   trace exported: for forward methods that call extensions without a fake kernel;
+4. module-wise: the model's own ``forward`` stays Python and each of its children is compiled.
+
+Every failure says which line of the user's code it was and what is tried next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from torch import nn
+
+from tessera.capture.export import Captured, export
+from tessera.capture.leaves import Leaf
+from tessera.capture.provenance import error_source, first_line, innermost_module
+from tessera.capture.symbolic import trace_symbolically
+from tessera.errors import CaptureError, TesseraError
+from tessera.lowering.importer import CannotCross
+from tessera.report.report import CaptureAttempt
+
+LOG = logging.getLogger("tessera.capture")
+T = TypeVar("T")
+
+RUNG_EXPORT = "torch.export"
+RUNG_LEAVES = "torch.export with submodules kept in PyTorch"
+RUNG_SYMBOLIC = "torch.fx.symbolic_trace"
+RUNG_MODULES = "module-wise"
+#: Submodules put aside before the next rung is tried.
+MAX_LEAVES = 16
+
+
+@dataclass
+class Climb:
+    """How far capture got: `value` is what `build` made, None when only module-wise is left."""
+
+    value: Any = None
+    attempts: list[CaptureAttempt] = field(default_factory=list)
+
+
+def climb(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    build: Callable[[Captured], T],
+    *,
+    leaves: Sequence[Leaf] = (),
+    training: bool | None = None,
+    strict: bool = False,
+) -> Climb:
+    """Captures `module` by the first rung that works and hands the result to `build`.
+
+    `build` may refuse a capture by raising CannotCross. With `strict` a failure of the first rung
+    is an error.
+    """
+    result = Climb()
+    aside = list(leaves)
+    names = {id(child): name for name, child in module.named_modules() if name}
+    rung = RUNG_EXPORT
+    while True:
+        try:
+            captured = export(module, args, kwargs, leaves=aside, training=training)
+            result.value = _build(captured, build)
+            result.attempts.append(CaptureAttempt(rung, True))
+            return result
+        except CannotCross as error:
+            result.attempts.append(_attempt(rung, error, RUNG_MODULES))
+            _stop_if(strict, result, error)
+            return result
+        except TesseraError as error:
+            if not isinstance(error, CaptureError):
+                raise
+            failure: Exception = error
+        except Exception as error:  # torch's, or the model's own
+            failure = error
+        culprit = innermost_module(failure, _names_of_copies(failure, names, module))
+        child = dict(module.named_modules()).get(culprit) if culprit else None
+        known = any(leaf.fqn == culprit for leaf in aside)
+        if strict or child is None or known or len(aside) - len(leaves) >= MAX_LEAVES:
+            result.attempts.append(_attempt(rung, failure, RUNG_SYMBOLIC))
+            _stop_if(strict, result, failure)
+            break
+        result.attempts.append(_attempt(rung, failure, f"{RUNG_LEAVES}: {culprit}"))
+        rung = RUNG_LEAVES
+        aside = [leaf for leaf in aside if not leaf.fqn.startswith(f"{culprit}.")]
+        aside.append(_failed_leaf(str(culprit), child, failure))
+    try:
+        captured = trace_symbolically(module, args, kwargs, leaves=aside, training=training)
+        result.value = _build(captured, build)
+        result.attempts.append(CaptureAttempt(RUNG_SYMBOLIC, True))
+    except (CannotCross, CaptureError) as error:
+        result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
+    except TesseraError:
+        raise
+    except Exception as error:
+        result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
+    return result
+
+
+def _build(captured: Captured, build: Callable[[Captured], T]) -> T:
+    try:
+        return build(captured)
+    finally:
+        captured.session.close()
+
+
+def _attempt(rung: str, error: BaseException, next_rung: str) -> CaptureAttempt:
+    file, line = error_source(error)
+    attempt = CaptureAttempt(rung, False, first_line(error), file, line, next_rung)
+    LOG.info("%s", attempt)
+    return attempt
+
+
+def _stop_if(strict: bool, climb: Climb, error: BaseException) -> None:
+    if not strict:
+        return
+    attempt = climb.attempts[-1]
+    where = f"{attempt.file}:{attempt.line}: " if attempt.file else ""
+    raise CaptureError(
+        f"{where}{attempt.rung} could not capture the model: {first_line(error)}",
+        remedy="rewrite that line without Python control flow on data (torch.where, torch.cond), "
+        "or convert with strict=False, which keeps what cannot be captured in PyTorch",
+    ) from error
+
+
+def _names_of_copies(error: BaseException, names: dict[int, str], root: nn.Module
+                     ) -> dict[int, str]:
+    """Paths by id of the modules on the failing stack: copies stand in for the originals."""
+    import traceback
+
+    found = dict(names)
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        candidate = frame.f_locals.get("self")
+        if isinstance(candidate, nn.Module) and type(candidate) is type(root):
+            for name, child in candidate.named_modules():
+                if name:
+                    found.setdefault(id(child), name)
+    return found
+
+
+def _failed_leaf(fqn: str, child: nn.Module, error: BaseException) -> Leaf:
+    file, line = error_source(error)
+    where = f" ({file}:{line})" if file else ""
+    return Leaf(
+        fqn, child, child, "capture-failed", f"{fqn} could not be captured: {first_line(error)}"
+        f"{where}",
+        "rewrite that line without Python control flow on data, or leave it in PyTorch",
+    )

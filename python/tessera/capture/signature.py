@@ -1,0 +1,218 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The arguments a program was captured with, and whether a call fits them.
+
+A program is static: tensors have the shapes and dtypes of the example, everything else its
+value. ``CallSignature.match`` takes a call apart, forgiving what means the same (a keyword
+argument given by position, a default written out), and says by name what does not fit.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from tessera.capture.leaves import TensorSpec
+from tessera.errors import ArgumentTypeError, InputMismatchError
+from tessera.tensor import Tensor, is_tensor, torch_dtype
+
+REMEDY_STATIC = (
+    "the program is static: convert again with example_inputs of this form, or use "
+    "ts.compat.wrap(module), which compiles once for every form it meets"
+)
+
+
+@dataclass(frozen=True)
+class StaticLeaf:
+    """An argument that is no tensor: the program holds for this value only."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class CallSignature:
+    """Structure and leaves of ``(args, kwargs)``."""
+
+    spec: pytree.TreeSpec
+    names: tuple[str, ...]
+    #: a TensorSpec or a StaticLeaf each
+    leaves: tuple[Any, ...]
+    parameters: tuple[tuple[str, inspect.Parameter], ...] | None
+
+    @staticmethod
+    def of(forward: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+           ) -> CallSignature:
+        paths, spec = pytree.tree_flatten_with_path((tuple(args), kwargs))
+        parameters = _parameters(forward)
+        names = tuple(_leaf_name(path, parameters, len(args)) for path, _ in paths)
+        leaves = tuple(_leaf_spec(leaf) for _, leaf in paths)
+        return CallSignature(spec, names, leaves, parameters)
+
+    @property
+    def tensor_positions(self) -> list[int]:
+        return [index for index, leaf in enumerate(self.leaves) if isinstance(leaf, TensorSpec)]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether a call is just tensors by position."""
+        args, kwargs = self.spec.children_specs
+        return (
+            all(isinstance(leaf, TensorSpec) for leaf in self.leaves)
+            and kwargs.num_leaves == 0
+            and all(child.is_leaf() for child in args.children_specs)
+        )
+
+    def key(self) -> tuple[Any, ...]:
+        """A hashable stand-in, equal for calls one program serves."""
+        return (str(self.spec), tuple(
+            leaf if isinstance(leaf, TensorSpec) else ("static", type(leaf.value).__name__,
+                                                       _hashable(leaf.value))
+            for leaf in self.leaves
+        ))
+
+    def match(self, args: Sequence[Any], kwargs: dict[str, Any], what: str = "the module"
+              ) -> list[Any]:
+        """The call's leaves, in this signature's order; InputMismatchError says what differs."""
+        flat, spec = pytree.tree_flatten((tuple(args), kwargs))
+        if spec != self.spec:
+            rearranged = self._rearrange(args, kwargs)
+            if rearranged is not None:
+                flat, spec = pytree.tree_flatten(rearranged)
+            if spec != self.spec:
+                raise InputMismatchError(self._structure_message(args, kwargs, what),
+                                         remedy=REMEDY_STATIC)
+        for index, leaf in enumerate(flat):
+            problem = self._leaf_problem(index, leaf)
+            if problem:
+                raise InputMismatchError(f"argument {self.names[index]!r} of {what}: {problem}",
+                                         remedy=REMEDY_STATIC)
+        return flat
+
+    def _leaf_problem(self, index: int, leaf: Any) -> str | None:
+        wanted = self.leaves[index]
+        if not isinstance(wanted, TensorSpec):
+            if is_tensor(leaf) or not _equal(leaf, wanted.value):
+                return f"the program was compiled for the value {wanted.value!r}, got {_show(leaf)}"
+            return None
+        if not is_tensor(leaf):
+            raise ArgumentTypeError(
+                f"argument {self.names[index]!r} must be a torch.Tensor or ts.Tensor of "
+                f"{wanted}, got {_show(leaf)}"
+            )
+        if tuple(leaf.shape) != wanted.shape or torch_dtype(leaf) != wanted.dtype:
+            return f"expected {wanted}, got {_show(leaf)}"
+        if isinstance(leaf, torch.Tensor) and leaf.device.type != "cpu":
+            return f"expected a tensor on the CPU, got one on {leaf.device}"
+        return None
+
+    def _rearrange(self, args: Sequence[Any], kwargs: dict[str, Any]
+                   ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """The same call in the form of the example: positions, keywords, defaults left out."""
+        if self.parameters is None:
+            return None
+        signature = inspect.Signature([parameter for _, parameter in self.parameters])
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentTypeError(f"forward() {error}") from error
+        example = pytree.tree_unflatten(list(range(len(self.leaves))), self.spec)
+        by_position, by_keyword = len(example[0]), list(example[1])
+        bound.apply_defaults()
+        values = dict(bound.arguments)
+        new_args: list[Any] = []
+        new_kwargs: dict[str, Any] = {}
+        for name, parameter in self.parameters:
+            if name not in values:
+                return None
+            value = values.pop(name)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                new_args.extend(value)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                new_kwargs.update(value)
+            elif len(new_args) < by_position and parameter.kind is not parameter.KEYWORD_ONLY:
+                new_args.append(value)
+            elif name in by_keyword:
+                new_kwargs[name] = value
+            elif not _equal(value, parameter.default):
+                return None
+        ordered = {name: new_kwargs.pop(name) for name in by_keyword if name in new_kwargs}
+        return tuple(new_args), {**ordered, **new_kwargs}
+
+    def _structure_message(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> str:
+        wanted = ", ".join(
+            f"{name}: {leaf if isinstance(leaf, TensorSpec) else repr(leaf.value)}"
+            for name, leaf in zip(self.names, self.leaves, strict=True)
+        )
+        given = [_show(arg) for arg in args] + [f"{k}={_show(v)}" for k, v in kwargs.items()]
+        return f"{what} was compiled for ({wanted}), called with ({', '.join(given)})"
+
+
+def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Parameter], ...] | None:
+    try:
+        return tuple(inspect.signature(forward).parameters.items())
+    except (TypeError, ValueError):
+        return None
+
+
+def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
+    if is_tensor(leaf):
+        return TensorSpec(tuple(int(size) for size in leaf.shape), torch_dtype(leaf))
+    return StaticLeaf(leaf)
+
+
+def _leaf_name(path: tuple[Any, ...], parameters: Any, positional: int) -> str:
+    """`x`, `batch['ids']`, `args[2]`: how the caller would write the place of a leaf."""
+    where, rest = path[0].idx, path[1:]
+    if not rest:
+        return "args"
+    head = rest[0]
+    name = str(head.key) if where == 1 else _positional_name(head.idx, parameters)
+    return name + pytree.keystr(rest[1:])
+
+
+def _positional_name(index: int, parameters: Any) -> str:
+    names = [name for name, parameter in parameters or ()
+             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+    if index < len(names):
+        return str(names[index])
+    for name, parameter in parameters or ():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return f"{name}[{index - len(names)}]"
+    return f"args[{index}]"
+
+
+def _equal(left: Any, right: Any) -> bool:
+    if left is right:
+        return True
+    if type(left) is not type(right):
+        return False
+    try:
+        return bool(left == right)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value)
+    return value
+
+
+def _show(value: Any) -> str:
+    """A value as error messages print it: tensors by type, the rest by (short) repr."""
+    if is_tensor(value):
+        return str(TensorSpec(tuple(int(size) for size in value.shape), torch_dtype(value)))
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def as_torch(value: Any) -> Any:
+    """A `ts.Tensor` as the torch tensor over the same memory; everything else as it is."""
+    return torch.from_dlpack(value) if isinstance(value, Tensor) else value

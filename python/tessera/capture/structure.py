@@ -1,0 +1,112 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A copy of a module tree that shares every tensor with the original.
+
+Capture runs on such a copy: forward methods may assign attributes, capture itself swaps
+parameters for fake tensors, and children may be replaced by opaque leaves, none of which the
+user's own modules ever see.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.errors import CaptureError
+
+_REGISTERED = ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set")
+
+
+def copy_structure(
+    root: nn.Module,
+    *,
+    replace: Mapping[int, nn.Module] | None = None,
+    training: bool | None = None,
+    clone_buffers: bool = False,
+) -> nn.Module:
+    """`root` with new module objects and the same parameters, buffers and other attributes.
+
+    `replace` gives, by id of the original, what stands in its place. `training` sets the mode of
+    every copied module. With `clone_buffers` running the copy leaves the original's buffers alone.
+    """
+    memo: dict[int, nn.Module] = dict(replace or {})
+    copied: list[tuple[nn.Module, nn.Module]] = []
+    result = _copy(root, memo, copied)
+    for _, clone in copied:
+        _rebind(clone, memo)
+        if training is not None:
+            clone.training = training
+        if clone_buffers:
+            _clone_buffers(clone)
+    return result
+
+
+def _copy(
+    module: nn.Module, memo: dict[int, nn.Module], copied: list[tuple[nn.Module, nn.Module]]
+) -> nn.Module:
+    if id(module) in memo:
+        return memo[id(module)]
+    if isinstance(module, torch.jit.ScriptModule):
+        memo[id(module)] = module
+        return module
+    try:
+        clone = module.__class__.__new__(module.__class__)
+    except TypeError as error:
+        raise CaptureError(
+            f"a module of type {type(module).__name__} cannot be copied for capture: {error}",
+            remedy="give the class a __new__ that needs no arguments, or keep it in PyTorch with "
+            "ts.compat.wrap",
+        ) from error
+    memo[id(module)] = clone
+    state = dict(module.__dict__)
+    for name in _REGISTERED:
+        if name in state:
+            state[name] = type(state[name])(state[name])
+    clone.__dict__.update(state)
+    children: OrderedDict[str, nn.Module | None] = OrderedDict()
+    for name, child in module._modules.items():
+        children[name] = None if child is None else _copy(child, memo, copied)
+    clone.__dict__["_modules"] = children
+    copied.append((module, clone))
+    return clone
+
+
+def _rebind(clone: nn.Module, memo: Mapping[int, nn.Module]) -> None:
+    """Points attributes that hold original modules, or their methods, at the copies."""
+    for name, value in list(clone.__dict__.items()):
+        if name in _REGISTERED:
+            continue
+        rebound = _rebound(value, memo)
+        if rebound is not value:
+            clone.__dict__[name] = rebound
+
+
+def _clone_buffers(clone: nn.Module) -> None:
+    for registered in (clone._buffers, clone.__dict__):
+        for name, value in registered.items():
+            if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+                registered[name] = value.detach().clone()
+
+
+def _rebound(value: Any, memo: Mapping[int, nn.Module]) -> Any:
+    if isinstance(value, nn.Module):
+        return memo.get(id(value), value)
+    if isinstance(value, types.MethodType) and id(value.__self__) in memo:
+        return types.MethodType(value.__func__, memo[id(value.__self__)])
+    if type(value) is tuple:
+        items = tuple(_rebound(item, memo) for item in value)
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return items if changed else value
+    # Containers a forward method can change are new ones, so that the original keeps its own.
+    if type(value) is list:
+        return [_rebound(item, memo) for item in value]
+    if type(value) in (dict, OrderedDict):
+        return type(value)((key, _rebound(item, memo)) for key, item in value.items())
+    if type(value) is set:
+        return set(value)
+    return value

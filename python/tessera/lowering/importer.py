@@ -1,0 +1,374 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A captured program becomes Graph IR.
+
+The first pass lowers every node and learns which cannot be lowered. Where there are such nodes, a
+partition gathers them into islands and a second pass builds the graph around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from tessera.capture.leaves import TensorSpec, leaf_call
+from tessera.capture.provenance import location_of
+from tessera.errors import InternalError
+from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.dtypes import dtype_name, is_supported
+from tessera.lowering.islands import IslandFn, build_island
+from tessera.lowering.nodes import Failure, NodeLowering, Uncrossable
+from tessera.lowering.partition import Partitioner
+from tessera.lowering.registry import Registry, registry
+from tessera.report.report import IslandRow, NodeRow
+
+#: Tensors created in forward() are constants of the program up to this size, parameters beyond.
+INLINE_CONSTANT_BYTES = 4096
+
+
+class CannotCross(Exception):
+    """A value at the border of the program has no place in it; the whole capture is unusable."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass
+class Imported:
+    """Graph IR and what is needed to run it."""
+
+    graph: Any
+    #: declared parameters, in order: name and the live tensor
+    parameters: dict[str, torch.Tensor]
+    islands: dict[int, IslandFn]
+    nodes: list[NodeRow]
+    island_rows: list[IslandRow]
+    #: the graph's outputs, as nodes of the program
+    outputs: list[fx.Node]
+    #: the live tensor behind a parameter, buffer or constant of the capture
+    live: Callable[[str], torch.Tensor]
+
+
+def crossable_spec(value: Any) -> TensorSpec | None:
+    """The type of a tensor a compiled program can hold; None for everything else."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return None
+    if value.device.type != "cpu" or not is_supported(value.dtype) or value.is_quantized:
+        return None
+    if not all(isinstance(size, int) for size in value.shape):
+        return None
+    return TensorSpec.of(value)
+
+
+class Importer:
+    """Imports one exported program; see :func:`import_program`."""
+
+    def __init__(
+        self,
+        program: ExportedProgram,
+        root: nn.Module,
+        input_names: Sequence[str],
+        outputs: Sequence[fx.Node],
+        rules: Registry,
+        builder_factory: Callable[[], Any],
+    ) -> None:
+        self.program = program
+        self.root = root
+        self.input_names = input_names
+        self.outputs = list(dict.fromkeys(outputs))
+        self.rules = rules
+        self.builder_factory = builder_factory
+        self.nodes = [node for node in program.graph.nodes
+                      if node.op in ("call_function", "get_attr")]
+        self.decompositions: dict[fx.Node, fx.GraphModule | None] = {}
+
+    def live_tensor(self, name: str) -> torch.Tensor:
+        """The user's own tensor, so that what they write to it is what the program reads."""
+        value: Any = self.root
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if not isinstance(value, torch.Tensor):
+            value = self.program.state_dict.get(name, self.program.constants.get(name))
+        if not isinstance(value, torch.Tensor):
+            raise InternalError(f"the captured program refers to {name!r}, which has no value")
+        return value
+
+    def run(self) -> Imported:
+        attempt = _Attempt(self)
+        attempt.lower_all(self.nodes)
+        failures = attempt.failures
+        if not failures:
+            return attempt.finish()
+        partitioner = Partitioner(
+            self.nodes,
+            crossable=lambda node: crossable_spec(node.meta.get("val")) is not None,
+            mergeable=lambda node: leaf_call(node) is None,
+        )
+        groups = partitioner.run(failures)
+        final = _Attempt(self)
+        for group in groups:
+            if partitioner.is_island(group):
+                final.island(group, failures)
+            else:
+                final.lower_all(group)
+        if final.failures:
+            node, failure = next(iter(final.failures.items()))
+            raise InternalError(f"{node.target} lowered at first, then not: {failure.reason}")
+        return final.finish()
+
+
+class _Attempt:
+    """One walk over the graph with its own builder."""
+
+    def __init__(self, importer: Importer) -> None:
+        self.importer = importer
+        self.context = LoweringContext(importer.builder_factory())
+        self.lowering = NodeLowering(
+            self.context, importer.rules, importer.program.graph_module, importer.decompositions
+        )
+        self.failures: dict[fx.Node, Failure] = {}
+        self.rows: dict[fx.Node, NodeRow] = {}
+        self.parameters: dict[str, torch.Tensor] = {}
+        self.islands: dict[int, IslandFn] = {}
+        self.island_rows: list[IslandRow] = []
+        self.tensors: dict[fx.Node, torch.Tensor] = {}
+        self._shared: dict[Any, GraphValue] = {}
+        self._lazy: dict[fx.Node, Callable[[], Any]] = {}
+        self._bind_placeholders()
+
+    # --- inputs, parameters, constants ----------------------------------------------------
+
+    def _bind_placeholders(self) -> None:
+        placeholders = {node.name: node for node in self.importer.program.graph.nodes
+                        if node.op == "placeholder"}
+        users = iter(self.importer.input_names)
+        for spec in self.importer.program.graph_signature.input_specs:
+            node = placeholders[spec.arg.name]
+            if spec.kind == InputKind.USER_INPUT:
+                self._bind_user_input(node, next(users))
+            elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+                self._bind_tensor(node, str(spec.target), spec.kind)
+            else:
+                raise CannotCross(
+                    f"the program takes {spec.arg.name}, a {spec.kind.name.lower()}",
+                    "keep script objects and tokens out of forward()",
+                )
+
+    def _bind_user_input(self, node: fx.Node, name: str) -> None:
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            self.context.bind(node, value)
+            return
+        spec = crossable_spec(value)
+        if spec is None:
+            raise CannotCross(
+                f"input {name!r} is {_describe(value)}, which compiled programs cannot take",
+                "pass dense CPU tensors of a real dtype",
+            )
+        builder = self.context.builder
+        handle = builder.input(name, dtype_name(spec.dtype), list(spec.shape))
+        self.context.bind(node, GraphValue(self.context, handle))
+
+    def _bind_tensor(self, node: fx.Node, name: str, kind: InputKind) -> None:
+        tensor = self.importer.live_tensor(name)
+        spec = crossable_spec(tensor)
+        if spec is None:
+            self.tensors[node] = tensor
+            self.context.bind(node, Uncrossable(f"{name} is {_describe(tensor)}"))
+            return
+        lifted = kind == InputKind.CONSTANT_TENSOR and not _on_module(self.importer.root, name)
+        size = tensor.numel() * tensor.element_size()
+        if lifted and size <= INLINE_CONSTANT_BYTES:
+            self.context.bind(node, self.context.constant(tensor))
+            return
+        # Tied parameters are one tensor under several names: the first one stands for all.
+        storage = tensor.untyped_storage()
+        key = (storage._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        if key not in self._shared and not node.users:
+            return
+        if key not in self._shared:
+            handle = self.context.builder.parameter(name, dtype_name(spec.dtype), list(spec.shape))
+            self._shared[key] = GraphValue(self.context, handle)
+            self.parameters[name] = tensor
+        self.context.bind(node, self._shared[key])
+
+    # --- nodes ----------------------------------------------------------------------------
+
+    def lower_all(self, nodes: Iterable[fx.Node]) -> None:
+        for node in nodes:
+            self.context.location = location_of(node)
+            outcome = self.lowering.lower(node)
+            if isinstance(outcome, Failure):
+                self.failures[node] = outcome
+                self.context.bind(node, self._stand_in(node, node.meta.get("val")))
+            elif outcome.reported:
+                fqn, file, line = self.context.location
+                self.rows[node] = NodeRow(
+                    node.name, str(node.target), fqn, file, line, outcome.status,
+                    lowered_by=outcome.lowered_by,
+                )
+
+    def _stand_in(self, node: fx.Node, value: Any) -> Any:
+        """In the first pass: something of the right type for what an island will return."""
+        if isinstance(value, (tuple, list)):
+            return type(value)(self._stand_in(node, item) for item in value)
+        spec = crossable_spec(value)
+        if spec is None:
+            return Uncrossable(f"%{node.name} is {_describe(value)}")
+        name = f"island_{node.name}"
+        handle = self.context.builder.input(name, dtype_name(spec.dtype), list(spec.shape))
+        return GraphValue(self.context, handle)
+
+    def island(self, nodes: list[fx.Node], failures: dict[fx.Node, Failure]) -> None:
+        inside = set(nodes)
+        inputs = list(dict.fromkeys(
+            source for node in nodes for source in node.all_input_nodes
+            if source not in inside and source not in self.tensors and source.op != "get_attr"
+        ))
+        wanted = set(self.importer.outputs)
+        outputs = [node for node in nodes
+                   if node in wanted or any(user not in inside for user in node.users)]
+        operands = [self._operand(node, failures) for node in inputs]
+        results = [self._result(node) for node in outputs]
+        identifier = len(self.islands)
+        causes = [failures[node] for node in nodes if node in failures]
+        self.islands[identifier] = build_island(
+            self.importer.program.graph_module, nodes, inputs, outputs, self.tensors
+        )
+        handles = self.context.builder.island(
+            identifier, causes[0].reason, [operand.handle for operand in operands],
+            [(dtype_name(spec.dtype), list(spec.shape)) for spec in results],
+            location_of(nodes[0]),
+        )
+        for node, handle in zip(outputs, handles, strict=True):
+            self.context.bind(node, GraphValue(self.context, handle))
+        self._report_island(identifier, nodes, failures, operands, results)
+
+    def _operand(self, node: fx.Node, failures: dict[fx.Node, Failure]) -> GraphValue:
+        value = self.context.lookup(node)
+        if isinstance(value, (bool, int, float)):
+            return self.context.constant(value)
+        if not isinstance(value, GraphValue):
+            raise InternalError(f"%{node.name} ({value!r}) cannot enter an island")
+        return value
+
+    def _result(self, node: fx.Node) -> TensorSpec:
+        value = node.meta.get("val")
+        spec = crossable_spec(value)
+        if spec is None:
+            raise CannotCross(
+                f"{node.target} gives {_describe(value)}, which compiled code cannot take over",
+                "its shape or value depends on data; keep this part of the model in PyTorch",
+            )
+        return spec
+
+    def _report_island(
+        self,
+        identifier: int,
+        nodes: Sequence[fx.Node],
+        failures: dict[fx.Node, Failure],
+        operands: Sequence[GraphValue],
+        results: Sequence[TensorSpec],
+    ) -> None:
+        first = next(failures[node] for node in nodes if node in failures)
+        native = False
+        names: list[str] = []
+        for node in nodes:
+            fqn, file, line = location_of(node)
+            failure = failures.get(node)
+            call = leaf_call(node)
+            if call is not None:
+                fqn, native = call.leaf.fqn, call.leaf.native
+            if failure is None and _is_getitem(node):
+                continue
+            names.append(call.leaf.fqn if call is not None else str(node.target))
+            failure = failure or Failure(
+                "between", "lies between operators that run in PyTorch", first.remedy
+            )
+            self.rows[node] = NodeRow(
+                node.name, str(node.target), fqn, file, line, "island", failure.code,
+                failure.reason, failure.remedy, island=identifier,
+            )
+        self.island_rows.append(IslandRow(
+            identifier, self.rows[nodes[0]].fqn if nodes[0] in self.rows else "",
+            list(dict.fromkeys(names)), first.code, first.reason, first.remedy,
+            bytes_in=sum(_bytes(item.shape, item.dtype) for item in operands),
+            bytes_out=sum(_bytes(item.shape, item.dtype) for item in results),
+            native=native,
+        ))
+
+    def finish(self) -> Imported:
+        values = []
+        for node in self.importer.outputs:
+            value = self.context.lookup(node)
+            if not isinstance(value, GraphValue):
+                raise CannotCross(
+                    f"the model returns %{node.name}, {_describe(node.meta.get('val'))}",
+                    "return dense tensors of a fixed shape",
+                )
+            values.append(value.handle)
+        graph = self.context.builder.finish(values)
+        order = [self.rows[node] for node in self.importer.nodes if node in self.rows]
+        return Imported(graph, self.parameters, self.islands, order, self.island_rows,
+                        self.importer.outputs, self.importer.live_tensor)
+
+
+def import_program(
+    program: ExportedProgram,
+    root: nn.Module,
+    *,
+    input_names: Sequence[str],
+    outputs: Sequence[fx.Node],
+    rules: Registry = registry,
+    builder_factory: Callable[[], Any] | None = None,
+) -> Imported:
+    """Graph IR for `program`.
+
+    `root` holds the live parameters, `input_names` names the user's inputs in order, `outputs`
+    are the nodes whose values the program must return.
+    """
+    import tessera.lowering.aten  # noqa: F401 - registers the built-in lowerings
+
+    if builder_factory is None:
+        from tessera import _core
+
+        builder_factory = _core.GraphBuilder
+    return Importer(program, root, input_names, outputs, rules, builder_factory).run()
+
+
+def _on_module(root: nn.Module, name: str) -> bool:
+    value: Any = root
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    return isinstance(value, torch.Tensor)
+
+
+def _is_getitem(node: fx.Node) -> bool:
+    return getattr(node.target, "__name__", "") == "getitem"
+
+
+def _bytes(shape: Sequence[int], dtype: torch.dtype) -> int:
+    count = dtype.itemsize
+    for size in shape:
+        count *= size
+    return count
+
+
+def _describe(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__} known only at run time"
+    if not all(isinstance(size, int) for size in value.shape):
+        return "a tensor whose shape depends on data"
+    if value.layout != torch.strided:
+        return f"a {value.layout} tensor"
+    if value.device.type != "cpu":
+        return f"a tensor on {value.device}"
+    return f"a tensor of {value.dtype}"

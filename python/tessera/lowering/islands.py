@@ -1,0 +1,130 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The callables behind `graph.island`: what runs in PyTorch, as PyTorch runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import fx
+
+from tessera.capture.leaves import leaf_call, run_leaf
+from tessera.capture.provenance import location_of, source_text
+
+IslandFn = Callable[..., tuple[torch.Tensor, ...]]
+
+
+def build_island(
+    owner: fx.GraphModule,
+    nodes: Sequence[fx.Node],
+    inputs: Sequence[fx.Node],
+    outputs: Sequence[fx.Node],
+    tensors: dict[fx.Node, torch.Tensor],
+) -> IslandFn:
+    """A function over `inputs` that computes `outputs` by running `nodes` of `owner`.
+
+    `tensors` are nodes whose values are known tensors (parameters that no graph value can hold).
+    """
+    call = leaf_call(nodes[0]) if nodes else None
+    if call is not None and all(_is_getitem_of(node, nodes[0]) for node in nodes[1:]):
+        return _guarded(_leaf_outputs(run_leaf(call), outputs), nodes)
+    graph = fx.Graph()
+    attributes: dict[str, Any] = {}
+    copies: dict[fx.Node, fx.Node] = {}
+    for position, node in enumerate(inputs):
+        copies[node] = graph.placeholder(f"input_{position}")
+
+    def attribute(node: fx.Node, value: Any) -> fx.Node:
+        if node not in copies:
+            name = f"attribute_{len(attributes)}"
+            attributes[name] = value
+            copies[node] = graph.get_attr(name)
+        return copies[node]
+
+    def copied(node: fx.Node) -> fx.Node:
+        if node in copies:
+            return copies[node]
+        if node in tensors:
+            return attribute(node, tensors[node])
+        if node.op == "get_attr":
+            return attribute(node, _fetch(owner, str(node.target)))
+        raise KeyError(node)
+
+    for node in nodes:
+        if node.op == "get_attr":
+            attribute(node, _fetch(owner, str(node.target)))
+            continue
+        for source in node.all_input_nodes:
+            copied(source)
+        leaf = leaf_call(node)
+        if leaf is not None:
+            values = tuple(fx.node.map_arg(item, copied) for item in node.args[1])  # type: ignore
+            copies[node] = graph.call_function(run_leaf(leaf), values)
+        else:
+            copies[node] = graph.node_copy(node, copied)
+    graph.output(tuple(copies[node] for node in outputs))
+    root = torch.nn.Module()
+    for name, value in attributes.items():
+        if isinstance(value, torch.nn.Module):
+            root.add_module(name, value)
+        else:
+            # Not as a Parameter: that would make the island a second owner of it.
+            root.__dict__[name] = value
+    return _guarded(_IslandGraph(root, graph), nodes)
+
+
+class _IslandGraph:
+    """Runs a graph; unlike a bare GraphModule it never keeps the graph's tensors registered."""
+
+    def __init__(self, root: torch.nn.Module, graph: fx.Graph) -> None:
+        self.module = fx.GraphModule(root, graph)
+        for name, value in root.__dict__.items():
+            if name.startswith("attribute_"):
+                self.module.__dict__[name] = value
+
+    def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result: tuple[torch.Tensor, ...] = self.module.forward(*tensors)
+        return result
+
+
+def _fetch(owner: fx.GraphModule, path: str) -> Any:
+    value: Any = owner
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _is_getitem_of(node: fx.Node, source: fx.Node) -> bool:
+    return getattr(node.target, "__name__", "") == "getitem" and node.args[0] is source
+
+
+def _leaf_outputs(run: IslandFn, outputs: Sequence[fx.Node]) -> IslandFn:
+    picked = [int(node.args[1]) for node in outputs]  # type: ignore[arg-type]
+
+    def island(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        results = run(*tensors)
+        return tuple(results[index] for index in picked)
+
+    return island
+
+
+def _guarded(run: IslandFn, nodes: Sequence[fx.Node]) -> IslandFn:
+    """`run` without gradients, its errors saying where in the model they arose."""
+    label = ", ".join(dict.fromkeys(str(node.target) for node in nodes if not _is_plain(node)))
+    first = source_text(location_of(nodes[0])) if nodes else ""
+
+    def island(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        try:
+            with torch.no_grad():
+                return run(*tensors)
+        except Exception as error:
+            error.add_note(f"raised in the PyTorch island {label} ({first})")
+            raise
+
+    return island
+
+
+def _is_plain(node: fx.Node) -> bool:
+    return getattr(node.target, "__name__", "") == "getitem"

@@ -1,0 +1,305 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Lowering one node: by a rule, through its decomposition, or not at all."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from tessera.capture.decompose import trace_decomposition
+from tessera.capture.leaves import TensorSpec, leaf_call
+from tessera.errors import InternalError, RegistrationError
+from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.registry import Registry, Rule, Unsupported
+
+MAX_DEPTH = 8
+_REGISTER = 'register a lowering with @ts.compat.register_aten("{op}"), or leave it in PyTorch'
+
+#: Operators that only say something about their argument, which the static program knows already.
+_ASSERTIONS = {
+    "aten::_assert_tensor_metadata",
+    "aten::sym_constrain_range",
+    "aten::sym_constrain_range_for_size",
+    "aten::_assert_scalar",
+}
+#: Operators that are the identity in a functional inference graph, unless a rule says otherwise.
+_IDENTITIES = {
+    "aten::detach",
+    "aten::detach_",
+    "aten::lift_fresh",
+    "aten::lift_fresh_copy",
+    "aten::alias",
+    "aten::requires_grad_",
+}
+_HIGHER_ORDER = torch._ops.HigherOrderOperator
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a node runs in PyTorch."""
+
+    code: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A node was lowered."""
+
+    status: str = "compiled"
+    lowered_by: str = ""
+    reported: bool = True
+
+
+@dataclass(frozen=True)
+class Uncrossable:
+    """Stands for a value that compiled code cannot hold."""
+
+    what: str
+
+
+class NodeLowering:
+    """Lowers the nodes of one graph into one context."""
+
+    def __init__(
+        self,
+        context: LoweringContext,
+        rules: Registry,
+        owner: fx.GraphModule,
+        decompositions: dict[fx.Node, fx.GraphModule | None],
+    ) -> None:
+        self.context = context
+        self.rules = rules
+        self.owner = owner
+        self.decompositions = decompositions
+
+    def lower(self, node: fx.Node, depth: int = 0, owner: fx.GraphModule | None = None
+              ) -> Done | Failure:
+        """Lowers `node` and binds its value in the context."""
+        owner = owner or self.owner
+        if node.op == "get_attr":
+            return self._attribute(node, owner)
+        call = leaf_call(node)
+        if call is not None:
+            return Failure(call.leaf.code, call.leaf.reason, call.leaf.remedy)
+        for source in node.all_input_nodes:
+            if self.context.is_bound(source):
+                problem = _uncrossable_inside(self.context.lookup(source), node)
+                if problem:
+                    return Failure("not-crossable", f"takes a value only PyTorch has: {problem}")
+        if node.target is operator.getitem:
+            source, index = node.args
+            value = self.context.map(source)[index]
+            self.context.bind(node, value)
+            if isinstance(value, Uncrossable):
+                return Failure("not-crossable", value.what)
+            return Done(reported=False)
+        if isinstance(node.target, _HIGHER_ORDER):
+            return self._higher_order(node, depth, owner)
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return self._python(node)
+        return self._operator(node, depth)
+
+    # --- kinds of nodes -------------------------------------------------------------------
+
+    def _attribute(self, node: fx.Node, owner: fx.GraphModule) -> Done | Failure:
+        value: Any = owner
+        for part in str(node.target).split("."):
+            value = getattr(value, part)
+        if isinstance(value, torch.Tensor):
+            try:
+                self.context.bind(node, self.context.constant(value))
+            except Unsupported as error:
+                return Failure(error.code, error.reason, error.remedy)
+        else:
+            self.context.bind(node, value)
+        return Done(reported=False)
+
+    def _python(self, node: fx.Node) -> Done | Failure:
+        """Arithmetic on sizes: done now, as everything it needs is known."""
+        if not callable(node.target):
+            return Failure("unknown-target", f"{node.target} is no operator")
+        args = self.context.get_inputs(node)
+        kwargs = self.context.get_kwargs(node)
+        leaves = pytree.tree_leaves((args, kwargs))
+        if any(isinstance(leaf, (GraphValue, torch.SymInt, torch.SymFloat, torch.SymBool))
+               for leaf in leaves):
+            return Failure("python-call", f"calls the Python function {node.target}")
+        self.context.bind(node, node.target(*args, **kwargs))
+        return Done(reported=False)
+
+    def _higher_order(self, node: fx.Node, depth: int, owner: fx.GraphModule) -> Done | Failure:
+        name = str(node.target)
+        if name == "wrap_with_set_grad_enabled":
+            body = self.context.map(node.args[1])
+            operands = [self.context.map(item) for item in node.args[2:]]
+            outcome = self._inline(node, body, operands, depth)
+            return outcome if isinstance(outcome, Failure) else Done(reported=False)
+        return Failure(
+            "control-flow" if name in ("cond", "while_loop", "scan") else "higher-order",
+            f"torch.{name} is not compiled yet",
+            "replace it with torch.where where both branches may run, or leave it in PyTorch",
+        )
+
+    def _operator(self, node: fx.Node, depth: int) -> Done | Failure:
+        target = node.target
+        assert isinstance(target, torch._ops.OpOverload)
+        failure: Failure | None = None
+        decompose_first = self.rules.user_overrides_inside(target)
+        if not decompose_first:
+            for rule in self.rules.lookup(target):
+                outcome = self._apply(rule, node)
+                if isinstance(outcome, Done):
+                    return outcome
+                failure = outcome or failure
+        name = target._schema.name
+        if failure is None and name in _ASSERTIONS and node.meta.get("val") is None:
+            return Done("folded", reported=False)
+        if failure is None and name in _IDENTITIES:
+            value = self.context.map(node.args[0])
+            self.context.bind(node, value)
+            return Done("folded", "identity")
+        decomposed = self._decompose(node, depth)
+        if isinstance(decomposed, Done):
+            return decomposed
+        if decompose_first:
+            for rule in self.rules.lookup(target):
+                outcome = self._apply(rule, node)
+                if isinstance(outcome, Done):
+                    return outcome
+                failure = outcome or failure
+        if failure is not None:
+            return failure
+        inside = f": its decomposition needs {decomposed.reason}" if decomposed else ""
+        return Failure(
+            "no-lowering",
+            f"{target} has no lowering{inside}",
+            _REGISTER.format(op=target),
+        )
+
+    # --- rules ----------------------------------------------------------------------------
+
+    def _apply(self, rule: Rule, node: fx.Node) -> Done | Failure | None:
+        """One rule; None when its validator declines without a reason."""
+        try:
+            if rule.validate is not None:
+                verdict = rule.validate(node, self.context)
+                if isinstance(verdict, str):
+                    return Failure("declined", verdict, "")
+                if verdict is False:
+                    return None
+            result = rule.lower(node, self.context)
+        except Unsupported as error:
+            return Failure(error.code, error.reason, error.remedy)
+        except (InternalError, RegistrationError):
+            raise
+        except Exception as error:
+            place = f"the lowering {rule.name} of {node.target} raised {type(error).__name__}"
+            if rule.builtin:
+                raise InternalError(f"{place}: {error}") from error
+            raise RegistrationError(f"{place}: {error}") from error
+        self.context.bind(node, self._checked(rule, node, result))
+        return Done("compiled", rule.name)
+
+    def _checked(self, rule: Rule, node: fx.Node, result: Any) -> Any:
+        """`result`, which must have the structure, shapes and dtypes PyTorch foretells."""
+        problem = _difference(result, self.context.meta(node))
+        if not problem:
+            return result
+        message = f"the lowering {rule.name} of {node.target} {problem}"
+        if rule.builtin:
+            raise InternalError(message)
+        raise RegistrationError(
+            message,
+            remedy="return the graph value (or the tuple of them) that ctx.emit or a ts.ops "
+            "function gave, with the shape and dtype of ctx.meta(node)",
+        )
+
+    # --- decomposition --------------------------------------------------------------------
+
+    def _decompose(self, node: fx.Node, depth: int) -> Done | Failure | None:
+        if depth >= MAX_DEPTH:
+            return None
+        if node not in self.decompositions:
+            self.decompositions[node] = trace_decomposition(node)
+        body = self.decompositions[node]
+        if body is None:
+            return None
+        operands = [
+            self.context.map(item) for item in pytree.tree_leaves((node.args, node.kwargs))
+            if isinstance(item, fx.Node) and isinstance(item.meta.get("val"), torch.Tensor)
+        ]
+        outcome = self._inline(node, body, operands, depth)
+        if isinstance(outcome, Failure):
+            return outcome
+        problem = _difference(self.context.lookup(node), self.context.meta(node))
+        if problem:
+            raise InternalError(f"the decomposition of {node.target} {problem}")
+        names = dict.fromkeys(str(inner.target) for inner in body.graph.nodes
+                              if inner.op == "call_function")
+        return Done("decomposed", ", ".join(names))
+
+    def _inline(self, node: fx.Node, body: fx.GraphModule, operands: list[Any], depth: int
+                ) -> Done | Failure:
+        """Lowers the nodes of `body` in place of `node`."""
+        values = iter(operands)
+        for inner in body.graph.nodes:
+            if inner.op == "placeholder":
+                self.context.bind(inner, next(values))
+            elif inner.op == "output":
+                result = self.context.map(inner.args[0])
+                self.context.bind(node, result)
+            else:
+                outcome = self.lower(inner, depth + 1, body)
+                if isinstance(outcome, Failure):
+                    return Failure(outcome.code, f"{inner.target} ({outcome.reason})",
+                                   outcome.remedy)
+        return Done()
+
+
+def _difference(result: Any, expected: Any) -> str:
+    """How `result` differs in structure, shape or dtype from the fake `expected`; "" if not."""
+    several = isinstance(expected, (tuple, list))
+    got = list(result) if isinstance(result, (tuple, list)) else [result]
+    wanted = list(expected) if several else [expected]
+    if len(got) != len(wanted) or isinstance(result, (tuple, list)) != several:
+        return f"returned {_show(result)} where {_show(expected)} is expected"
+    for index, (value, meta) in enumerate(zip(got, wanted, strict=True)):
+        if isinstance(meta, torch.Tensor):
+            # One of several results may be None: a lowering leaves out what nobody reads.
+            same = several and value is None or (
+                isinstance(value, GraphValue)
+                and value.shape == tuple(meta.shape)
+                and value.dtype == meta.dtype
+            )
+        else:
+            same = meta is None or not isinstance(value, GraphValue)
+        if not same:
+            place = f"result {index}: " if several else ""
+            return f"returned {place}{_show(value)} where {_show(meta)} is expected"
+    return ""
+
+
+def _uncrossable_inside(value: Any, user: fx.Node) -> str | None:
+    if isinstance(value, Uncrossable):
+        return value.what
+    if isinstance(value, (tuple, list)) and user.target is not operator.getitem:
+        return next((item.what for item in value if isinstance(item, Uncrossable)), None)
+    return None
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, GraphValue):
+        return str(TensorSpec(value.shape, value.dtype))
+    if isinstance(value, torch.Tensor):
+        return str(TensorSpec.of(value))
+    if isinstance(value, (tuple, list)):
+        return f"({', '.join(_show(item) for item in value)})"
+    return f"{type(value).__name__} {value!r}"

@@ -1,0 +1,295 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A compiled program behind a Python call: arguments in, the model's own structure out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.utils import _pytree as pytree
+
+from tessera import _core
+from tessera._settings import settings
+from tessera.capture.export import Captured
+from tessera.capture.signature import CallSignature, as_torch
+from tessera.errors import ArgumentError, CompileError, ConversionError
+from tessera.lowering.aliasing import Alias
+from tessera.lowering.importer import Imported, import_program
+from tessera.report.attach import attach_kernels, attach_profile
+from tessera.report.report import Report, strict_message
+from tessera.tensor import Tensor, from_torch
+
+_NO_ALIAS = Alias(None, ())  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class OutputSource:
+    """Where one leaf of the result comes from.
+
+    `kind` is "result" (of the program, by `index`), "input" (the caller's own argument), "tensor"
+    (a parameter or buffer, `value`), "fresh" (a copy of `value`), "constant" (`value`), "same"
+    (another output's memory, by `index`) or "copy" (another output's value). `alias` is the view
+    to take of it.
+    """
+
+    kind: str
+    index: int = 0
+    value: Any = None
+    alias: Alias = _NO_ALIAS
+
+
+@dataclass(frozen=True)
+class WriteBack:
+    """A result that goes into an argument or a buffer after the call."""
+
+    result: int
+    #: position of the argument, or None for `tensor`
+    argument: int | None
+    tensor: torch.Tensor | None
+
+
+class Program:
+    """One static program: a model for one form of its arguments. Never changes once made."""
+
+    def __init__(
+        self,
+        name: str,
+        signature: CallSignature,
+        captured: Captured,
+        imported: Imported,
+        threads: int,
+    ) -> None:
+        self.name = name
+        self.signature = signature
+        self._positions = signature.tensor_positions
+        self._imported = imported
+        self._out_spec = captured.out_spec
+        begin = time.perf_counter()
+        try:
+            self.compiled = _core.compile(
+                imported.graph, threads=threads, cache_dir=settings().cache_dir
+            )
+        except RuntimeError as error:
+            raise CompileError(
+                f"{name}: {error}", remedy="convert the submodules one by one to find the part, "
+                "or keep it in PyTorch with ts.compat.wrap"
+            ) from error
+        self.compile_ms = (time.perf_counter() - begin) * 1e3
+        self.executable = _core.Executable(
+            self.compiled, imported.parameters, imported.islands, name, threads
+        )
+        self._sources = _output_sources(captured, imported)
+        self._writes = _write_backs(captured, imported)
+        self._count = len(imported.outputs)
+        self._single = self._count == 1
+
+    @property
+    def fast(self) -> Callable[..., Any] | None:
+        """The executable itself, where calling it is all a call needs."""
+        plain = all(source.kind == "result" and source.index == index
+                    and not source.alias.steps for index, source in enumerate(self._sources))
+        flat_out = self._out_spec.is_leaf() or (
+            self._out_spec.type is tuple and len(self._sources) > 1
+            and all(child.is_leaf() for child in self._out_spec.children_specs)
+        )
+        if not plain or not flat_out or self._writes or len(self._sources) != self._count:
+            return None
+        return self.executable if self.signature.is_flat else None
+
+    def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        flat = self.signature.match(args, kwargs, self.name)
+        return self._finish(flat, lambda tensors: self.executable(*tensors))
+
+    def _finish(self, flat: list[Any], run: Callable[[list[Any]], Any]) -> Any:
+        tensors = [flat[index] for index in self._positions]
+        native = any(isinstance(item, Tensor) for item in tensors)
+        given = [as_torch(item) for item in flat] if native else flat
+        _refuse_gradients(self.signature, given, self._positions)
+        results = run([given[index] for index in self._positions])
+        values = [results] if self._single else list(results or ())
+        with torch.no_grad():
+            for write in self._writes:
+                target = write.tensor if write.argument is None else given[write.argument]
+                target.copy_(values[write.result])
+            leaves = self._assemble(flat, given, values, native)
+        return pytree.tree_unflatten(leaves, self._out_spec)
+
+    def _assemble(self, flat: list[Any], given: list[Any], values: list[Any], native: bool
+                  ) -> list[Any]:
+        leaves: list[Any] = []
+        for source in self._sources:
+            steps = source.alias.steps
+            if source.kind == "constant":
+                leaves.append(source.value)
+                continue
+            if source.kind == "input" and not steps:
+                leaves.append(flat[source.index])
+                continue
+            if source.kind == "result":
+                value = values[source.index]
+            elif source.kind == "input":
+                value = given[source.index]
+            elif source.kind == "same":
+                value = leaves[source.index]
+            elif source.kind == "copy":
+                value = as_torch(leaves[source.index]).clone()
+            else:
+                value = source.value.clone() if source.kind == "fresh" else source.value
+            if steps:
+                value = source.alias.replay(as_torch(value))
+            if native and isinstance(value, torch.Tensor):
+                value = from_torch(value.detach())
+            leaves.append(value)
+        return leaves
+
+    def refresh(self) -> None:
+        """Prepares everything derived from parameters again at the next call."""
+        self.executable.refresh()
+
+    def ir(self, level: str, locations: bool = False) -> str:
+        text: str = self.compiled.ir(level, locations)
+        return text
+
+    def profile(self, report: Report, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """One measured call; fills the report's times in and returns the call's result."""
+        flat = self.signature.match(args, kwargs, self.name)
+        measured: list[Any] = []
+
+        def run(tensors: list[Any]) -> Any:
+            result, times = self.executable.profile(*tensors)
+            measured.append(times)
+            return result
+
+        result = self._finish(flat, run)
+        attach_profile(report, self.compiled, measured[0])
+        return result
+
+
+def build_program(
+    name: str,
+    root: nn.Module,
+    signature: CallSignature,
+    captured: Captured,
+    report: Report,
+    *,
+    threads: int,
+    strict: bool,
+) -> Program:
+    """Imports and compiles a capture; fills `report`. Raises ConversionError under `strict`."""
+    begin = time.perf_counter()
+    imported = import_program(
+        captured.program, root,
+        input_names=[_escape(item) for item in signature.names],
+        outputs=_result_nodes(captured),
+    )
+    report.nodes = imported.nodes
+    report.islands = imported.island_rows
+    report.timings["import"] = (time.perf_counter() - begin) * 1e3
+    if "graph" in settings().debug:
+        print(imported.graph, file=sys.stderr)
+    if strict and report.unconverted:
+        raise ConversionError(strict_message(report), report=report)
+    program = Program(name, signature, captured, imported, threads)
+    report.timings["compile"] = program.compile_ms
+    attach_kernels(report, program.compiled)
+    if "timings" in settings().debug:
+        print(f"{name}: {report.timings}", file=sys.stderr)
+    return program
+
+
+def _escape(name: str) -> str:
+    return name.replace('"', "'")
+
+
+def _refuse_gradients(signature: CallSignature, given: list[Any], positions: list[int]) -> None:
+    if not torch.is_grad_enabled():
+        return
+    for index in positions:
+        if given[index].requires_grad:
+            raise ArgumentError(
+                f"argument {signature.names[index]!r} requires grad, and this program computes no "
+                "gradients",
+                remedy="call under torch.no_grad(), or pass the tensor's .detach()",
+            )
+
+
+# --- outputs ----------------------------------------------------------------------------------
+
+
+def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
+    """(kind, node or value, view) for each output; kinds as in OutputSource."""
+    users = {name: position for position, name in enumerate(captured.user_inputs)}
+    whole: dict[fx.Node, int] = {}
+    for position, alias in enumerate(captured.aliases):
+        if alias is not None and not alias.steps:
+            whole.setdefault(alias.base, position)
+    plan: list[tuple[str, Any, Alias]] = []
+    for position, (output, alias) in enumerate(
+        zip(captured.outputs, captured.aliases, strict=True)
+    ):
+        if not isinstance(output, fx.Node):
+            plan.append(("constant", output[0], _NO_ALIAS))
+            continue
+        base = alias.base if alias is not None else None
+        if alias is not None and base is not None and base.op == "placeholder":
+            if base.name in users:
+                plan.append(("input", users[base.name], alias))
+                continue
+            target, kind = captured.tensors[base.name]
+            if kind in (InputKind.PARAMETER, InputKind.BUFFER):
+                plan.append(("tensor", target, alias))
+            else:
+                plan.append(("fresh", target, alias))
+            continue
+        first = whole.get(base) if base is not None else None
+        if alias is not None and first is not None and first < position:
+            plan.append(("same", first, alias))
+            continue
+        plan.append(("result", output, _NO_ALIAS))
+    return plan
+
+
+def _result_nodes(captured: Captured) -> list[fx.Node]:
+    results = [value for kind, value, _ in _plan(captured) if kind == "result"]
+    return list(dict.fromkeys([*results, *(node for _, _, node in captured.mutations)]))
+
+
+def _output_sources(captured: Captured, imported: Imported) -> list[OutputSource]:
+    index = {node: position for position, node in enumerate(imported.outputs)}
+    seen: dict[int, int] = {}
+    sources: list[OutputSource] = []
+    for position, (kind, value, alias) in enumerate(_plan(captured)):
+        if kind == "result":
+            number = index[value]
+            # Two outputs that became one node share nothing in eager PyTorch: copy the later.
+            if number in seen:
+                sources.append(OutputSource("copy", seen[number]))
+                continue
+            seen[number] = position
+            sources.append(OutputSource("result", number))
+        elif kind in ("input", "same"):
+            sources.append(OutputSource(kind, value, None, alias))
+        elif kind in ("tensor", "fresh"):
+            sources.append(OutputSource(kind, 0, imported.live(value), alias))
+        else:
+            sources.append(OutputSource("constant", 0, value))
+    return sources
+
+
+def _write_backs(captured: Captured, imported: Imported) -> list[WriteBack]:
+    index = {node: position for position, node in enumerate(imported.outputs)}
+    users = {name: position for position, name in enumerate(captured.user_inputs)}
+    writes: list[WriteBack] = []
+    for kind, name, node in captured.mutations:
+        if kind == OutputKind.USER_INPUT_MUTATION:
+            writes.append(WriteBack(index[node], users[name], None))
+        else:
+            writes.append(WriteBack(index[node], None, imported.live(name)))
+    return writes

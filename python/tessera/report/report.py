@@ -1,0 +1,203 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What became of each node of a model: the object behind every message, table and JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from tessera.lowering.context import Location
+
+#: Version of the JSON layout.
+FORMAT = 1
+
+
+@dataclass
+class NodeRow:
+    """One node of the captured graph."""
+
+    node: str
+    op: str
+    fqn: str
+    file: str
+    line: int
+    #: "compiled", "decomposed" (compiled through simpler operators), "folded" (no work left at
+    #: run time) or "island" (runs in PyTorch)
+    status: str
+    #: reason code, reason and remedy of an island
+    code: str = ""
+    reason: str = ""
+    remedy: str = ""
+    #: the rule that lowered it, or the operators it was decomposed into
+    lowered_by: str = ""
+    #: names of the kernels that compute it
+    kernels: list[str] = field(default_factory=list)
+    island: int | None = None
+
+    @property
+    def source(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}" if self.file else ""
+
+    @property
+    def location(self) -> Location:
+        return (self.fqn, self.file, self.line)
+
+
+@dataclass
+class IslandRow:
+    """One region that runs in PyTorch."""
+
+    id: int
+    fqn: str
+    ops: list[str]
+    code: str
+    reason: str
+    remedy: str
+    bytes_in: int = 0
+    bytes_out: int = 0
+    #: it is an opaque submodule that Tessera compiles inside where it can
+    native: bool = False
+    measured_us: float | None = None
+
+
+@dataclass
+class KernelRow:
+    """One launch of a compiled kernel."""
+
+    name: str
+    kind: str
+    schedule: str
+    fqns: list[str]
+    sources: list[str]
+    flops: float = 0.0
+    bytes: float = 0.0
+    cached: bool = False
+    measured_us: float | None = None
+
+
+@dataclass
+class CaptureAttempt:
+    """One rung of the capture ladder that was tried."""
+
+    rung: str
+    succeeded: bool
+    message: str = ""
+    file: str = ""
+    line: int = 0
+    next_rung: str = ""
+
+    def __str__(self) -> str:
+        if self.succeeded:
+            return f"{self.rung}: captured"
+        where = f" at {self.file}:{self.line}" if self.file else ""
+        then = f"; next: {self.next_rung}" if self.next_rung else ""
+        return f"{self.rung}: failed{where}: {self.message}{then}"
+
+
+@dataclass
+class Report:
+    """Everything known about one conversion."""
+
+    model: str
+    #: "compiled" (one program), "hybrid" (Python forward over compiled submodules) or "pytorch"
+    mode: str = "compiled"
+    nodes: list[NodeRow] = field(default_factory=list)
+    islands: list[IslandRow] = field(default_factory=list)
+    kernels: list[KernelRow] = field(default_factory=list)
+    capture: list[CaptureAttempt] = field(default_factory=list)
+    #: milliseconds: "capture" is torch's time, "import" and "compile" are Tessera's
+    timings: dict[str, float] = field(default_factory=dict)
+    #: reports of submodules compiled on their own, by path
+    children: dict[str, Report] = field(default_factory=dict)
+
+    # --- questions ------------------------------------------------------------------------
+
+    @property
+    def unconverted(self) -> list[NodeRow]:
+        """The nodes that run in PyTorch."""
+        return [row for row in self.nodes if row.status == "island"]
+
+    @property
+    def fully_converted(self) -> bool:
+        return self.mode == "compiled" and not self.islands
+
+    @property
+    def counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for row in self.nodes:
+            counts[row.status] = counts.get(row.status, 0) + 1
+        return counts
+
+    @property
+    def tessera_ms(self) -> float:
+        """Milliseconds Tessera itself needed, torch's capture apart."""
+        return sum(value for key, value in self.timings.items() if key in ("import", "compile"))
+
+    # --- output ---------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the JSON layout."""
+        data = dataclasses.asdict(self)
+        data["children"] = {fqn: child.to_dict() for fqn, child in self.children.items()}
+        return {"format": FORMAT, **data, "counts": self.counts, "tessera_ms": self.tessera_ms}
+
+    def to_json(self, indent: int | None = 2) -> str:
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def summary(self) -> str:
+        """One line."""
+        counts = self.counts
+        total = sum(counts.values())
+        done = total - counts.get("island", 0)
+        if self.mode == "pytorch":
+            return f"{self.model}: runs in PyTorch as a whole"
+        if self.mode == "hybrid":
+            return (f"{self.model}: forward() runs in Python over "
+                    f"{len(self.children)} compiled submodules")
+        islands = len(self.islands)
+        return (f"{self.model}: {done} of {total} nodes compiled into {len(self.kernels)} "
+                f"kernel launches, {islands} PyTorch island{'' if islands == 1 else 's'}")
+
+    def __str__(self) -> str:
+        return render_text(self)
+
+    def __repr__(self) -> str:
+        return f"<tessera.Report {self.summary()}>"
+
+
+def render_text(report: Report) -> str:
+    """The report as plain text."""
+    lines = [report.summary()]
+    lines += [f"  capture: {attempt}" for attempt in report.capture]
+    if report.timings:
+        times = ", ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
+        lines.append(f"  time: {times}")
+    for island in report.islands:
+        where = f" in {island.fqn}" if island.fqn else ""
+        lines.append(f"  island {island.id}{where}: {', '.join(island.ops)}: {island.reason}")
+        if island.remedy:
+            lines.append(f"    what to do: {island.remedy}")
+    for kernel in report.kernels:
+        measured = "" if kernel.measured_us is None else f" {kernel.measured_us:9.1f} us"
+        lines.append(f"  {kernel.kind:<12}{measured} {kernel.name}  {', '.join(kernel.sources)}")
+    for fqn, child in report.children.items():
+        lines += [f"  {fqn}: {line}" for line in render_text(child).splitlines()]
+    return "\n".join(lines)
+
+
+def strict_message(report: Report) -> str:
+    """The text of the strict error: every unconverted node with its place, reason and remedy."""
+    rows = report.unconverted
+    lines = [f"{report.model}: {len(rows)} node{'' if len(rows) == 1 else 's'} could not be "
+             "converted (strict=True):"]
+    for row in rows:
+        where = f" in {row.fqn}" if row.fqn else ""
+        source = f" ({row.file}:{row.line})" if row.file else ""
+        lines.append(f"  {row.op}{where}{source}: {row.reason} [{row.code}]")
+        if row.remedy:
+            lines.append(f"      what to do: {row.remedy}")
+    return "\n".join(lines)
