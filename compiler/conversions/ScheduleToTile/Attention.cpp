@@ -1,0 +1,167 @@
+//===- Attention.cpp - the loops of one attention kernel -------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From: a kernel of class attention and its point. To: loops around tile.mma.
+// See Attention.h for their order.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/ScheduleToTile/Attention.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace tessera {
+
+AttentionEmitter::AttentionEmitter(KernelFrame &frame, AttentionProblem problem, schedule::AttentionAttr point)
+    : frame(frame), p(std::move(problem)), s(point), t(frame.b, p.attention.getLoc()), body(frame) {}
+
+FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
+  FailureOr<AttentionProblem> problem = readAttention(frame);
+  if (failed(problem))
+    return failure();
+  auto point = dyn_cast_or_null<schedule::AttentionAttr>(frame.kernel.getPointAttr());
+  if (!point)
+    return frame.kernel.emitOpError("[attention] needs a #schedule.attention point");
+  if (point.getBr() < 1 || point.getBc() < 1 || point.getMr() < 1 || point.getNr() < 1 || point.getUnroll() < 1)
+    return frame.kernel.emitOpError("[attention] tile sizes must be positive, got ") << point;
+  return AttentionEmitter(frame, *problem, point).emit();
+}
+
+FailureOr<KernelExtent> AttentionEmitter::emit() {
+  plan();
+  KernelExtent range = extent();
+  if (range.units == 0 || p.columns == 0)
+    return KernelExtent{0, 1};
+  allocate();
+  t.loop(frame.begin, frame.end, 1, [&](Value unit) { emitUnit(unit); });
+  if (hasError)
+    return failure();
+  return range;
+}
+
+//===----------------------------------------------------------------------===//
+// What is known before any code
+//===----------------------------------------------------------------------===//
+
+void AttentionEmitter::plan() {
+  mr = std::min(s.getMr(), std::max<int64_t>(p.queries, 1));
+  nr = s.getNr();
+  // A panel of values no wider than needed: half a register tile still fills a vector.
+  nrValue = p.columns <= nr / 2 ? nr / 2 : nr;
+  br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr), llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
+  bc = std::min<int64_t>(llvm::alignTo(s.getBc(), nr), llvm::alignTo(std::max<int64_t>(p.keys, 1), nr));
+  keyPanels = llvm::divideCeil(p.keys, nr);
+  valuePanels = llvm::divideCeil(p.columns, nrValue);
+  blocks = llvm::divideCeil(p.queries, br);
+  lanes = chunkLanes(p.accType, nr);
+  online = p.keys > bc;
+  // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
+  scaleFirst = p.mask || !(p.scale > 0);
+  widened = p.elementType != p.accType;
+}
+
+KernelExtent AttentionEmitter::extent() const {
+  KernelExtent range;
+  int64_t keyHeads = p.batchItems() * p.keyHeads;
+  range.units = p.batchItems() * p.queryHeads * blocks;
+  if (range.units == 0)
+    return range;
+  // A chunk packs the keys and values it reads: whole heads, unless there are too few to share out.
+  int64_t perHead = p.group() * blocks;
+  range.grain = keyHeads >= 4 ? perHead : llvm::divideCeil(range.units, 4);
+  double unitFlops = 2.0 * br * std::max<int64_t>(p.keys, 1) * (p.depth + p.columns);
+  auto least = static_cast<int64_t>(2.0e6 / unitFlops) + 1;
+  range.grain = std::clamp<int64_t>(range.grain, std::min(least, range.units), range.units);
+  return range;
+}
+
+void AttentionEmitter::allocate() {
+  auto scratch = [&](ArrayRef<int64_t> shape, Type element) {
+    return frame.allocScratch(t.loc, MemRefType::get(shape, element));
+  };
+  // Rows a multiple of 4 KB apart would share one set of the L1 cache.
+  int64_t pad = 64 / (p.accType.getIntOrFloatBitWidth() / 8);
+  keyScratch = scratch({keyPanels, p.depth, nr}, p.accType);
+  valueScratch = scratch({valuePanels, p.keys, nrValue}, p.accType);
+  scores = scratch({br, bc + pad}, p.accType);
+  maxima = scratch({br, lanes}, p.accType);
+  rowFactor = scratch({br}, p.accType);
+  if (online) {
+    rowMax = scratch({br}, p.accType);
+    rowSum = scratch({br}, p.accType);
+    output = scratch({br, valuePanels * nrValue}, p.accType);
+  }
+  if (widened) {
+    stageScratch = scratch({std::max(p.depth, p.keys), nr}, p.elementType);
+    queryScratch = scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+void AttentionEmitter::emitUnit(Value unit) {
+  Value block = t.rem(unit, blocks), headIndex = t.div(unit, blocks);
+  head = t.rem(headIndex, p.queryHeads);
+  keyHead = t.div(head, p.group());
+  item = t.delinearize(t.div(headIndex, p.queryHeads), p.batch);
+  q0 = t.mul(block, br);
+  rows = p.queries % br == 0 ? t.index(br) : t.min(t.index(br), t.sub(t.index(p.queries), q0));
+
+  // Keys and values stay packed while the units of their head follow each other.
+  Value fresh = t.equal(t.rem(unit, p.group() * blocks), t.index(0));
+  fresh = t.b.createOrFold<arith::OrIOp>(t.loc, fresh, t.equal(unit, frame.begin));
+  t.when(fresh, [&] { packHead(); });
+
+  Value offset = t.add(t.linearize(item, p.q.batchStrides), t.mul(head, p.q.headStride));
+  queryMatrix = t.window(p.q.memref, t.add(offset, t.mul(q0, p.q.rowStride)), {br, p.depth},
+                         {p.q.rowStride, p.q.colStride});
+  if (widened)
+    convertQueries();
+
+  // A causal block sees no key past its last row.
+  Value visible = t.index(p.keys);
+  if (p.causal)
+    visible = t.min(visible, t.add(q0, rows));
+  if (!online) {
+    clearStatistics();
+    emitScores(t.index(0), visible);
+    emitSoftmax(t.mul(t.ceilDiv(visible, nr), nr));
+    emitOutput(t.index(0), visible);
+    return;
+  }
+  clearStatistics();
+  t.loop(t.index(0), visible, bc, [&](Value c0) {
+    Value c1 = t.min(visible, t.add(c0, bc));
+    emitScores(c0, c1);
+    Value depth = t.sub(c1, c0);
+    emitSoftmax(t.mul(t.ceilDiv(depth, nr), nr));
+    emitOutput(c0, depth);
+  });
+  emitFinal();
+}
+
+void AttentionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body) {
+  int64_t rest = p.queries % mr;
+  Value whole = rest == 0 ? rows : t.mul(t.div(rows, mr), mr);
+  t.loop(t.index(0), whole, mr, [&](Value block) { body({block, mr}); });
+  if (rest != 0)
+    t.when(t.less(whole, rows), [&] { body({whole, rest}); });
+}
+
+Value AttentionEmitter::scalarLoad(Value memref, Value i) { return memref::LoadOp::create(t.b, t.loc, memref, i); }
+
+void AttentionEmitter::scalarStore(Value value, Value memref, Value i) {
+  memref::StoreOp::create(t.b, t.loc, value, memref, i);
+}
+
+} // namespace tessera

@@ -1,0 +1,103 @@
+//===- Attention.h - the loops of one attention kernel ---------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Flash attention: the scores of `br` query rows live in scratch, never in memory.
+//
+//   for unit of (batch item, query head, block of br rows)
+//     pack the panels of K^T and V when the key head changed
+//     for bc of the keys the block may see                     (once, where a row of scores fits L2)
+//       scores = Q·K^T, mask, running maximum                  (AttentionScores.cpp)
+//       exp2 of the scores, their sums                         (AttentionSoftmax.cpp)
+//       output += scores·V                                     (AttentionOutput.cpp)
+//     output / sum, epilogue
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_CONVERSIONS_SCHEDULETOTILE_ATTENTION_H
+#define TESSERA_CONVERSIONS_SCHEDULETOTILE_ATTENTION_H
+
+#include "compiler/conversions/ScheduleToTile/AttentionProblem.h"
+#include "compiler/conversions/ScheduleToTile/BodyEmitter.h"
+#include "compiler/conversions/ScheduleToTile/ContractionBuilder.h"
+
+namespace tessera {
+
+class AttentionEmitter {
+public:
+  AttentionEmitter(KernelFrame &frame, AttentionProblem problem, schedule::AttentionAttr point);
+
+  mlir::FailureOr<KernelExtent> emit();
+
+private:
+  /// A register tile: `block` is its first row inside the query block, `rows` are its rows.
+  struct Strip {
+    mlir::Value block;
+    int64_t rows;
+  };
+
+  void plan();
+  KernelExtent extent() const;
+  void allocate();
+
+  void emitUnit(mlir::Value unit);
+  void forStrips(llvm::function_ref<void(const Strip &)> body);
+
+  // Keys and values as panels (AttentionOperands.cpp).
+  void packHead();
+  void packPanels(mlir::Value source, int64_t depth, int64_t columns, mlir::Value target, int64_t width);
+  void convertQueries();
+
+  // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
+  void emitScores(mlir::Value c0, mlir::Value c1);
+  void emitScoreTile(mlir::Value panel, const Strip &strip, mlir::Value c0, bool limited);
+  mlir::Value maskScores(mlir::Value scores, mlir::Value row, mlir::Value column, bool limited);
+  void prefetchMask(const Strip &strip, mlir::Value column);
+  mlir::Value limitScores(mlir::Value scores, mlir::Value row, mlir::Value column);
+  mlir::Value larger(mlir::Value x, mlir::Value y);
+
+  // Softmax of one pass (AttentionSoftmax.cpp).
+  void clearStatistics();
+  void emitSoftmax(mlir::Value width);
+  void emitSoftmaxRow(mlir::Value row, mlir::Value width);
+
+  // Output (AttentionOutput.cpp).
+  void emitOutput(mlir::Value firstKey, mlir::Value depth);
+  void emitFinal();
+  void forColumnPanels(llvm::function_ref<void(mlir::Value, int64_t)> body);
+  void emitEpilogue(mlir::Value acc, const Strip &strip, mlir::Value panel, int64_t columns);
+
+  mlir::Value scalarLoad(mlir::Value memref, mlir::Value i);
+  void scalarStore(mlir::Value value, mlir::Value memref, mlir::Value i);
+
+  KernelFrame &frame;
+  AttentionProblem p;
+  schedule::AttentionAttr s;
+  TileBuilder t;
+  BodyEmitter body;
+  bool hasError = false;
+
+  int64_t mr, nr, nrValue, br, bc;
+  int64_t keyPanels, valuePanels, blocks;
+  int64_t lanes;         ///< of one machine-sized vector of scores
+  bool online;           ///< keys in several passes
+  bool scaleFirst;       ///< scores are scaled as they are made, not inside exp2
+  bool widened;          ///< operands are f16 or bf16: copied to f32
+
+  // Scratch.
+  mlir::Value keyScratch, valueScratch, stageScratch, queryScratch;
+  mlir::Value scores, maxima;              ///< [br, bc + pad], [br, lanes]
+  mlir::Value rowMax, rowSum, rowFactor;   ///< [br]: m, l; then 1/l, or what the old output shrinks by
+  mlir::Value output;                      ///< [br, valuePanels·nrValue], online only
+
+  // The current unit.
+  llvm::SmallVector<mlir::Value> item; ///< batch indices
+  mlir::Value head, keyHead, q0, rows, queryMatrix;
+};
+
+} // namespace tessera
+
+#endif // TESSERA_CONVERSIONS_SCHEDULETOTILE_ATTENTION_H

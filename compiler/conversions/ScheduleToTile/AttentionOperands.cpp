@@ -1,0 +1,65 @@
+//===- AttentionOperands.cpp - keys and values as panels -------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Copies one head's K^T and V into column panels, and f16 and bf16 operands to f32.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/ScheduleToTile/Attention.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+
+namespace tessera {
+
+void AttentionEmitter::packHead() {
+  Value keyOffset = t.add(t.linearize(item, p.k.batchStrides), t.mul(keyHead, p.k.headStride));
+  // K^T: depth runs along the columns of K.
+  Value keys = t.window(p.k.memref, keyOffset, {p.depth, p.keys}, {p.k.colStride, p.k.rowStride});
+  packPanels(keys, p.depth, p.keys, keyScratch, nr);
+  Value valueOffset = t.add(t.linearize(item, p.v.batchStrides), t.mul(keyHead, p.v.headStride));
+  Value values = t.window(p.v.memref, valueOffset, {p.keys, p.columns}, {p.v.rowStride, p.v.colStride});
+  packPanels(values, p.keys, p.columns, valueScratch, nrValue);
+}
+
+void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, Value target, int64_t width) {
+  if (depth == 0)
+    return;
+  auto emit = [&](Value panel, int64_t valid) {
+    Value zero = t.index(0), column = t.mul(panel, width);
+    if (!widened)
+      return t.pack(source, {zero, column}, target, {panel, zero, zero}, t.index(depth), t.index(valid));
+    Value stage = t.window(stageScratch, zero, {depth, width}, {width, 1});
+    t.pack(source, {zero, column}, stage, {zero, zero}, t.index(depth), t.index(valid));
+    auto narrow = VectorType::get({width}, p.elementType), wide = VectorType::get({width}, p.accType);
+    t.loop(0, depth, 1, [&](Value k) {
+      Value row = t.load(narrow, stage, {k, zero});
+      t.store(arith::ExtFOp::create(t.b, t.loc, wide, row), target, {panel, k, zero});
+    });
+  };
+  int64_t whole = columns / width;
+  t.loop(0, whole, 1, [&](Value panel) { emit(panel, width); });
+  if (columns % width != 0)
+    emit(t.index(whole), columns % width);
+}
+
+void AttentionEmitter::convertQueries() {
+  auto narrow = VectorType::get({lanes}, p.elementType), wide = VectorType::get({lanes}, p.accType);
+  t.loop(t.index(0), rows, 1, [&](Value row) {
+    auto copy = [&](Value k, Value valid) {
+      Value vector = t.load(narrow, queryMatrix, {row, k}, valid);
+      t.store(arith::ExtFOp::create(t.b, t.loc, wide, vector), queryScratch, {row, k});
+    };
+    int64_t whole = p.depth / lanes * lanes;
+    t.loop(0, whole, lanes, [&](Value k) { copy(k, {}); });
+    if (whole != p.depth)
+      copy(t.index(whole), t.index(p.depth - whole));
+  });
+}
+
+} // namespace tessera
