@@ -284,7 +284,7 @@ Status Call::shareValue(int32_t index, Tensor &tensor) {
     break;
   }
   tensor = Tensor(owner, data, spec, readOnly);
-  if (owner)
+  if (owner && !executable.tables->reversed[index])
     return Status();
   // The memory belongs to the program (arena, constants, prepared weights): whoever gets the
   // tensor may keep it or write to it, so it gets its own.
@@ -305,10 +305,11 @@ Status Call::giveOutputs(std::span<Tensor> outputs) {
   for (size_t i = 0; i < values.size(); ++i) {
     int32_t storage = executable.program->values[values[i]].storage;
     StorageSpec::Kind kind = executable.program->storages[storage].kind;
-    if (kind == StorageSpec::Kind::Output) {
+    if (kind == StorageSpec::Kind::Output && !executable.tables->reversed[values[i]]) {
       // The usual case, without the switch above.
       const ValueSpec &value = executable.program->values[values[i]];
-      outputs[i] = Tensor(context.owners[storage],
+      outputs[i] = Tensor(executable.tables->lastOfStorage[i] ? std::move(context.owners[storage])
+                                                              : context.owners[storage],
                           static_cast<std::byte *>(context.bases[storage]) + value.byteOffset,
                           executable.tables->valueSpecs[values[i]]);
       continue;

@@ -26,8 +26,11 @@ struct Executable::Tables {
   Plan prepare, main;
   std::vector<StorageRef> constants;                         ///< by constant, aligned
   std::vector<std::shared_ptr<const TensorSpec>> valueSpecs; ///< of outputs and islands' inputs
-  std::vector<std::vector<int32_t>> inputStorages;           ///< by input
+  /// By value: a stride is negative, which few libraries take.
+  std::vector<bool> reversed;
+  std::vector<std::vector<int32_t>> inputStorages; ///< by input
   std::vector<int32_t> outputStorages;
+  std::vector<bool> lastOfStorage; ///< by output: no later one has the same storage
   std::vector<int32_t> dynamicStorages; ///< whose memory a call brings
   int64_t scratchBytes = 0;             ///< of one thread
 };

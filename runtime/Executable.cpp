@@ -61,8 +61,12 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
     std::memcpy(copy->data(), constant->data(), constant->size());
     tables->constants.push_back(std::move(copy));
   }
-  for (const ValueSpec &value : code.values)
+  for (const ValueSpec &value : code.values) {
     tables->valueSpecs.push_back(std::make_shared<TensorSpec>(value.type));
+    const std::vector<int64_t> &strides = value.type.strides;
+    tables->reversed.push_back(
+        std::any_of(strides.begin(), strides.end(), [](int64_t stride) { return stride < 0; }));
+  }
   tables->inputStorages.resize(code.inputs.size());
   for (size_t i = 0; i < code.storages.size(); ++i) {
     StorageSpec::Kind kind = code.storages[i].kind;
@@ -76,8 +80,13 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
   }
   for (const KernelSpec &kernel : code.kernels)
     tables->scratchBytes = std::max(tables->scratchBytes, roundScratch(kernel.scratchBytes));
-  for (int32_t value : code.outputs)
-    made->passThrough.push_back(inputBehind(code, value));
+  for (size_t i = 0; i < code.outputs.size(); ++i) {
+    int32_t storage = code.values[code.outputs[i]].storage;
+    auto shares = [&](int32_t later) { return code.values[later].storage == storage; };
+    tables->lastOfStorage.push_back(
+        std::none_of(code.outputs.begin() + int64_t(i) + 1, code.outputs.end(), shares));
+    made->passThrough.push_back(inputBehind(code, code.outputs[i]));
+  }
   for (const Step &step : tables->main.steps)
     made->withIslands |= step.kind == Step::Kind::Island;
   made->tables = std::move(tables);

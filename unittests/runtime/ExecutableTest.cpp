@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TestPrograms.h"
+#include "unittests/runtime/TestPrograms.h"
 
 #include <gtest/gtest.h>
 #include <thread>
@@ -180,6 +180,18 @@ TEST(Executable, ConstantsCannotBeWrittenThroughOutputs) {
   std::vector<Tensor> out = run({});
   static_cast<float *>(out[0].data())[0] = 100;
   EXPECT_EQ(at(run({})[0], 0), 1);
+}
+
+TEST(Executable, ReversedOutputsAreCopied) {
+  ProgramBuilder b;
+  int32_t x = b.input("x", f32({3})), y = b.value(StorageSpec::Kind::Output, f32({3}));
+  int32_t reversed = b.view(y, 8, {DType::F32, {3}, {-1}});
+  b.launch(b.kernel(addOne, 3, 3), {x}, {y});
+  Runner run(b.finish({reversed}));
+  std::vector<Tensor> out = run({tensorOf<float>(DType::F32, {3}, {0, 1, 2})});
+  EXPECT_EQ(out[0].spec().strides, (std::vector<int64_t>{1}));
+  EXPECT_EQ(at(out[0], 0), 3);
+  EXPECT_EQ(at(out[0], 2), 1);
 }
 
 TEST(Executable, PrepareRunsOnceABinding) {

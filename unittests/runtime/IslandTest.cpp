@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "TestPrograms.h"
+#include "unittests/runtime/TestPrograms.h"
 
 #include <gtest/gtest.h>
 

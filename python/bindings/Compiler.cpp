@@ -1,0 +1,110 @@
+//===- Compiler.cpp - compiling from Python ----------------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/api/Compiler.h"
+#include "python/bindings/Bindings.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+using namespace tessera;
+using namespace tessera::bindings;
+using namespace nb::literals;
+
+namespace {
+
+CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
+                              const std::string &cacheDir) {
+  CompileOptions options{cpu, threads, cacheDir};
+  std::string message;
+  {
+    nb::gil_scoped_release release;
+    Result<CompiledProgram> result = compile(module, options);
+    if (result)
+      return std::move(*result);
+    message = result.message();
+  }
+  PyErr_SetString(PyExc_RuntimeError, message.c_str());
+  throw nb::python_error();
+}
+
+std::string irOf(const CompiledProgram &compiled, const std::string &level, bool locations) {
+  Result<std::string> text = compiled.ir(level, locations);
+  if (!text)
+    throw nb::value_error(text.message().c_str());
+  return std::move(*text);
+}
+
+nb::list instructionsOf(const CompiledProgram &compiled) {
+  using Kind = runtime::Instruction::Kind;
+  nb::list list;
+  for (const runtime::Instruction &inst : compiled.program->main) {
+    nb::dict dict;
+    bool launch = inst.kind == Kind::Launch;
+    dict["kind"] = launch ? "launch" : "island";
+    dict["target"] = inst.target;
+    dict["kernel"] = launch ? compiled.program->kernels[size_t(inst.target)].name : "";
+    dict["fqn"] = inst.fqn;
+    dict["source"] = inst.source;
+    list.append(dict);
+  }
+  return list;
+}
+
+void defineReports(nb::module_ &m) {
+  nb::class_<SourceLocation>(m, "SourceLocation", "Module path, file and line of an op.")
+      .def_ro("fqn", &SourceLocation::fqn)
+      .def_ro("file", &SourceLocation::file)
+      .def_ro("line", &SourceLocation::line);
+  nb::class_<KernelReport>(m, "KernelReport", "What the report says of one launch.")
+      .def_ro("name", &KernelReport::name)
+      .def_ro("kind", &KernelReport::kind)
+      .def_ro("schedule", &KernelReport::schedule)
+      .def_ro("origins", &KernelReport::origins)
+      .def_ro("flops", &KernelReport::flops)
+      .def_ro("bytes", &KernelReport::bytes)
+      .def_ro("cached", &KernelReport::cached);
+  nb::class_<CompileTimings>(m, "CompileTimings", "Where compiling spent its time.")
+      .def_ro("lower_ms", &CompileTimings::lowerMs)
+      .def_ro("codegen_ms", &CompileTimings::codegenMs)
+      .def_ro("kernels", &CompileTimings::kernels)
+      .def_ro("cache_hits", &CompileTimings::cacheHits);
+  nb::class_<HostInfo>(m, "HostInfo", "The machine and the compiler.")
+      .def_ro("cpu", &HostInfo::cpu)
+      .def_ro("features", &HostInfo::features)
+      .def_ro("vector_bits", &HostInfo::vectorBits)
+      .def_ro("llvm_version", &HostInfo::llvmVersion)
+      .def_ro("compiler_build", &HostInfo::compilerBuild);
+}
+
+} // namespace
+
+void tessera::bindings::init_compiler(nb::module_ &m) {
+  defineReports(m);
+  nb::class_<CompiledProgram>(m, "CompiledProgram", "Machine code, and how it came about.")
+      .def("ir", &irOf, "level"_a, "locations"_a = false,
+           "The text of what runs: graph, schedule, tile, target, llvm or asm.")
+      .def_ro("launches", &CompiledProgram::launches, "A KernelReport a launch, in order.")
+      .def_ro("timings", &CompiledProgram::timings)
+      .def_prop_ro("instructions", &instructionsOf,
+                   "What runs, launches and islands in order: dicts of kind, target, kernel, fqn "
+                   "and source.")
+      .def_prop_ro("input_names", [](const CompiledProgram &c) { return c.program->inputNames; })
+      .def_prop_ro("parameter_names",
+                   [](const CompiledProgram &c) {
+                     std::vector<std::string> names;
+                     for (const runtime::ParameterSpec &parameter : c.program->parameters)
+                       names.push_back(parameter.name);
+                     return names;
+                   })
+      .def_prop_ro("arena_bytes", [](const CompiledProgram &c) { return c.program->arenaBytes; });
+  m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
+        "cache_dir"_a = "",
+        "Compiles Graph IR for this machine; RuntimeError with the compiler's message when that "
+        "fails.");
+  m.def("host_info", &hostInfo);
+}

@@ -1,0 +1,71 @@
+//===- ExecutableObject.h - a compiled program as a Python callable ----------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A type of its own rather than one of nanobind's: called through the
+// vectorcall protocol, a small program costs less than nanobind's dispatch.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_PYTHON_BINDINGS_EXECUTABLEOBJECT_H
+#define TESSERA_PYTHON_BINDINGS_EXECUTABLEOBJECT_H
+
+#include "python/bindings/Torch.h"
+#include "runtime/DLPack.h"
+#include "runtime/Executable.h"
+
+#include <nanobind/nanobind.h>
+
+#include <unordered_map>
+#include <vector>
+
+namespace tessera::bindings {
+
+namespace nb = nanobind;
+
+/// A parameter, and what it was when the program last bound it.
+struct BoundParameter {
+  nb::object object;
+  const Torch *torch = nullptr; ///< null: a _core.Tensor
+  /// Writes to it matter: something was prepared or copied from it.
+  bool watched = false;
+  void *data = nullptr;
+  int64_t version = 0;
+};
+
+/// Everything behind an Executable object. Guarded by the GIL.
+struct ExecutableState {
+  std::unique_ptr<runtime::Executable> executable;
+  nb::object compiled;
+  std::vector<BoundParameter> parameters;
+  std::shared_ptr<const runtime::Binding> binding;
+  std::unordered_map<int64_t, nb::object> islands;
+  /// Long enough to let other Python threads run meanwhile.
+  bool releasesGil = false;
+  int64_t calls = 0;
+
+  /// Binds the parameters again where they changed since, or always. False with Python's error
+  /// set.
+  bool refresh(bool force);
+
+private:
+  bool isFresh(const BoundParameter &parameter, size_t index) const;
+};
+
+struct ExecutableObject {
+  PyObject_HEAD vectorcallfunc vectorcall;
+  PyObject *weakReferences;
+  ExecutableState *state;
+};
+
+/// Runs the program on positional arguments; null with Python's error set. `nanoseconds` as in
+/// runtime::Executable::run.
+PyObject *callExecutable(ExecutableState &state, PyObject *const *arguments, size_t count,
+                         uint64_t *nanoseconds);
+
+} // namespace tessera::bindings
+
+#endif // TESSERA_PYTHON_BINDINGS_EXECUTABLEOBJECT_H

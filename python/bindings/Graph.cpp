@@ -1,0 +1,175 @@
+//===- Graph.cpp - building Graph IR from Python -----------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/api/Compiler.h"
+#include "python/bindings/Bindings.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+using namespace tessera;
+using namespace tessera::bindings;
+using namespace nb::literals;
+
+namespace {
+
+/// The value, or ValueError with the compiler's message.
+template <typename T> T unwrap(Result<T> result) {
+  if (!result)
+    throw nb::value_error(result.message().c_str());
+  return std::move(*result);
+}
+
+/// (fqn, file, line), or None.
+SourceLocation locationFrom(nb::handle object) {
+  SourceLocation location;
+  if (object.is_none())
+    return location;
+  location.fqn = nb::cast<std::string>(object[0]);
+  location.file = nb::cast<std::string>(object[1]);
+  location.line = nb::cast<int>(object[2]);
+  return location;
+}
+
+/// Values of the graph; None leaves an optional operand out.
+std::vector<GraphValue> operandsFrom(nb::handle object) {
+  std::vector<GraphValue> operands;
+  for (nb::handle operand : object)
+    operands.push_back(operand.is_none() ? GraphValue() : nb::cast<GraphValue>(operand));
+  return operands;
+}
+
+AttributeValue listFrom(const std::string &name, nb::handle object) {
+  std::vector<int64_t> integers;
+  if (nb::try_cast(object, integers))
+    return integers;
+  std::vector<double> numbers;
+  if (nb::try_cast(object, numbers))
+    return numbers;
+  throw nb::type_error(("attribute '" + name + "' must hold integers or floats, got " +
+                        nb::cast<std::string>(nb::repr(object)))
+                           .c_str());
+}
+
+AttributeValue attributeFrom(const std::string &name, nb::handle object) {
+  PyObject *value = object.ptr();
+  if (nb::isinstance<runtime::DType>(object) || name == "dtype")
+    return dtypeFrom(object);
+  // Before int, whose subclass it is.
+  if (PyBool_Check(value))
+    return value == Py_True;
+  if (PyLong_Check(value))
+    return nb::cast<int64_t>(object);
+  if (PyFloat_Check(value))
+    return nb::cast<double>(object);
+  if (PyUnicode_Check(value))
+    return nb::cast<std::string>(object);
+  return listFrom(name, object);
+}
+
+Attributes attributesFrom(const nb::dict &dict) {
+  Attributes attributes;
+  for (auto [key, value] : dict) {
+    std::string name = nb::cast<std::string>(key);
+    attributes.emplace_back(name, attributeFrom(name, value));
+  }
+  return attributes;
+}
+
+/// Bytes of any contiguous buffer, given back at the end of the scope.
+struct Buffer {
+  explicit Buffer(nb::handle object) {
+    if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_C_CONTIGUOUS) != 0)
+      throw nb::python_error();
+  }
+  ~Buffer() { PyBuffer_Release(&view); }
+  Py_buffer view;
+};
+
+GraphValue constantFrom(GraphBuilder &builder, nb::handle array, nb::handle dtype, nb::handle shape,
+                        nb::handle location) {
+  Buffer buffer(array);
+  runtime::DType type = dtypeFrom(dtype);
+  std::vector<int64_t> sizes = shapeFrom(shape);
+  int64_t expected = runtime::TensorSpec::contiguous(type, sizes).numElements() * sizeOf(type);
+  // One element stands for all of them.
+  if (buffer.view.len != expected && buffer.view.len != sizeOf(type))
+    throw nb::value_error(("the constant has " + std::to_string(buffer.view.len) +
+                           " bytes, expected " + std::to_string(expected) + " for " + nameOf(type) +
+                           " " + runtime::formatShape(sizes))
+                              .c_str());
+  return builder.constant(type, sizes, buffer.view.buf, size_t(buffer.view.len),
+                          locationFrom(location));
+}
+
+std::vector<GraphValue> islandFrom(GraphBuilder &builder, int64_t id, const std::string &reason,
+                                   nb::handle operands, nb::handle results, nb::handle location) {
+  std::vector<std::pair<runtime::DType, std::vector<int64_t>>> types;
+  for (nb::handle result : results)
+    types.emplace_back(dtypeFrom(result[0]), shapeFrom(result[1]));
+  return unwrap(builder.island(id, reason, operandsFrom(operands), types, locationFrom(location)));
+}
+
+std::string reprOfValue(const GraphValue &value) {
+  return "Value(%" + std::to_string(value.id) + ": " + nameOf(value.dtype) + " " +
+         runtime::formatShape(value.shape) + ")";
+}
+
+void defineBuilder(nb::module_ &m) {
+  nb::class_<GraphBuilder>(m, "GraphBuilder",
+                           "Builds a function of Graph IR op by op; result types are inferred.")
+      .def(nb::init<>())
+      .def(
+          "input",
+          [](GraphBuilder &builder, const std::string &name, nb::handle dtype, nb::handle shape) {
+            return builder.input(name, dtypeFrom(dtype), shapeFrom(shape));
+          },
+          "name"_a, "dtype"_a, "shape"_a)
+      .def(
+          "parameter",
+          [](GraphBuilder &builder, const std::string &name, nb::handle dtype, nb::handle shape) {
+            return builder.parameter(name, dtypeFrom(dtype), shapeFrom(shape));
+          },
+          "name"_a, "dtype"_a, "shape"_a)
+      .def("constant", &constantFrom, "array"_a, "dtype"_a, "shape"_a, "loc"_a = nb::none(),
+           "A dense constant from a contiguous buffer; one element stands for all.")
+      .def(
+          "create",
+          [](GraphBuilder &builder, const std::string &op, nb::handle operands,
+             const nb::dict &attrs, nb::handle location) {
+            return unwrap(builder.create(op, operandsFrom(operands), attributesFrom(attrs),
+                                         locationFrom(location)));
+          },
+          "op"_a, "operands"_a, "attrs"_a = nb::dict(), "loc"_a = nb::none(),
+          "One op of the graph dialect, named without prefix; its results. ValueError with the "
+          "verifier's text when it does not verify.")
+      .def("island", &islandFrom, "id"_a, "reason"_a, "operands"_a, "results"_a,
+           "loc"_a = nb::none(), "A call of the island `id`; result types are given.")
+      .def(
+          "finish",
+          [](GraphBuilder &builder, nb::handle outputs) {
+            return unwrap(builder.finish(operandsFrom(outputs)));
+          },
+          "outputs"_a);
+}
+
+} // namespace
+
+void tessera::bindings::init_graph(nb::module_ &m) {
+  nb::class_<GraphValue>(m, "Value", "A value of the graph being built.")
+      .def_ro("id", &GraphValue::id)
+      .def_prop_ro("dtype", [](const GraphValue &value) { return nameOf(value.dtype); })
+      .def_prop_ro("shape", [](const GraphValue &value) { return toTuple(value.shape); })
+      .def("__repr__", &reprOfValue);
+  nb::class_<GraphModule>(m, "GraphModule", "A function in Graph IR, ready to compile.")
+      .def_static(
+          "parse", [](const std::string &text) { return unwrap(GraphModule::parse(text)); },
+          "text"_a, "Reads Graph IR text.")
+      .def("str", &GraphModule::str, "locations"_a = false)
+      .def("__str__", [](const GraphModule &module) { return module.str(); });
+  defineBuilder(m);
+}
