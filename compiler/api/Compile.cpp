@@ -1,0 +1,220 @@
+//===- Compile.cpp - Graph IR in, a runnable program out -------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Walks the road of pipeline/Pipeline.h: the whole module to the tile level, then
+// each distinct kernel on its own (on as many threads as the program will use) to
+// object code, or from the cache; then the host program over the entries.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/api/CompiledProgramImpl.h"
+#include "compiler/api/GraphModuleImpl.h"
+#include "compiler/api/ProgramLoader.h"
+#include "compiler/conversions/TileToTarget/HostProgram.h"
+#include "compiler/schedule/ir/ScheduleOps.h"
+
+#include "llvm/Support/ThreadPool.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double milliseconds(Clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - since).count();
+}
+
+/// An object of the cache: the launch's extent, then the code.
+std::string encode(const TileKernel &record, const std::string &object) {
+  std::string bytes(sizeof(TileKernel), '\0');
+  memcpy(bytes.data(), &record, sizeof(TileKernel));
+  return bytes + object;
+}
+
+bool decode(const std::string &bytes, TileKernel &record, std::string &object) {
+  if (bytes.size() <= sizeof(TileKernel))
+    return false;
+  memcpy(&record, bytes.data(), sizeof(TileKernel));
+  object = bytes.substr(sizeof(TileKernel));
+  return true;
+}
+
+class Compilation {
+public:
+  Compilation(CompiledProgram::Impl &impl, const CompileOptions &options)
+      : impl(impl), options(options), cache(options.cacheDir) {}
+
+  /// False leaves the reason in `error`.
+  bool run(CompiledProgram &result);
+  std::string error;
+
+private:
+  bool lower(CompileTimings &timings);
+  std::optional<TileKernel> fromCache(StringRef name, StringRef key);
+  bool generate();
+  bool load(CompiledProgram &result);
+  std::string cacheKey(StringRef key) const { return jit::ObjectCache::key({impl.machine.key(), buildId(), key}); }
+
+  CompiledProgram::Impl &impl;
+  const CompileOptions &options;
+  jit::ObjectCache cache;
+  OwningOpRef<ModuleOp> tile;
+  llvm::StringMap<bool> cached;
+};
+
+} // namespace
+
+std::optional<TileKernel> Compilation::fromCache(StringRef name, StringRef key) {
+  std::optional<std::string> bytes = cache.load(cacheKey(key));
+  TileKernel record;
+  std::string object;
+  if (!bytes || !decode(*bytes, record, object))
+    return std::nullopt;
+  impl.objects[name.str()] = std::move(object);
+  cached[name] = true;
+  return record;
+}
+
+bool Compilation::lower(CompileTimings &timings) {
+  DiagnosticCollector diagnostics(&impl.graph->context);
+  impl.schedule = impl.graph->module->clone();
+  PassManager toSchedule(&impl.graph->context);
+  buildGraphPipeline(toSchedule);
+  if (failed(toSchedule.run(*impl.schedule)))
+    return error = diagnostics.take("the graph could not be simplified"), false;
+  impl.simplified = impl.schedule->clone();
+  PassManager scheduling(&impl.graph->context);
+  buildSchedulePipeline(scheduling, impl.pipeline);
+  if (failed(scheduling.run(*impl.schedule)))
+    return error = diagnostics.take("the graph could not be scheduled"), false;
+
+  tile = impl.schedule->clone();
+  PassManager tiling(&impl.graph->context);
+  buildTilePipeline(tiling, [this](StringRef name, StringRef key) { return fromCache(name, key); });
+  if (failed(tiling.run(*tile)))
+    return error = diagnostics.take("a kernel could not be written in Tile IR"), false;
+  timings.cacheHits = cached.size();
+  return true;
+}
+
+bool Compilation::generate() {
+  struct Job {
+    std::string name, key;
+    TileKernel record;
+    OwningOpRef<ModuleOp> module;
+    std::string object, error;
+  };
+  std::vector<Job> jobs;
+  for (auto function : tile->getOps<func::FuncOp>()) {
+    auto key = function->getAttrOfType<StringAttr>("tile.key");
+    if (!key)
+      continue;
+    auto extent = function->getAttrOfType<DenseI64ArrayAttr>("tile.extent").asArrayRef();
+    jobs.push_back({function.getName().str(), key.getValue().str(), {extent[0], extent[1], extent[2]},
+                    impl.kernelModule(function), "", ""});
+  }
+  auto compileOne = [&](Job &job) {
+    llvm::Expected<std::string> object = impl.compileKernel(*job.module);
+    if (!object)
+      job.error = llvm::toString(object.takeError());
+    else
+      job.object = std::move(*object);
+  };
+  DiagnosticCollector diagnostics(&impl.graph->context);
+  if (jobs.size() > 1 && options.threads > 1) {
+    // The context gets threads for as long as kernels are compiled: it must be able to fork afterwards.
+    llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
+    impl.graph->context.setThreadPool(pool);
+    for (Job &job : jobs)
+      pool.async([&] { compileOne(job); });
+    pool.wait();
+    impl.graph->context.disableMultithreading();
+  } else {
+    for (Job &job : jobs)
+      compileOne(job);
+  }
+  for (Job &job : jobs) {
+    if (!job.error.empty())
+      return error = diagnostics.take("kernel " + job.name + " " + job.error), false;
+    cache.store(cacheKey(job.key), encode(job.record, job.object));
+    impl.objects[job.name] = std::move(job.object);
+  }
+  return true;
+}
+
+bool Compilation::load(CompiledProgram &result) {
+  auto main = tile->lookupSymbol<func::FuncOp>("main");
+  DiagnosticCollector diagnostics(&impl.graph->context);
+  FailureOr<target::ProgramOp> program = buildHostProgram(main);
+  if (failed(program))
+    return error = diagnostics.take("the host program could not be written"), false;
+
+  auto image = jit::CodeImage::create();
+  if (!image)
+    return error = llvm::toString(image.takeError()), false;
+  llvm::StringMap<TesseraKernelFn> entries;
+  for (auto &object : impl.objects) {
+    auto entry = (*image)->add(object.second, object.first);
+    if (!entry)
+      return error = llvm::toString(entry.takeError()), false;
+    entries[object.first] = *entry;
+  }
+  result.program = loadProgram(*program, entries);
+  result.program->code = *image;
+  for (auto launch : main.getOps<schedule::LaunchOp>()) {
+    if (launch.getPrepare())
+      continue;
+    KernelReport report;
+    report.name = launch.getCallee().str();
+    report.kind = stringifyKernelKind(launch.getKind()).str();
+    if (Attribute point = launch->getAttr("point")) {
+      llvm::raw_string_ostream os(report.schedule);
+      os << point;
+    }
+    report.origins = sourcesOf(launch.getLoc());
+    report.flops = launch.getFlops().convertToDouble();
+    report.bytes = launch.getBytes().convertToDouble();
+    report.cached = cached.contains(launch.getCallee());
+    result.launches.push_back(std::move(report));
+  }
+  return true;
+}
+
+bool Compilation::run(CompiledProgram &result) {
+  Clock::time_point start = Clock::now();
+  if (!lower(result.timings))
+    return false;
+  result.timings.lowerMs = milliseconds(start);
+  start = Clock::now();
+  if (!generate() || !load(result))
+    return false;
+  result.timings.codegenMs = milliseconds(start);
+  result.timings.kernels = impl.objects.size();
+  return true;
+}
+
+Result<CompiledProgram> tessera::compile(const GraphModule &module, const CompileOptions &options) {
+  using R = Result<CompiledProgram>;
+  auto machine = jit::machineFor(options.cpu);
+  if (!machine)
+    return R::error(llvm::toString(machine.takeError()));
+  CompiledProgram result;
+  result.impl = std::make_shared<CompiledProgram::Impl>();
+  result.impl->graph = module.getImpl();
+  result.impl->machine = *machine;
+  result.impl->pipeline = {std::max(1, options.threads), machine->vectorBits};
+  std::lock_guard<std::mutex> lock(module.getImpl()->mutex);
+  prepareContext(module.getImpl()->context);
+  Compilation compilation(*result.impl, options);
+  if (!compilation.run(result))
+    return R::error(compilation.error);
+  return result;
+}

@@ -1,0 +1,155 @@
+//===- CompiledProgram.cpp - the text of every level -----------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/api/CompiledProgramImpl.h"
+
+#include "compiler/conversions/TileToTarget/HostProgram.h"
+#include "compiler/target/ir/TargetOps.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace tessera;
+
+using Text = Result<std::string>;
+
+CompiledProgram::Impl::~Impl() {
+  // Modules go before the context that owns their types.
+  std::lock_guard<std::mutex> lock(graph->mutex);
+  simplified = nullptr;
+  schedule = nullptr;
+}
+
+OwningOpRef<ModuleOp> CompiledProgram::Impl::kernelModule(func::FuncOp function) const {
+  OwningOpRef<ModuleOp> module = ModuleOp::create(function.getLoc());
+  (*module)->setAttr(target::MachineAttr::getModuleAttrName(), machine.attribute(function.getContext()));
+  auto clone = function.clone();
+  clone->removeAttr("tile.key");
+  module->getBody()->push_back(clone);
+  return module;
+}
+
+llvm::Expected<std::string> CompiledProgram::Impl::compileKernel(ModuleOp module) const {
+  PassManager pm(module.getContext());
+  buildTargetPipeline(pm);
+  buildLLVMPipeline(pm);
+  if (failed(pm.run(module)))
+    return llvm::createStringError("could not be lowered to machine code");
+  return jit::compileKernelToObject(module);
+}
+
+static std::string print(ModuleOp module, bool locations) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  OpPrintingFlags flags;
+  if (locations)
+    flags.enableDebugInfo(true, /*prettyForm=*/true);
+  module.print(os, flags);
+  return text;
+}
+
+/// Walks the tile level again, without the cache; runs `use` on it.
+template <typename Use>
+static Text withTile(const CompiledProgram::Impl &impl, Use use) {
+  std::lock_guard<std::mutex> lock(impl.graph->mutex);
+  DiagnosticCollector diagnostics(&impl.graph->context);
+  OwningOpRef<ModuleOp> schedule = const_cast<OwningOpRef<ModuleOp> &>(impl.schedule)->clone();
+  PassManager pm(&impl.graph->context);
+  buildTilePipeline(pm);
+  if (failed(pm.run(*schedule)))
+    return Text::error(diagnostics.take("the tile level could not be printed"));
+  return use(*schedule, diagnostics);
+}
+
+/// The tile functions of `module`, each lowered on its own by `build`, printed by `show`.
+template <typename Build, typename Show>
+static bool eachKernel(const CompiledProgram::Impl &impl, ModuleOp module, Build build, Show show) {
+  for (auto function : module.getOps<func::FuncOp>()) {
+    if (!function->hasAttr("tile.key"))
+      continue;
+    OwningOpRef<ModuleOp> kernel = impl.kernelModule(function);
+    PassManager pm(module.getContext());
+    build(pm);
+    if (failed(pm.run(*kernel)) || !show(*kernel))
+      return false;
+  }
+  return true;
+}
+
+Text CompiledProgram::Impl::tileText(bool locations) const {
+  return withTile(*this, [&](ModuleOp module, DiagnosticCollector &) {
+    for (auto function : module.getOps<func::FuncOp>())
+      function->removeAttr("tile.key");
+    return Text(print(module, locations));
+  });
+}
+
+Text CompiledProgram::Impl::targetText(bool locations) const {
+  return withTile(*this, [&](ModuleOp module, DiagnosticCollector &diagnostics) {
+    std::string text;
+    bool ok = eachKernel(
+        *this, module, [](PassManager &pm) { buildTargetPipeline(pm); },
+        [&](ModuleOp kernel) { return text += print(kernel, locations), true; });
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    FailureOr<target::ProgramOp> program = buildHostProgram(main);
+    if (!ok || failed(program))
+      return Text::error(diagnostics.take("the target level could not be printed"));
+    OwningOpRef<ModuleOp> host = ModuleOp::create(main.getLoc());
+    host->getBody()->push_back(program->clone());
+    return Text(text + print(*host, locations));
+  });
+}
+
+Text CompiledProgram::Impl::llvmText() const {
+  return withTile(*this, [&](ModuleOp module, DiagnosticCollector &diagnostics) {
+    std::string text, error;
+    bool ok = eachKernel(
+        *this, module,
+        [](PassManager &pm) {
+          buildTargetPipeline(pm);
+          buildLLVMPipeline(pm);
+        },
+        [&](ModuleOp kernel) {
+          auto printed = jit::printLLVM(kernel);
+          if (!printed)
+            return error = llvm::toString(printed.takeError()), false;
+          return text += *printed, true;
+        });
+    return ok ? Text(text) : Text::error(diagnostics.take(error.empty() ? "lowering failed" : error));
+  });
+}
+
+Text CompiledProgram::Impl::asmText() const {
+  std::string text;
+  for (const auto &[name, object] : objects) {
+    auto listing = jit::disassemble(object);
+    if (!listing)
+      return Text::error(llvm::toString(listing.takeError()));
+    text += *listing;
+  }
+  return text;
+}
+
+Text CompiledProgram::ir(const std::string &level, bool withLocations) const {
+  auto locked = [&](const OwningOpRef<ModuleOp> &module) {
+    std::lock_guard<std::mutex> lock(impl->graph->mutex);
+    return Text(print(const_cast<OwningOpRef<ModuleOp> &>(module).get(), withLocations));
+  };
+  if (level == "graph")
+    return locked(impl->simplified);
+  if (level == "schedule")
+    return locked(impl->schedule);
+  if (level == "tile")
+    return impl->tileText(withLocations);
+  if (level == "target")
+    return impl->targetText(withLocations);
+  if (level == "llvm")
+    return impl->llvmText();
+  if (level == "asm")
+    return impl->asmText();
+  return Text::error("[ir] level is '" + level + "'; expected graph, schedule, tile, target, llvm or asm");
+}

@@ -1,0 +1,69 @@
+//===- Pipeline.cpp - the road from Graph IR to machine code ---------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+//   Graph     what to compute, on tensors           buildGraphPipeline
+//   Schedule  kernels, layouts, points, memory      buildSchedulePipeline
+//   Tile      one function a kernel: loops, buffers buildTilePipeline
+//   Target    machine vectors; the host program     buildTargetPipeline
+//   LLVM      what the code generator takes         buildLLVMPipeline
+//
+// Each level ends in its contract, so a pass that leaves something behind is
+// named by the verifier and not by a crash three levels down.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/pipeline/Pipeline.h"
+
+#include "compiler/contracts/Passes.h"
+#include "compiler/conversions/GraphToSchedule/Passes.h"
+#include "compiler/conversions/TargetToLLVM/Passes.h"
+#include "compiler/conversions/TileToTarget/Passes.h"
+#include "compiler/graph/transforms/Passes.h"
+#include "compiler/schedule/transforms/Passes.h"
+
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace tessera;
+
+void tessera::buildGraphPipeline(OpPassManager &pm) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(graph::createGraphSimplify());
+  function.addPass(graph::createGraphRecognize());
+  function.addPass(graph::createGraphSinkPermutes());
+  function.addPass(graph::createGraphSimplify()); // flattens the products the permutes have left
+  function.addPass(graph::createGraphSinkReshapes());
+  function.addPass(graph::createGraphSimplify());
+  function.addPass(createCSEPass());
+  function.addPass(createVerifyGraph());
+}
+
+void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &options) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createConvertGraphToSchedule());
+  function.addPass(createChoosePoints({options.vectorBits, options.threads}));
+  function.addPass(createPrepackWeights());
+  function.addPass(createCSEPass());
+  function.addPass(schedule::createPlaceResults());
+  function.addPass(createVerifySchedule());
+}
+
+void tessera::buildTilePipeline(OpPassManager &pm, KnownKernels known) {
+  pm.addPass(createConvertScheduleToTilePass(std::move(known)));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createVerifyTile());
+}
+
+void tessera::buildTargetPipeline(OpPassManager &pm) {
+  pm.addPass(createTileToTarget());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createVerifyTarget());
+}
+
+void tessera::buildLLVMPipeline(OpPassManager &pm) { buildTargetToLLVMPipeline(pm); }

@@ -1,0 +1,42 @@
+//===- Pipeline.h - the road from Graph IR to machine code -----------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_COMPILER_PIPELINE_PIPELINE_H
+#define TESSERA_COMPILER_PIPELINE_PIPELINE_H
+
+#include "compiler/conversions/ScheduleToTile/Passes.h"
+
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace tessera {
+
+/// What the road depends on besides the program itself.
+struct PipelineOptions {
+  int64_t threads = 1;
+  int64_t vectorBits = 512;
+};
+
+/// Every dialect that occurs at some level.
+void registerAllDialects(mlir::DialectRegistry &registry);
+/// Every pass of the project, for tessera-opt.
+void registerAllPasses();
+
+/// Level 1: simplify and recognize; ends in the graph contract.
+void buildGraphPipeline(mlir::OpPassManager &pm);
+/// Level 1 to 2: group, choose, prepack, place; ends in the schedule contract.
+void buildSchedulePipeline(mlir::OpPassManager &pm, const PipelineOptions &options);
+/// Level 2 to 3: kernels become tile functions, except those `known`; ends in the tile contract.
+void buildTilePipeline(mlir::OpPassManager &pm, KnownKernels known = {});
+/// Level 3 to 4, on a module of one kernel that carries `target.machine`; ends in the target contract.
+void buildTargetPipeline(mlir::OpPassManager &pm);
+/// Level 4 to the LLVM dialect, on a module of one kernel.
+void buildLLVMPipeline(mlir::OpPassManager &pm);
+
+} // namespace tessera
+
+#endif // TESSERA_COMPILER_PIPELINE_PIPELINE_H
