@@ -1,0 +1,209 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What is measured: kernels as the smallest module that holds them, and models with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Made = tuple[nn.Module, tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of a table. `work` is operations (bound "flops") or bytes moved (bound "bytes") a call."""
+
+    name: str
+    make: Callable[[], Made]
+    work: float
+    bound: str = "flops"
+
+
+class Function(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+
+def _linear(m: int, n: int, k: int) -> Case:
+    def make() -> Made:
+        return nn.Linear(k, n), (torch.randn(m, k),)
+
+    return Case(f"linear {m}x{n}x{k}", make, 2.0 * m * n * k)
+
+
+def _matmul(b: int, m: int, n: int, k: int) -> Case:
+    def make() -> Made:
+        return Function(torch.matmul), (torch.randn(b, m, k), torch.randn(b, k, n))
+
+    return Case(f"bmm {b}x{m}x{n}x{k}", make, 2.0 * b * m * n * k)
+
+
+def _attention(b: int, h: int, s: int, d: int, kind: str) -> Case:
+    mask = None
+    if kind == "bool":
+        mask = torch.rand(b, 1, s, s) > 0.2
+    elif kind == "additive":
+        mask = torch.randn(s, s)
+
+    def make() -> Made:
+        def run(qkv: Tensor) -> Tensor:
+            q, k, v = qkv.view(b, s, 3, h, d).permute(2, 0, 3, 1, 4)
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=kind == "causal")
+
+        return Function(run), (torch.randn(b, s, 3 * h * d),)
+
+    work = 4.0 * b * h * s * s * d * (0.5 if kind == "causal" else 1.0)
+    return Case(f"attention {kind} {b}x{h}x{s}x{d}", make, work)
+
+
+def _rows(name: str, module: Callable[[], nn.Module], shape: tuple[int, ...]) -> Case:
+    def make() -> Made:
+        return module(), (torch.randn(shape),)
+
+    elements = 1
+    for size in shape:
+        elements *= size
+    return Case(f"{name} {'x'.join(map(str, shape))}", make, 8.0 * elements, "bytes")
+
+
+KERNELS: list[Case] = [
+    _linear(1024, 1024, 1024),
+    _linear(8192, 512, 512),
+    _linear(8192, 2048, 512),
+    _linear(8192, 512, 2048),
+    _linear(128, 768, 768),
+    _linear(16, 4096, 4096),
+    _linear(1, 4096, 4096),
+    _matmul(64, 256, 256, 256),
+    _attention(8, 8, 1024, 64, "plain"),
+    _attention(8, 8, 1024, 64, "causal"),
+    _attention(8, 8, 1024, 64, "additive"),
+    _attention(8, 8, 1024, 64, "bool"),
+    _rows("layer_norm", lambda: nn.LayerNorm(512), (8192, 512)),
+    _rows("gelu", nn.GELU, (8192, 2048)),
+    _rows("softmax", lambda: nn.Softmax(-1), (8192, 2048)),
+]
+
+
+class Block(nn.Module):
+    """The guide's Mini-Transformer block."""
+
+    def __init__(self, d: int, heads: int, mlp: int = 4) -> None:
+        super().__init__()
+        self.ln1 = nn.LayerNorm(d)
+        self.attn = nn.MultiheadAttention(d, heads, batch_first=True)
+        self.ln2 = nn.LayerNorm(d)
+        self.ffn = nn.Sequential(nn.Linear(d, mlp * d), nn.GELU(), nn.Linear(mlp * d, d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.ln1(x)
+        h, _ = self.attn(h, h, h, need_weights=False)
+        x = x + h
+        return x + self.ffn(self.ln2(x))
+
+
+class Layer(nn.Module):
+    """A transformer layer with separate projections, normalized before or after."""
+
+    def __init__(self, d: int, heads: int, first: bool, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.first, self.causal = heads, first, causal
+        self.q, self.k, self.v, self.o = (nn.Linear(d, d) for _ in range(4))
+        self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.up, self.down = nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+
+    def attend(self, x: Tensor) -> Tensor:
+        def split(t: Tensor) -> Tensor:
+            return t.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+
+        y = F.scaled_dot_product_attention(
+            split(self.q(x)), split(self.k(x)), split(self.v(x)), is_causal=self.causal
+        )
+        return self.o(y.transpose(-3, -2).flatten(-2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.first:
+            x = x + self.attend(self.ln1(x))
+            return x + self.down(F.gelu(self.up(self.ln2(x))))
+        x = self.ln1(x + self.attend(x))
+        return self.ln2(x + self.down(F.gelu(self.up(x))))
+
+
+class Encoder(nn.Module):
+    """BERT's shape: token, position and type embeddings, layers normalized after, a pooler."""
+
+    def __init__(self, vocabulary: int, d: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, d), nn.Embedding(512, d)
+        self.norm = nn.LayerNorm(d)
+        self.layers = nn.ModuleList(Layer(d, heads, first=False, causal=False) for _ in range(layers))
+        self.pooler = nn.Linear(d, d)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        positions = torch.arange(ids.shape[1])
+        x = self.norm(self.tokens(ids) + self.positions(positions))
+        for layer in self.layers:
+            x = layer(x)
+        return x, torch.tanh(self.pooler(x[:, 0]))
+
+
+class Decoder(nn.Module):
+    """GPT-2's shape: causal layers normalized before, logits by the token embedding."""
+
+    def __init__(self, vocabulary: int, d: int, heads: int, layers: int) -> None:
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, d), nn.Embedding(1024, d)
+        self.layers = nn.ModuleList(Layer(d, heads, first=True, causal=True) for _ in range(layers))
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
+        for layer in self.layers:
+            x = layer(x)
+        return F.linear(self.norm(x), self.tokens.weight)
+
+
+def _block() -> Made:
+    return Block(512, 8), (torch.randn(8, 1024, 512),)
+
+
+def _mlp() -> Made:
+    model = nn.Sequential(nn.Linear(1024, 4096), nn.GELU(), nn.Linear(4096, 1024))
+    return model, (torch.randn(32, 1024),)
+
+
+def _tiny() -> Made:
+    model = nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.LayerNorm(64), nn.Linear(64, 10))
+    return model, (torch.randn(1, 64),)
+
+
+def _bert() -> Made:
+    return Encoder(30522, 768, 12, 12), (torch.randint(0, 30522, (1, 128)),)
+
+
+def _gpt2() -> Made:
+    return Decoder(50257, 768, 12, 12), (torch.randint(0, 50257, (1, 256)),)
+
+
+def _layer_flops(tokens: int, d: int) -> float:
+    return 24.0 * tokens * d * d + 4.0 * tokens * tokens * d
+
+
+MODELS: list[Case] = [
+    Case("block 8x1024x512", _block, 8 * _layer_flops(1024, 512)),
+    Case("mlp 32x1024-4096-1024", _mlp, 2.0 * 32 * 2 * 1024 * 4096),
+    Case("tiny mlp 1x64", _tiny, 2.0 * 64 * 74),
+    Case("bert-base 1x128", _bert, 12 * _layer_flops(128, 768) + 2.0 * 768 * 768),
+    Case("gpt2-small 1x256", _gpt2, 12 * _layer_flops(256, 768) + 2.0 * 256 * 768 * 50257),
+]
