@@ -16,9 +16,12 @@
 #ifndef TESSERA_CONVERSIONS_SCHEDULETOTILE_BODYEMITTER_H
 #define TESSERA_CONVERSIONS_SCHEDULETOTILE_BODYEMITTER_H
 
-#include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
+#include "compiler/conversions/ScheduleToTile/PointEmitter.h"
 
 #include "llvm/ADT/DenseMap.h"
+
+#include <map>
+#include <memory>
 
 namespace tessera {
 
@@ -37,9 +40,9 @@ public:
   explicit BodyEmitter(KernelFrame &frame) : frame(frame) {}
 
   /// Gives `value` at the current points: a vector<lanes x registerType>.
-  void bind(mlir::Value value, mlir::Value vector) { bound[value] = vector; }
+  void bind(mlir::Value value, mlir::Value vector);
   /// Forgets bound and computed values; call when the point moves.
-  void reset() { bound.clear(), computed.clear(); }
+  void reset();
 
   /// Emits `value` (whose shape broadcasts to the iteration space, right aligned) at `point`; returns a
   /// vector<lanes x registerType>. Diagnoses an op it cannot compute pointwise.
@@ -48,8 +51,19 @@ public:
   void store(mlir::Location loc, unsigned index, const TilePoint &point, mlir::Value vector);
 
 private:
+  /// The graph, emitter and computed values for values of one shape.
+  struct Shape {
+    Shape(KernelFrame &frame, IterationSpace space)
+        : graph(frame, std::move(space)), emitter(frame, graph), scope(graph.getSpace().rank()) {}
+    PointGraph graph;
+    PointEmitter emitter;
+    PointScope scope;
+  };
+  Shape &shapeFor(llvm::ArrayRef<int64_t> sizes, unsigned rank);
+
   KernelFrame &frame;
-  llvm::DenseMap<mlir::Value, mlir::Value> bound, computed;
+  std::map<std::vector<int64_t>, std::unique_ptr<Shape>> shapes;
+  llvm::DenseMap<mlir::Value, mlir::Value> bound;
 };
 
 } // namespace tessera

@@ -1,0 +1,143 @@
+//===- RowPlan.cpp - which pass over a row computes what -------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/ScheduleToTile/RowPlan.h"
+#include "compiler/conversions/ScheduleToTile/ScalarOps.h"
+
+using namespace mlir;
+using namespace tessera;
+
+/// A value this dear is stored and read again rather than computed twice.
+constexpr double cacheThreshold = 8;
+/// Kept rows beyond this would push out of the cache what they save reading.
+constexpr int64_t maxCacheBytes = 256 << 10;
+/// An element read by a gather, in additions.
+constexpr double gatherCost = 4;
+
+SmallVector<const PointNode *> RowPass::roots() const {
+  SmallVector<const PointNode *> result;
+  for (const PointNode *node : reductions)
+    result.push_back(node->operands.front());
+  for (const PointStore *store : stores)
+    result.push_back(store->node);
+  return result;
+}
+
+RowPlan::RowPlan(KernelFrame &frame, const PointGraph &graph) : frame(frame), graph(graph) {
+  for (auto [d, isReduced] : llvm::enumerate(graph.getSpace().reduced))
+    if (isReduced)
+      reducedMask |= uint64_t(1) << d;
+  // Nodes were created operands first.
+  auto passAt = [&](unsigned level) -> RowPass & {
+    if (passes.size() <= level)
+      passes.resize(level + 1);
+    return passes[level];
+  };
+  for (const auto &node : graph.getNodes()) {
+    unsigned level = 0;
+    for (const PointNode *operand : node->operands)
+      level = std::max(level, levels.lookup(operand));
+    if (node->kind == PointNode::Reduce)
+      passAt(level++).reductions.push_back(node.get());
+    levels[node.get()] = level;
+  }
+  for (const PointStore &store : graph.getStores()) {
+    if ((graph.variesOf(store.form) & reducedMask) == 0)
+      rowStores.push_back(&store);
+    else
+      passAt(levels.lookup(store.node)).stores.push_back(&store);
+  }
+}
+
+void RowPlan::setLanes(int dim, int64_t count, bool across) {
+  laneDim = dim;
+  lanes = count;
+  acrossRows = across;
+}
+
+const RowCache *RowPlan::getCache(const PointNode *node) const {
+  auto it = caches.find(node);
+  return it == caches.end() ? nullptr : &it->second;
+}
+
+/// What computing `node` anew costs in a pass; values of the row as a whole are there already.
+double RowPlan::costOf(const PointNode *node) {
+  if (!isInRow(node) || node->kind == PointNode::Constant)
+    return 0;
+  auto [it, isNew] = costs.try_emplace(node, 0);
+  if (!isNew)
+    return it->second;
+  double cost = 1;
+  if (node->kind == PointNode::Load && laneDim >= 0 && std::abs(node->form.dims[laneDim]) > 1)
+    cost = gatherCost;
+  if (node->kind == PointNode::Apply)
+    cost = findScalarOp(node->op).cost;
+  for (const PointNode *operand : node->operands)
+    cost += costOf(operand);
+  return costs[node] = cost;
+}
+
+/// Row-major over the reduced dimensions, the lanes' dimension innermost.
+LinearForm RowPlan::cacheForm() const {
+  const IterationSpace &space = graph.getSpace();
+  LinearForm form(space.rank(), 0);
+  int64_t stride = acrossRows ? lanes : 1;
+  auto place = [&](unsigned d) {
+    form.dims[d] = stride;
+    stride *= space.sizes[d];
+  };
+  if (laneDim >= 0 && !acrossRows)
+    place(laneDim);
+  for (int64_t d = static_cast<int64_t>(space.rank()) - 1; d >= 0; --d)
+    if (space.reduced[d] && d != laneDim)
+      place(d);
+  return form;
+}
+
+void RowPlan::keep(const PointNode *node) {
+  RowPass &pass = passes[firstPass.lookup(node)];
+  Type element = elementOf(node->value);
+  for (const PointStore *store : pass.stores)
+    if (store->node == node && storageType(element) == registerType(element)) {
+      caches[node] = {frame.outputs[store->output], element, store->form, /*isOutput=*/true};
+      return;
+    }
+  // Kept as it is in registers: nothing is rounded on the way.
+  Type kept = element.isInteger(1) ? element : registerType(element);
+  int64_t count = acrossRows ? lanes : 1;
+  for (auto [size, isReduced] : llvm::zip_equal(graph.getSpace().sizes, graph.getSpace().reduced))
+    if (isReduced)
+      count *= size;
+  Type storage = storageType(kept);
+  if (count * storage.getIntOrFloatBitWidth() / 8 > maxCacheBytes)
+    return;
+  Value buffer = frame.allocScratch(node->value.getLoc(), MemRefType::get({count}, storage));
+  caches[node] = {buffer, kept, cacheForm(), /*isOutput=*/false};
+  pass.keeps.push_back(node);
+}
+
+void RowPlan::planCaches() {
+  for (auto [index, pass] : llvm::enumerate(passes)) {
+    SmallVector<const PointNode *> stack = pass.roots();
+    llvm::SmallPtrSet<const PointNode *, 16> seen;
+    while (!stack.empty()) {
+      const PointNode *node = stack.pop_back_val();
+      if (!isInRow(node) || !seen.insert(node).second)
+        continue;
+      auto [it, isFirst] = firstPass.try_emplace(node, index);
+      if (!isFirst && it->second < index) {
+        if (caches.contains(node))
+          continue;
+        if (costOf(node) >= cacheThreshold)
+          keep(node);
+        if (caches.contains(node))
+          continue;
+      }
+      llvm::append_range(stack, node->operands);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+//===- ScalarFunctions.cpp - functions of one float ------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// exp, exp2, erf and tanh go to the tile dialect, which states their accuracy;
+// the rest to the math dialect; the activations are written over these so that
+// they saturate as torch's do: no NaN for any finite argument.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/ScheduleToTile/ScalarOps.h"
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/tile/ir/TileOps.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace tessera;
+using arith::CmpFPredicate;
+
+// In additions: a polynomial of a dozen terms, a quotient or root.
+constexpr double functionCost = 16;
+constexpr double divisionCost = 6;
+
+template <typename MathOp> static Value emitMath(ScalarBuilder &b, Operation *, ValueRange x) {
+  return MathOp::create(b, x[0]);
+}
+
+template <typename MathOp> static Value emitMath2(ScalarBuilder &b, Operation *, ValueRange x) {
+  return MathOp::create(b, x[0], x[1]);
+}
+
+static Value exp(ScalarBuilder &b, Value x) { return tile::ExpOp::create(b, x); }
+static Value erf(ScalarBuilder &b, Value x) { return tile::ErfOp::create(b, x); }
+static Value tanh(ScalarBuilder &b, Value x) { return tile::TanhOp::create(b, x); }
+
+static Value emitExp(ScalarBuilder &b, Operation *, ValueRange x) { return exp(b, x[0]); }
+static Value emitErf(ScalarBuilder &b, Operation *, ValueRange x) { return erf(b, x[0]); }
+static Value emitTanh(ScalarBuilder &b, Operation *, ValueRange x) { return tanh(b, x[0]); }
+static Value emitExp2(ScalarBuilder &b, Operation *, ValueRange x) {
+  return tile::Exp2Op::create(b, x[0]);
+}
+
+static Value emitReciprocal(ScalarBuilder &b, Operation *, ValueRange x) {
+  return b.divF(b.real(x[0], 1), x[0]);
+}
+
+static Value emitRsqrt(ScalarBuilder &b, Operation *, ValueRange x) {
+  return b.divF(b.real(x[0], 1), math::SqrtOp::create(b, x[0]));
+}
+
+//===----------------------------------------------------------------------===//
+// Activations
+//===----------------------------------------------------------------------===//
+
+/// 1 + exp(-x): infinite for very negative x, which both users turn into 0.
+static Value onePlusExpMinus(ScalarBuilder &b, Value x) {
+  return b.addF(b.real(x, 1), exp(b, arith::NegFOp::create(b, x)));
+}
+
+static Value emitSigmoid(ScalarBuilder &b, Operation *, ValueRange x) {
+  return b.divF(b.real(x[0], 1), onePlusExpMinus(b, x[0]));
+}
+
+static Value emitSilu(ScalarBuilder &b, Operation *, ValueRange x) {
+  return b.divF(x[0], onePlusExpMinus(b, x[0]));
+}
+
+static Value emitGelu(ScalarBuilder &b, Operation *op, ValueRange operands) {
+  Value x = operands[0];
+  Value half = b.mulF(x, b.real(x, 0.5)), one = b.real(x, 1), inner;
+  if (cast<graph::GeluOp>(op).getApproximate() == graph::GeluApproximation::Tanh) {
+    const double sqrtTwoOverPi = 0.79788456080286535588;
+    Value cube = b.mulF(b.mulF(x, x), x);
+    Value argument = b.mulF(b.real(x, sqrtTwoOverPi), b.fma(cube, b.real(x, 0.044715), x));
+    inner = tanh(b, argument);
+  } else {
+    const double sqrtHalf = 0.70710678118654752440;
+    inner = erf(b, b.mulF(x, b.real(x, sqrtHalf)));
+  }
+  // Not half + half·inner: the sum must vanish exactly where inner is -1.
+  return b.mulF(half, b.addF(one, inner));
+}
+
+//===----------------------------------------------------------------------===//
+// Inverse error function
+//===----------------------------------------------------------------------===//
+
+/// M. Giles, "Approximating the erfinv function" (2010), single precision, in w = -log(1 - x²).
+static Value erfinvStart(ScalarBuilder &b, Value x) {
+  Value square = b.mulF(x, x);
+  Value w = arith::NegFOp::create(b, math::Log1pOp::create(b, arith::NegFOp::create(b, square)));
+  Value central = b.polynomial(
+      b.subF(w, b.real(w, 2.5)),
+      {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+       -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
+  Value tail = b.polynomial(
+      b.subF(math::SqrtOp::create(b, w), b.real(w, 3)),
+      {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+       -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
+  Value isCentral = b.compare(CmpFPredicate::OLT, w, b.real(w, 5));
+  return b.mulF(b.select(isCentral, central, tail), x);
+}
+
+/// One Newton step on erf(r) = x.
+static Value erfinvRefine(ScalarBuilder &b, Value r, Value x) {
+  const double twoOverSqrtPi = 1.12837916709551257390;
+  Value slope = b.mulF(b.real(r, twoOverSqrtPi),
+                       exp(b, arith::NegFOp::create(b, b.mulF(r, r))));
+  return b.subF(r, b.divF(b.subF(erf(b, r), x), slope));
+}
+
+static Value emitErfinv(ScalarBuilder &b, Operation *, ValueRange operands) {
+  Value x = operands[0];
+  // The start is accurate to single precision; doubles need two Newton steps more, as in torch.
+  Value result = erfinvStart(b, x);
+  if (getElementTypeOrSelf(x.getType()).isF64())
+    result = erfinvRefine(b, erfinvRefine(b, result, x), x);
+  Value one = b.real(x, 1), magnitude = math::AbsFOp::create(b, x);
+  Value infinity = b.real(x, std::numeric_limits<double>::infinity());
+  Value signedInfinity = math::CopySignOp::create(b, infinity, x);
+  result = b.select(b.compare(CmpFPredicate::OEQ, magnitude, one), signedInfinity, result);
+  Value nan = b.real(x, std::numeric_limits<double>::quiet_NaN());
+  return b.select(b.compare(CmpFPredicate::UGT, magnitude, one), nan, result);
+}
+
+void tessera::addFunctionOps(ScalarTable &table) {
+  table[TypeID::get<graph::ExpOp>()] = {emitExp, functionCost};
+  table[TypeID::get<graph::Exp2Op>()] = {emitExp2, functionCost};
+  table[TypeID::get<graph::ErfOp>()] = {emitErf, functionCost};
+  table[TypeID::get<graph::TanhOp>()] = {emitTanh, functionCost};
+  table[TypeID::get<graph::Expm1Op>()] = {emitMath<math::ExpM1Op>, functionCost};
+  table[TypeID::get<graph::LogOp>()] = {emitMath<math::LogOp>, functionCost};
+  table[TypeID::get<graph::Log2Op>()] = {emitMath<math::Log2Op>, functionCost};
+  table[TypeID::get<graph::Log10Op>()] = {emitMath<math::Log10Op>, functionCost};
+  table[TypeID::get<graph::Log1pOp>()] = {emitMath<math::Log1pOp>, functionCost};
+  table[TypeID::get<graph::SqrtOp>()] = {emitMath<math::SqrtOp>, divisionCost};
+  table[TypeID::get<graph::RsqrtOp>()] = {emitRsqrt, divisionCost};
+  table[TypeID::get<graph::ReciprocalOp>()] = {emitReciprocal, divisionCost};
+  table[TypeID::get<graph::SinOp>()] = {emitMath<math::SinOp>, functionCost};
+  table[TypeID::get<graph::CosOp>()] = {emitMath<math::CosOp>, functionCost};
+  table[TypeID::get<graph::TanOp>()] = {emitMath<math::TanOp>, functionCost};
+  table[TypeID::get<graph::AsinOp>()] = {emitMath<math::AsinOp>, functionCost};
+  table[TypeID::get<graph::AcosOp>()] = {emitMath<math::AcosOp>, functionCost};
+  table[TypeID::get<graph::AtanOp>()] = {emitMath<math::AtanOp>, functionCost};
+  table[TypeID::get<graph::SinhOp>()] = {emitMath<math::SinhOp>, functionCost};
+  table[TypeID::get<graph::CoshOp>()] = {emitMath<math::CoshOp>, functionCost};
+  table[TypeID::get<graph::AsinhOp>()] = {emitMath<math::AsinhOp>, functionCost};
+  table[TypeID::get<graph::AcoshOp>()] = {emitMath<math::AcoshOp>, functionCost};
+  table[TypeID::get<graph::AtanhOp>()] = {emitMath<math::AtanhOp>, functionCost};
+  table[TypeID::get<graph::ErfcOp>()] = {emitMath<math::ErfcOp>, functionCost};
+  table[TypeID::get<graph::CeilOp>()] = emitMath<math::CeilOp>;
+  table[TypeID::get<graph::FloorOp>()] = emitMath<math::FloorOp>;
+  table[TypeID::get<graph::TruncOp>()] = emitMath<math::TruncOp>;
+  table[TypeID::get<graph::RoundOp>()] = emitMath<math::RoundEvenOp>;
+  table[TypeID::get<graph::Atan2Op>()] = {emitMath2<math::Atan2Op>, functionCost};
+  table[TypeID::get<graph::CopysignOp>()] = emitMath2<math::CopySignOp>;
+  table[TypeID::get<graph::SigmoidOp>()] = {emitSigmoid, functionCost};
+  table[TypeID::get<graph::SiluOp>()] = {emitSilu, functionCost};
+  table[TypeID::get<graph::GeluOp>()] = {emitGelu, functionCost};
+  table[TypeID::get<graph::ErfinvOp>()] = {emitErfinv, functionCost};
+}
