@@ -64,7 +64,7 @@ def Schedule_YieldOp : Schedule_Op<"yield", [Pure, Terminator, HasParent<"Kernel
   let summary = "the results of a kernel's body";
   let arguments = (ins Variadic<AnyRankedTensor>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
-  let builders = [OpBuilder<(ins), "">];
+  let builders = [OpBuilder<(ins), "build($_builder, $_state, ::mlir::ValueRange());">];
 }
 
 def Schedule_ViewOp : Schedule_Op<"view", [Pure]> {
