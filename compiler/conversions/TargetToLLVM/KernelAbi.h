@@ -1,0 +1,34 @@
+//===- KernelAbi.h - kernel functions and their entries ---------*- C++ -*-===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_CONVERSIONS_TARGETTOLLVM_KERNELABI_H
+#define TESSERA_CONVERSIONS_TARGETTOLLVM_KERNELABI_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+#include <string>
+
+namespace tessera {
+
+/// What an entry needs to know of the function behind it.
+struct KernelBody {
+  std::string name;             ///< of the entry
+  llvm::SmallVector<int64_t> low; ///< bytes each buffer begins before its first element, 0 or less
+  mlir::Location loc;
+};
+
+/// Checks that `function` has a kernel's signature, renames it to `<name>.body` and gives its buffers types
+/// that convert to bare pointers.
+mlir::FailureOr<KernelBody> prepareBody(mlir::func::FuncOp function);
+
+/// Builds the entry `body.name` that calls `function`.
+void buildEntry(mlir::OpBuilder &b, const KernelBody &body, mlir::LLVM::LLVMFuncOp function);
+
+} // namespace tessera
+
+#endif // TESSERA_CONVERSIONS_TARGETTOLLVM_KERNELABI_H

@@ -1,0 +1,181 @@
+//===- Elementwise.cpp - lane by lane ops on machine vectors --------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From elementwise ops on vectors of any size to the same ops on machine
+// vectors; narrowing to 16-bit floats the way the machine can; constants.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/TileToTarget/Lowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+
+/// Repeats an elementwise op on each machine vector of its operands.
+class SplitElementwise : public ConversionPattern {
+public:
+  explicit SplitElementwise(const Lowering &lowering)
+      : ConversionPattern(lowering.types, MatchAnyOpTypeTag(), /*benefit=*/1, lowering.machine.getContext()),
+        lowering(lowering) {}
+
+  LogicalResult matchAndRewrite(Operation *op, ArrayRef<ValueRange> operands,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (!OpTrait::hasElementwiseMappableTraits(op) && !isa<vector::FMAOp>(op))
+      return rewriter.notifyMatchFailure(op, "expected an elementwise op");
+    auto type = op->getNumResults() == 1 ? dyn_cast<VectorType>(op->getResult(0).getType()) : VectorType();
+    if (!type)
+      return rewriter.notifyMatchFailure(op, "expected one result, a vector");
+    SmallVector<Value> results;
+    for (auto [i, piece] : llvm::enumerate(lowering.types.split(type))) {
+      SmallVector<Value> arguments;
+      for (auto [operand, values] : llvm::zip_equal(op->getOperands(), operands)) // a select's condition may be a scalar
+        arguments.push_back(isa<VectorType>(operand.getType()) ? values[i] : values.front());
+      OperationState state(op->getLoc(), op->getName(), arguments, TypeRange(piece),
+                           llvm::to_vector(op->getDiscardableAttrs()));
+      state.propertiesAttr = op->getPropertiesAsAttribute();
+      results.push_back(rewriter.create(state)->getResult(0));
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+
+private:
+  const Lowering &lowering;
+};
+
+class SplitConstant : public LoweringPattern<arith::ConstantOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(arith::ConstantOp op, OpAdaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    auto value = dyn_cast<DenseElementsAttr>(op.getValue());
+    if (!value)
+      return rewriter.notifyMatchFailure(op, "expected dense elements");
+    SmallVector<Value> results;
+    auto elements = value.isSplat() ? SmallVector<Attribute>() : llvm::to_vector(value.getValues<Attribute>());
+    ArrayRef<Attribute> rest = elements;
+    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
+      DenseElementsAttr part;
+      if (value.isSplat()) {
+        part = value.resizeSplat(piece);
+      } else {
+        part = DenseElementsAttr::get(piece, rest.take_front(piece.getNumElements()));
+        rest = rest.drop_front(piece.getNumElements());
+      }
+      results.push_back(arith::ConstantOp::create(rewriter, op.getLoc(), part));
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+class SplitPoison : public LoweringPattern<ub::PoisonOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(ub::PoisonOp op, OpAdaptor, ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> results;
+    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType())))
+      results.push_back(ub::PoisonOp::create(rewriter, op.getLoc(), piece, op.getValue()));
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+/// f32 to bf16 where no instruction does it: round half to even on the bits.
+Value roundToBF16(OpBuilder &b, Location loc, Value x) {
+  auto typed = [&](Type element) -> Type {
+    auto vector = dyn_cast<VectorType>(x.getType());
+    return vector ? Type(vector.clone(element)) : element;
+  };
+  Type i32 = typed(b.getI32Type());
+  auto constant = [&](int64_t v) { return splatConstant(b, loc, i32, v); };
+  Value bits = arith::BitcastOp::create(b, loc, i32, x);
+  Value sixteen = constant(16);
+  Value odd = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, sixteen), constant(1));
+  Value rounded = arith::AddIOp::create(b, loc, arith::AddIOp::create(b, loc, bits, constant(0x7fff)), odd);
+  // Rounding could carry a NaN's payload into infinity.
+  Value isNan = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x);
+  rounded = arith::SelectOp::create(b, loc, isNan, constant(0x7fc00000), rounded);
+  Value high = arith::TruncIOp::create(b, loc, typed(b.getI16Type()), arith::ShRUIOp::create(b, loc, rounded, sixteen));
+  return arith::BitcastOp::create(b, loc, typed(b.getBF16Type()), high);
+}
+
+/// Narrowing of one value; `to` is the element type.
+Value narrow(OpBuilder &b, Location loc, Value x, Type to, bool hasBF16) {
+  auto vector = dyn_cast<VectorType>(x.getType());
+  if (getElementTypeOrSelf(x.getType()).isF64() && to.getIntOrFloatBitWidth() == 16) // by way of f32, as PyTorch does
+    x = arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(b.getF32Type())) : b.getF32Type(), x);
+  if (to.isBF16() && !hasBF16)
+    return roundToBF16(b, loc, x);
+  return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(to)) : to, x);
+}
+
+/// What LLVM would turn into calls of a run-time library that need not be there.
+bool needsNarrowing(arith::TruncFOp op, bool hasBF16) {
+  Type from = getElementTypeOrSelf(op.getIn().getType()), to = getElementTypeOrSelf(op.getType());
+  return (from.isF64() && to.getIntOrFloatBitWidth() == 16) || (to.isBF16() && !hasBF16);
+}
+
+class NarrowFloats : public LoweringPattern<arith::TruncFOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(arith::TruncFOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    bool hasBF16 = lowering.machine.hasFeature("avx512bf16");
+    if (!needsNarrowing(op, hasBF16))
+      return rewriter.notifyMatchFailure(op, "expected a conversion the machine lacks");
+    SmallVector<Value> results;
+    for (Value piece : adaptor.getIn())
+      results.push_back(narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType()), hasBF16));
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+/// f16 and bf16 to f64 by way of f32, which is exact and has instructions.
+class WidenFloats : public LoweringPattern<arith::ExtFOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(arith::ExtFOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (!needsExpansion(op, lowering.machine))
+      return rewriter.notifyMatchFailure(op, "expected f16 or bf16 to f64");
+    SmallVector<Value> results;
+    for (Value piece : adaptor.getIn()) {
+      Value wide = widen(rewriter, op.getLoc(), piece, rewriter.getF32Type());
+      results.push_back(widen(rewriter, op.getLoc(), wide, rewriter.getF64Type()));
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+} // namespace
+
+bool tessera::needsExpansion(Operation *op, target::MachineAttr machine) {
+  if (auto narrowing = dyn_cast<arith::TruncFOp>(op))
+    return needsNarrowing(narrowing, machine.hasFeature("avx512bf16"));
+  if (auto widening = dyn_cast<arith::ExtFOp>(op))
+    return getElementTypeOrSelf(widening.getType()).isF64() &&
+           getElementTypeOrSelf(widening.getIn().getType()).getIntOrFloatBitWidth() == 16;
+  return needsMathLibrary(op);
+}
+
+void tessera::populateElementwisePatterns(RewritePatternSet &patterns, const Lowering &lowering) {
+  patterns.add<SplitElementwise, SplitConstant, SplitPoison>(lowering);
+  patterns.add<NarrowFloats, WidenFloats>(lowering, /*benefit=*/2);
+}

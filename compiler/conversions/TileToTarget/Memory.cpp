@@ -1,0 +1,179 @@
+//===- Memory.cpp - lanes and scalars of flat buffers ---------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From tile.load and tile.store to whole, masked, broadcast or gathered machine
+// vectors, by the stride; from memref accesses to the same on flat buffers.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/TileToTarget/Lowering.h"
+#include "compiler/tile/ir/TileOps.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+
+/// Offsets 0, stride, 2·stride, … of the lanes; 32 bits where they fit, since gathers then take half the
+/// registers.
+Value laneOffsets(OpBuilder &b, Location loc, int64_t lanes, int64_t stride) {
+  bool narrow = std::abs(stride) < (int64_t{1} << 26);
+  Type element = narrow ? b.getI32Type() : b.getI64Type();
+  auto offsets = llvm::map_to_vector(llvm::seq<int64_t>(0, lanes), [&](int64_t lane) -> Attribute {
+    return b.getIntegerAttr(element, lane * stride);
+  });
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(VectorType::get({lanes}, element), offsets));
+}
+
+/// The lanes of one piece that exist: a mask, or none of it where that is known before.
+struct Extent {
+  enum Kind { All, Some, None } kind = All;
+  Value mask;
+};
+
+Extent extentOf(OpBuilder &b, Location loc, Value valid, int64_t start, int64_t lanes) {
+  if (!valid)
+    return {};
+  if (std::optional<int64_t> known = getConstantIntValue(valid)) {
+    if (*known >= start + lanes)
+      return {};
+    if (*known <= start)
+      return {Extent::None, Value()};
+  }
+  return {Extent::Some, laneMask(b, loc, valid, start, lanes)};
+}
+
+Value allLanes(OpBuilder &b, Location loc, int64_t lanes) {
+  auto type = VectorType::get({lanes}, b.getI1Type());
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, true));
+}
+
+class LowerLoad : public LoweringPattern<tile::LoadOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(tile::LoadOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    const FlatBuffer &buffer = lowering.buffers[op.getBase()];
+    Address address = buffer.at(rewriter, op.getLoc(), adaptor.getIndices());
+    int64_t stride = buffer.strides[op.getDim().value_or(buffer.strides.size() - 1)];
+    SmallVector<Value> results;
+    int64_t start = 0;
+    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
+      int64_t lanes = piece.getNumElements();
+      Extent extent = extentOf(rewriter, op.getLoc(), adaptor.getValid(), start, lanes);
+      results.push_back(load(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride, extent, adaptor.getPad()));
+      start += lanes;
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+
+private:
+  static Value load(OpBuilder &b, Location loc, VectorType type, Value base, Address address, int64_t stride,
+                    Extent extent, Value padding) {
+    auto pad = [&]() -> Value {
+      if (padding)
+        return vector::BroadcastOp::create(b, loc, type, padding);
+      return arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+    };
+    if (extent.kind == Extent::None)
+      return pad();
+    int64_t lanes = type.getNumElements();
+    Value index = address.materialize(b, loc);
+    if (stride == 0) {
+      Value scalar = memref::LoadOp::create(b, loc, base, index);
+      Value all = vector::BroadcastOp::create(b, loc, type, scalar);
+      return extent.mask ? arith::SelectOp::create(b, loc, extent.mask, all, pad()).getResult() : all;
+    }
+    if (stride == 1 || lanes == 1) {
+      if (extent.mask)
+        return vector::MaskedLoadOp::create(b, loc, type, base, index, extent.mask, pad());
+      return vector::LoadOp::create(b, loc, type, base, index);
+    }
+    Value mask = extent.mask ? extent.mask : allLanes(b, loc, lanes);
+    return vector::GatherOp::create(b, loc, type, base, index, laneOffsets(b, loc, lanes, stride), mask, pad());
+  }
+};
+
+class LowerStore : public LoweringPattern<tile::StoreOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(tile::StoreOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    const FlatBuffer &buffer = lowering.buffers[op.getBase()];
+    Address address = buffer.at(rewriter, op.getLoc(), firsts(adaptor.getIndices()));
+    Value valid = adaptor.getValid().empty() ? Value() : adaptor.getValid().front();
+    int64_t stride = buffer.strides[op.getDim().value_or(buffer.strides.size() - 1)];
+    int64_t start = 0;
+    for (Value piece : adaptor.getValue()) {
+      int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
+      Extent extent = extentOf(rewriter, op.getLoc(), valid, start, lanes);
+      if (extent.kind != Extent::None)
+        store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride, extent.mask);
+      start += lanes;
+    }
+    rewriter.eraseOp(op);
+    return success();
+  }
+
+private:
+  static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address, int64_t stride, Value mask) {
+    int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
+    Value index = address.materialize(b, loc);
+    if (stride != 1 && lanes > 1) {
+      Value offsets = laneOffsets(b, loc, lanes, stride);
+      vector::ScatterOp::create(b, loc, Type(), base, index, offsets, mask ? mask : allLanes(b, loc, lanes), piece);
+    } else if (mask) {
+      vector::MaskedStoreOp::create(b, loc, base, index, mask, piece);
+    } else {
+      vector::StoreOp::create(b, loc, piece, base, index);
+    }
+  }
+};
+
+struct FlattenLoad : LoweringPattern<memref::LoadOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+    const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
+    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    rewriter.replaceOpWithNewOp<memref::LoadOp>(op, buffer.base, index);
+    return success();
+  }
+};
+
+struct FlattenStore : LoweringPattern<memref::StoreOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(memref::StoreOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+    const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
+    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    rewriter.replaceOpWithNewOp<memref::StoreOp>(op, adaptor.getValue(), buffer.base, index);
+    return success();
+  }
+};
+
+struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(memref::PrefetchOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+    const FlatBuffer &buffer = lowering.buffers[op.getMemref()];
+    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    rewriter.replaceOpWithNewOp<memref::PrefetchOp>(op, buffer.base, index, op.getIsWrite(), op.getLocalityHint(),
+                                                    op.getIsDataCache());
+    return success();
+  }
+};
+
+} // namespace
+
+void tessera::populateMemoryPatterns(RewritePatternSet &patterns, const Lowering &lowering) {
+  patterns.add<LowerLoad, LowerStore, FlattenLoad, FlattenStore, FlattenPrefetch>(lowering);
+}

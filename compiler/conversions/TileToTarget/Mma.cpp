@@ -1,0 +1,209 @@
+//===- Mma.cpp - the register-tile product --------------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From tile.mma to loops over the depth that keep one machine vector an
+// accumulator: a vector of B times a broadcast element of A. A tile with more
+// accumulators than registers runs as several strips, each over the whole depth.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/TileToTarget/Lowering.h"
+#include "compiler/tile/ir/TileOps.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+
+/// Rows and machine vectors a row of one strip.
+struct Strip {
+  int64_t rows, columns;
+};
+
+/// Cycles of one step of depth of an r x c strip, in halves: two products and two loads a cycle, and four
+/// cycles until a product may be used again.
+int64_t halfCycles(int64_t rows, int64_t columns, int64_t registersPerVector) {
+  int64_t products = rows * columns * registersPerVector;
+  int64_t loads = rows + columns * registersPerVector;
+  return std::max<int64_t>({products, loads, 8});
+}
+
+/// The strip of a rows x columns tile that takes the fewest cycles within the registers: accumulators, one
+/// row of B and a broadcast of A.
+Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int64_t registers) {
+  Strip best{1, 1};
+  int64_t bestCost = std::numeric_limits<int64_t>::max();
+  for (int64_t r = 1; r <= rows; ++r)
+    for (int64_t c = 1; c <= columns; ++c) {
+      if ((r * c + c) * registersPerVector + 1 > registers && r * c > 1)
+        continue;
+      auto cost = [&](int64_t h, int64_t w) { return h && w ? halfCycles(h, w, registersPerVector) : 0; };
+      int64_t restRows = rows % r, restColumns = columns % c;
+      int64_t total = (rows / r) * ((columns / c) * cost(r, c) + cost(r, restColumns)) +
+                      (columns / c) * cost(restRows, c) + cost(restRows, restColumns);
+      if (total < bestCost || (total == bestCost && r * c > best.rows * best.columns)) {
+        bestCost = total;
+        best = {r, c};
+      }
+    }
+  return best;
+}
+
+/// Emits one strip.
+class StripEmitter {
+public:
+  StripEmitter(OpBuilder &b, tile::MmaOp op, const Lowering &lowering, Value depth)
+      : b(b), loc(op.getLoc()), op(op), a(lowering.buffers[op.getA()]), bb(lowering.buffers[op.getB()]), depth(depth) {
+    element = cast<VectorType>(op.getAcc().getType()).getElementType();
+  }
+
+  Address aStart, bStart;        ///< of the strip's first row and lane, at depth 0
+  std::optional<Address> fetch;  ///< where to begin fetching ahead
+  Strip strip;
+  SmallVector<VectorType> lanes; ///< types of the strip's columns
+
+  SmallVector<Value> emit(ValueRange acc) {
+    int64_t unroll = op.getUnroll();
+    std::optional<int64_t> known = getConstantIntValue(depth);
+    if (known && *known < unroll)
+      unroll = std::max<int64_t>(*known, 1);
+    Value zero = indexConstant(b, loc, 0);
+    if (unroll == 1)
+      return loop(zero, depth, 1, acc, /*fetching=*/true);
+    Value step = indexConstant(b, loc, unroll), whole;
+    if (known) {
+      whole = indexConstant(b, loc, *known / unroll * unroll);
+    } else {
+      Value rest = arith::RemSIOp::create(b, loc, depth, step);
+      whole = arith::SubIOp::create(b, loc, depth, rest);
+    }
+    SmallVector<Value> result = loop(zero, whole, unroll, acc, /*fetching=*/true);
+    if (known && *known % unroll == 0)
+      return result;
+    return loop(whole, depth, 1, result, /*fetching=*/false);
+  }
+
+private:
+  SmallVector<Value> loop(Value from, Value to, int64_t unroll, ValueRange acc, bool fetching) {
+    auto body = [&](OpBuilder &, Location, Value k, ValueRange carried) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToEnd(k.getParentBlock());
+      if (fetching && fetch)
+        prefetch(k, unroll);
+      SmallVector<Value> current(carried);
+      Address aHere = aStart.plus(b, loc, k, a.strides.back());
+      Address bHere = bStart.plus(b, loc, k, bb.strides[bb.strides.size() - 2]);
+      for (int64_t u = 0; u < unroll; ++u)
+        step(aHere + u * a.strides.back(), bHere + u * bb.strides[bb.strides.size() - 2], current);
+      scf::YieldOp::create(b, loc, current);
+    };
+    auto forOp = scf::ForOp::create(b, loc, from, to, indexConstant(b, loc, unroll), acc, body);
+    return SmallVector<Value>(forOp.getResults());
+  }
+
+  /// acc[i][j] += A[i] · B[j] at one depth.
+  void step(Address aHere, Address bHere, SmallVectorImpl<Value> &acc) {
+    SmallVector<Value> row;
+    int64_t lane = 0;
+    for (VectorType type : lanes) {
+      VectorType stored = type.clone(bType());
+      Value loaded = vector::LoadOp::create(b, loc, stored, bb.base, (bHere + lane).materialize(b, loc));
+      row.push_back(widen(b, loc, loaded, element));
+      lane += type.getNumElements();
+    }
+    int64_t rowStride = a.strides[a.strides.size() - 2];
+    for (int64_t i = 0; i < strip.rows; ++i) {
+      Value scalar = memref::LoadOp::create(b, loc, a.base, (aHere + i * rowStride).materialize(b, loc));
+      scalar = widen(b, loc, scalar, element);
+      for (int64_t j = 0; j < strip.columns; ++j) {
+        Value &sum = acc[i * strip.columns + j];
+        Value factor = vector::BroadcastOp::create(b, loc, lanes[j], scalar);
+        if (isa<FloatType>(element)) {
+          sum = vector::FMAOp::create(b, loc, factor, row[j], sum);
+        } else {
+          Value product = arith::MulIOp::create(b, loc, factor, row[j]);
+          sum = arith::AddIOp::create(b, loc, sum, product);
+        }
+      }
+    }
+  }
+
+  /// The share of step k in what is fetched ahead, a line at a time.
+  void prefetch(Value k, int64_t unroll) {
+    int64_t perLine = std::max<int64_t>(1, 64 * 8 / bType().getIntOrFloatBitWidth());
+    int64_t elements = unroll * static_cast<int64_t>(op.getPrefetchStep());
+    Address here = fetch->plus(b, loc, k, op.getPrefetchStep());
+    for (int64_t at = 0; at < elements; at += perLine)
+      memref::PrefetchOp::create(b, loc, bb.base, (here + at).materialize(b, loc), /*isWrite=*/false,
+                                 static_cast<uint32_t>(op.getLocality()), /*isDataCache=*/true);
+  }
+
+  Type bType() const { return cast<MemRefType>(bb.base.getType()).getElementType(); }
+
+  OpBuilder &b;
+  Location loc;
+  tile::MmaOp op;
+  const FlatBuffer &a, &bb;
+  Value depth;
+  Type element;
+};
+
+class LowerMma : public LoweringPattern<tile::MmaOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(tile::MmaOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<VectorType>(op.getAcc().getType());
+    SmallVector<VectorType> row =
+        lowering.types.split(VectorType::get({type.getDimSize(1)}, type.getElementType()));
+    int64_t rows = type.getDimSize(0), columns = row.size();
+    int64_t bits = lowering.types.getLanes() * type.getElementTypeBitWidth();
+    int64_t perVector = std::max<int64_t>(1, bits / lowering.machine.getVectorBits());
+    Strip strip = chooseStrip(rows, columns, perVector, lowering.machine.getRegisters());
+
+    const FlatBuffer &a = lowering.buffers[op.getA()], &b = lowering.buffers[op.getB()];
+    Address aStart = a.at(rewriter, loc, firsts(adaptor.getAIndices()));
+    Address bStart = b.at(rewriter, loc, firsts(adaptor.getBIndices()));
+    std::optional<Address> fetch;
+    if (!op.getPrefetchIndices().empty())
+      fetch = b.at(rewriter, loc, firsts(adaptor.getPrefetchIndices()));
+
+    SmallVector<Value> acc(adaptor.getAcc());
+    for (int64_t r = 0; r < rows; r += strip.rows)
+      for (int64_t c = 0; c < columns; c += strip.columns) {
+        StripEmitter emitter(rewriter, op, lowering, adaptor.getDepth().front());
+        emitter.strip = {std::min(strip.rows, rows - r), std::min(strip.columns, columns - c)};
+        emitter.lanes.assign(row.begin() + c, row.begin() + c + emitter.strip.columns);
+        emitter.aStart = aStart + r * a.strides[a.strides.size() - 2];
+        emitter.bStart = bStart + c * lowering.types.getLanes();
+        emitter.fetch = std::exchange(fetch, std::nullopt);
+        SmallVector<Value> in;
+        for (int64_t i = 0; i < emitter.strip.rows; ++i)
+          for (int64_t j = 0; j < emitter.strip.columns; ++j)
+            in.push_back(acc[(r + i) * columns + c + j]);
+        SmallVector<Value> out = emitter.emit(in);
+        for (int64_t i = 0; i < emitter.strip.rows; ++i)
+          for (int64_t j = 0; j < emitter.strip.columns; ++j)
+            acc[(r + i) * columns + c + j] = out[i * emitter.strip.columns + j];
+      }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(acc)});
+    return success();
+  }
+};
+
+} // namespace
+
+void tessera::populateMmaPatterns(RewritePatternSet &patterns, const Lowering &lowering) {
+  patterns.add<LowerMma>(lowering);
+}

@@ -1,0 +1,351 @@
+//===- Shapes.cpp - moving lanes between machine vectors ------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From vector ops that build, cut, join, permute and reduce vectors of any size
+// to machine vectors. Rows taken out of a two-dimensional vector cost nothing:
+// they are the machine vectors it consists of.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/TileToTarget/Lowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "llvm/ADT/SmallBitVector.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+
+/// Machine vectors (or scalars) laid end to end.
+class LaneSource {
+public:
+  explicit LaneSource(ValueRange values) {
+    for (Value value : values) {
+      auto type = dyn_cast<VectorType>(value.getType());
+      for (int64_t lane = 0, e = type ? type.getNumElements() : 1; lane < e; ++lane)
+        places.emplace_back(pieces.size(), lane);
+      pieces.push_back(value);
+    }
+  }
+
+  Value scalar(OpBuilder &b, Location loc, int64_t lane) const {
+    auto [piece, at] = places[lane];
+    if (!isa<VectorType>(pieces[piece].getType()))
+      return pieces[piece];
+    return vector::ExtractOp::create(b, loc, pieces[piece], ArrayRef<int64_t>{at});
+  }
+
+  /// The vector of the lanes `wanted`: a whole piece as it is, else a shuffle a piece that takes part.
+  Value pick(OpBuilder &b, Location loc, ArrayRef<int64_t> wanted) const {
+    Value whole = pieces[places[wanted.front()].first];
+    bool isWhole = cast<VectorType>(whole.getType()).getNumElements() == static_cast<int64_t>(wanted.size());
+    for (auto [i, lane] : llvm::enumerate(wanted))
+      isWhole &= places[lane] == std::pair<size_t, int64_t>(places[wanted.front()].first, i);
+    if (isWhole)
+      return whole;
+    SmallVector<size_t> used;
+    for (int64_t lane : wanted)
+      if (!llvm::is_contained(used, places[lane].first))
+        used.push_back(places[lane].first);
+    Value result;
+    for (size_t piece : used) {
+      SmallVector<int64_t> mask;
+      Value left = result ? result : pieces[piece];
+      int64_t leftLanes = result ? cast<VectorType>(left.getType()).getNumElements() : 0;
+      for (auto [i, lane] : llvm::enumerate(wanted)) {
+        if (places[lane].first == piece)
+          mask.push_back(leftLanes + places[lane].second);
+        else
+          mask.push_back(result ? static_cast<int64_t>(i) : 0);
+      }
+      result = vector::ShuffleOp::create(b, loc, left, pieces[piece], mask);
+    }
+    return result;
+  }
+
+private:
+  SmallVector<Value> pieces;
+  SmallVector<std::pair<size_t, int64_t>> places;
+};
+
+/// The machine vectors of `type` made of the lanes `wanted`, in order.
+SmallVector<Value> pickAll(OpBuilder &b, Location loc, const MachineTypes &types, VectorType type,
+                           const LaneSource &source, ArrayRef<int64_t> wanted) {
+  SmallVector<Value> results;
+  for (VectorType piece : types.split(type)) {
+    results.push_back(source.pick(b, loc, wanted.take_front(piece.getNumElements())));
+    wanted = wanted.drop_front(piece.getNumElements());
+  }
+  return results;
+}
+
+/// Row-major numbers of the elements of the box [offsets, offsets + sizes) of `shape`.
+SmallVector<int64_t> box(ArrayRef<int64_t> shape, ArrayRef<int64_t> offsets, ArrayRef<int64_t> sizes) {
+  SmallVector<int64_t> numbers(1, 0);
+  for (auto [extent, offset, size] : llvm::zip_equal(shape, offsets, sizes)) {
+    SmallVector<int64_t> next;
+    for (int64_t number : numbers)
+      for (int64_t i = 0; i < size; ++i)
+        next.push_back(number * extent + offset + i);
+    numbers = std::move(next);
+  }
+  return numbers;
+}
+
+SmallVector<int64_t> integers(ArrayAttr attr) {
+  return llvm::map_to_vector(attr.getAsRange<IntegerAttr>(), [](IntegerAttr i) { return i.getInt(); });
+}
+
+/// The box a static position names: [position…, all of the rest).
+SmallVector<int64_t> boxAt(VectorType type, ArrayRef<int64_t> position) {
+  SmallVector<int64_t> offsets(position), sizes(position.size(), 1);
+  offsets.resize(type.getRank(), 0);
+  llvm::append_range(sizes, type.getShape().drop_front(position.size()));
+  return box(type.getShape(), offsets, sizes);
+}
+
+struct SplitExtract : LoweringPattern<vector::ExtractOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ExtractOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (op.hasDynamicPosition())
+      return rewriter.notifyMatchFailure(op, "expected a static position in a long vector");
+    SmallVector<int64_t> wanted = boxAt(op.getSourceVectorType(), op.getStaticPosition());
+    LaneSource source(adaptor.getSource());
+    if (auto type = dyn_cast<VectorType>(op.getType())) {
+      rewriter.replaceOpWithMultiple(
+          op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, source, wanted))});
+      return success();
+    }
+    rewriter.replaceOp(op, source.scalar(rewriter, op.getLoc(), wanted.front()));
+    return success();
+  }
+};
+
+struct SplitInsert : LoweringPattern<vector::InsertOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::InsertOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (op.hasDynamicPosition())
+      return rewriter.notifyMatchFailure(op, "expected a static position in a long vector");
+    VectorType type = op.getDestVectorType();
+    SmallVector<int64_t> places = boxAt(type, op.getStaticPosition());
+    SmallVector<Value> results(adaptor.getDest());
+    if (!isa<VectorType>(op.getValueToStore().getType())) {
+      int64_t lane = places.front() % type.getShape().back(), row = places.front() / type.getShape().back();
+      int64_t piece = row * lowering.types.pieces(type.getShape().back()) + lane / lowering.types.getLanes();
+      results[piece] = vector::InsertOp::create(rewriter, op.getLoc(), adaptor.getValueToStore().front(), results[piece],
+                                                ArrayRef<int64_t>{lane % lowering.types.getLanes()});
+      rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+      return success();
+    }
+    SmallVector<Value> all(results);
+    llvm::append_range(all, adaptor.getValueToStore());
+    SmallVector<int64_t> wanted(type.getNumElements());
+    std::iota(wanted.begin(), wanted.end(), 0);
+    for (auto [i, place] : llvm::enumerate(places))
+      wanted[place] = type.getNumElements() + i;
+    rewriter.replaceOpWithMultiple(
+        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, LaneSource(all), wanted))});
+    return success();
+  }
+};
+
+struct SplitBroadcast : LoweringPattern<vector::BroadcastOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::BroadcastOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    auto type = cast<VectorType>(op.getType());
+    auto from = dyn_cast<VectorType>(op.getSourceType());
+    LaneSource source(adaptor.getSource());
+    // Lane (row, column) of the result reads the source with sizes of one kept at 0.
+    int64_t rows = from && from.getRank() == 2 ? from.getDimSize(0) : 1;
+    int64_t columns = from ? from.getShape().back() : 1;
+    SmallVector<Value> results;
+    int64_t width = type.getShape().back(), number = 0;
+    for (VectorType piece : lowering.types.split(type)) {
+      int64_t row = rows == 1 ? 0 : number / width, lanes = piece.getNumElements();
+      if (columns == 1) {
+        Value scalar = source.scalar(rewriter, op.getLoc(), row);
+        results.push_back(vector::BroadcastOp::create(rewriter, op.getLoc(), piece, scalar));
+      } else {
+        SmallVector<int64_t> wanted(lanes);
+        std::iota(wanted.begin(), wanted.end(), row * columns + number % width);
+        results.push_back(source.pick(rewriter, op.getLoc(), wanted));
+      }
+      number += lanes;
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+struct SplitShapeCast : LoweringPattern<vector::ShapeCastOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ShapeCastOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    auto type = cast<VectorType>(op.getType());
+    SmallVector<int64_t> wanted(type.getNumElements());
+    std::iota(wanted.begin(), wanted.end(), 0);
+    LaneSource source(adaptor.getSource());
+    rewriter.replaceOpWithMultiple(
+        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, source, wanted))});
+    return success();
+  }
+};
+
+struct SplitExtractSlice : LoweringPattern<vector::ExtractStridedSliceOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ExtractStridedSliceOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    VectorType from = op.getSourceVectorType();
+    SmallVector<int64_t> offsets = integers(op.getOffsets());
+    offsets.resize(from.getRank(), 0);
+    auto type = cast<VectorType>(op.getType());
+    SmallVector<int64_t> wanted = box(from.getShape(), offsets, type.getShape());
+    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type,
+                                                           LaneSource(adaptor.getSource()), wanted))});
+    return success();
+  }
+};
+
+struct SplitInsertSlice : LoweringPattern<vector::InsertStridedSliceOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::InsertStridedSliceOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    VectorType type = op.getDestVectorType(), from = op.getSourceVectorType();
+    SmallVector<int64_t> sizes(type.getRank() - from.getRank(), 1);
+    llvm::append_range(sizes, from.getShape());
+    SmallVector<int64_t> wanted(type.getNumElements());
+    std::iota(wanted.begin(), wanted.end(), 0);
+    for (auto [i, place] : llvm::enumerate(box(type.getShape(), integers(op.getOffsets()), sizes)))
+      wanted[place] = type.getNumElements() + i;
+    SmallVector<Value> all(adaptor.getDest());
+    llvm::append_range(all, adaptor.getValueToStore());
+    rewriter.replaceOpWithMultiple(
+        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, LaneSource(all), wanted))});
+    return success();
+  }
+};
+
+struct SplitShuffle : LoweringPattern<vector::ShuffleOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ShuffleOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (op.getV1VectorType().getRank() != 1)
+      return rewriter.notifyMatchFailure(op, "expected one-dimensional vectors");
+    SmallVector<Value> all(adaptor.getV1());
+    llvm::append_range(all, adaptor.getV2());
+    // A lane nobody reads may be any lane.
+    auto wanted = llvm::map_to_vector(op.getMask(), [](int64_t lane) { return std::max<int64_t>(lane, 0); });
+    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
+                                                           cast<VectorType>(op.getType()), LaneSource(all), wanted))});
+    return success();
+  }
+};
+
+struct SplitFromElements : LoweringPattern<vector::FromElementsOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::FromElementsOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> results;
+    ValueRange rest = adaptor.getElements();
+    for (VectorType piece : lowering.types.split(op.getType())) {
+      results.push_back(
+          vector::FromElementsOp::create(rewriter, op.getLoc(), piece, rest.take_front(piece.getNumElements())));
+      rest = rest.drop_front(piece.getNumElements());
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+struct SplitToElements : LoweringPattern<vector::ToElementsOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ToElementsOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> results;
+    for (Value piece : adaptor.getSource())
+      llvm::append_range(results, vector::ToElementsOp::create(rewriter, op.getLoc(), piece).getResults());
+    rewriter.replaceOp(op, results);
+    return success();
+  }
+};
+
+struct SplitReduction : LoweringPattern<vector::ReductionOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::ReductionOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> pieces(adaptor.getVector());
+    Value tail;
+    if (pieces.size() > 1 && pieces.back().getType() != pieces.front().getType())
+      tail = pieces.pop_back_val();
+    while (pieces.size() > 1) { // pairs at a time: half the depth of a chain
+      SmallVector<Value> next;
+      for (size_t i = 0; i + 1 < pieces.size(); i += 2)
+        next.push_back(vector::makeArithReduction(rewriter, op.getLoc(), op.getKind(), pieces[i], pieces[i + 1],
+                                                  op.getFastmathAttr()));
+      if (pieces.size() % 2)
+        next.push_back(pieces.back());
+      pieces = std::move(next);
+    }
+    Value acc = adaptor.getAcc().empty() ? Value() : adaptor.getAcc().front();
+    auto reduce = [&](Value piece) {
+      acc = acc ? vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, acc, op.getFastmath())
+                : vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, op.getFastmath());
+    };
+    reduce(pieces.front());
+    if (tail)
+      reduce(tail);
+    rewriter.replaceOp(op, acc);
+    return success();
+  }
+};
+
+struct SplitStep : LoweringPattern<vector::StepOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::StepOp op, OpAdaptor, ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> results;
+    int64_t start = 0;
+    for (VectorType piece : lowering.types.split(op.getType())) {
+      auto numbers = llvm::map_to_vector(llvm::seq<int64_t>(start, start + piece.getNumElements()),
+                                         [&](int64_t i) -> Attribute { return rewriter.getIndexAttr(i); });
+      results.push_back(arith::ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(piece, numbers)));
+      start += piece.getNumElements();
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+struct SplitCreateMask : LoweringPattern<vector::CreateMaskOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(vector::CreateMaskOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    if (op.getType().getRank() != 1)
+      return rewriter.notifyMatchFailure(op, "expected a one-dimensional mask");
+    SmallVector<Value> results;
+    int64_t start = 0;
+    for (VectorType piece : lowering.types.split(op.getType())) {
+      results.push_back(laneMask(rewriter, op.getLoc(), adaptor.getOperands().front(), start, piece.getNumElements()));
+      start += piece.getNumElements();
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
+} // namespace
+
+void tessera::populateShapePatterns(RewritePatternSet &patterns, const Lowering &lowering) {
+  patterns.add<SplitExtract, SplitInsert, SplitBroadcast, SplitShapeCast, SplitExtractSlice, SplitInsertSlice,
+               SplitShuffle, SplitFromElements, SplitToElements, SplitReduction, SplitStep, SplitCreateMask>(lowering);
+}
