@@ -10,6 +10,10 @@
 
 include "mlir/Pass/PassBase.td"
 
+def VerifyGraph : Pass<"tessera-verify-graph", "::mlir::func::FuncOp"> {
+  let summary = "the graph level: graph ops on ranked tensors of legal types, with locations";
+}
+
 def VerifySchedule : Pass<"tessera-verify-schedule", "::mlir::func::FuncOp"> {
   let summary = "the schedule level: kernels with points and placements, views, islands, sources";
 }

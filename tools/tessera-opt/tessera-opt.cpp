@@ -10,7 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/contracts/Passes.h"
 #include "compiler/graph/ir/GraphDialect.h"
+#include "compiler/graph/transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
@@ -32,7 +34,11 @@ static void registerDialects(mlir::DialectRegistry &registry) {
   registry.insert<tessera::graph::GraphDialect>();
 }
 
-static void registerPasses() { mlir::registerTransformsPasses(); }
+static void registerPasses() {
+  mlir::registerTransformsPasses();
+  tessera::graph::registerGraphPasses();
+  tessera::registerContractsPasses();
+}
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;

@@ -18,8 +18,7 @@ def Graph_AttentionOp
     multiple of Hk, and query head h reads key head h / (Hq / Hk). `mask` broadcasts to
     [..., Hq, L, S]: i1 (true: takes part) or of the query's element type (added).
     `causal` lets position i see positions up to i, counted from the first of both.
-    A row with nothing to see is NaN with an added mask of -inf and, as torch has it,
-    zero with a boolean one.
+    A row whose scores are all masked (false, or -inf added) is zero, as torch has it.
 
     Example:
     ```mlir

@@ -1,0 +1,23 @@
+//===- Passes.h - passes of the graph level ---------------------*- C++ -*-===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_COMPILER_GRAPH_TRANSFORMS_PASSES_H
+#define TESSERA_COMPILER_GRAPH_TRANSFORMS_PASSES_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace tessera::graph {
+
+#define GEN_PASS_DECL
+#include "compiler/graph/transforms/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "compiler/graph/transforms/Passes.h.inc"
+
+} // namespace tessera::graph
+
+#endif // TESSERA_COMPILER_GRAPH_TRANSFORMS_PASSES_H

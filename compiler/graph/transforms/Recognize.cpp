@@ -1,0 +1,47 @@
+//===- Recognize.cpp - tessera-graph-recognize ----------------------------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From ops written by hand to the one op they amount to. The patterns are in
+// Recognize*.cpp, one family a file.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/Passes.h"
+#include "compiler/graph/transforms/RecognizePatterns.h"
+
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace tessera::graph {
+
+#define GEN_PASS_DEF_GRAPHRECOGNIZE
+#include "compiler/graph/transforms/Passes.h.inc"
+
+namespace {
+struct RecognizePass : impl::GraphRecognizeBase<RecognizePass> {
+  LogicalResult initialize(MLIRContext *context) override {
+    RewritePatternSet owned(context);
+    populateActivationPatterns(owned);
+    populateSoftmaxPatterns(owned);
+    populateNormPatterns(owned);
+    populateAttentionPatterns(owned);
+    patterns = FrozenRewritePatternSet(std::move(owned));
+    return success();
+  }
+
+  void runOnOperation() override {
+    if (failed(applyPatternsGreedily(getOperation(), patterns)))
+      signalPassFailure();
+  }
+
+  FrozenRewritePatternSet patterns;
+};
+} // namespace
+
+} // namespace tessera::graph
