@@ -39,7 +39,6 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
   function.addPass(graph::createGraphSinkReshapes());
   function.addPass(graph::createGraphSimplify());
   function.addPass(createCSEPass());
-  function.addPass(createVerifyGraph());
 }
 
 void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &options) {
@@ -56,14 +55,16 @@ void tessera::buildTilePipeline(OpPassManager &pm, KnownKernels known) {
   pm.addPass(createConvertScheduleToTilePass(std::move(known)));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addPass(createVerifyTile());
 }
 
 void tessera::buildTargetPipeline(OpPassManager &pm) {
   pm.addPass(createTileToTarget());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addPass(createVerifyTarget());
 }
 
-void tessera::buildLLVMPipeline(OpPassManager &pm) { buildTargetToLLVMPipeline(pm); }
+void tessera::buildLLVMPipeline(OpPassManager &pm) {
+  pm.addPass(createTargetToLLVM());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}

@@ -33,7 +33,6 @@ void tessera::registerAllDialects(DialectRegistry &registry) {
   registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
                   math::MathDialect, memref::MemRefDialect, scf::SCFDialect, ub::UBDialect, vector::VectorDialect,
                   x86vector::X86VectorDialect>();
-  registerTargetToLLVMInterfaces(registry);
 }
 
 void tessera::registerAllPasses() {

@@ -8,6 +8,9 @@
 // From: graph.group_norm. To: graph.layer_norm over a reshaped operand, and the
 // affine part in that shape; both reshapes are layouts and cost nothing.
 //
+// From: reductions that drop their dimensions. To: reductions that keep them, and
+// a reshape behind the elementwise ops that follow, which so stay in their rows.
+//
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/GraphToSchedule/Expand.h"
@@ -43,7 +46,67 @@ static void expandGroupNorm(graph::GroupNormOp op) {
   op.erase();
 }
 
+/// Keeps the dimensions of `op` (a reduce or arg_reduce) over `dims` and drops them by a reshape.
+template <typename ReduceLikeOp>
+static void keepDims(ReduceLikeOp op, ArrayRef<int64_t> dims) {
+  auto type = cast<RankedTensorType>(op.getType());
+  if (op.getKeepdim() || !type.hasStaticShape())
+    return;
+  SmallVector<int64_t> shape(cast<RankedTensorType>(op.getOperand().getType()).getShape());
+  for (int64_t d : dims)
+    shape[d] = 1;
+  OpBuilder b(op->getContext());
+  b.setInsertionPointAfter(op);
+  op.setKeepdim(true);
+  op.getResult().setType(type.clone(shape));
+  Value dropped = reshape(b, op.getLoc(), op.getResult(), type.getShape());
+  op.getResult().replaceAllUsesExcept(dropped, dropped.getDefiningOp());
+}
+
+/// The value before a reshape that only drops unit dimensions of `kept`'s shape; a single element as it is.
+static Value withUnitDims(Value operand, ArrayRef<int64_t> kept) {
+  auto type = cast<RankedTensorType>(operand.getType());
+  if (auto producer = operand.getDefiningOp<graph::ReshapeOp>())
+    if (cast<RankedTensorType>(producer.getOperand().getType()).getShape() == kept)
+      return producer.getOperand();
+  return type.getNumElements() == 1 && type.getRank() <= static_cast<int64_t>(kept.size()) ? operand : Value();
+}
+
+/// An elementwise op on reductions that dropped their dimensions works on the kept ones instead.
+static void sinkDroppedDims(Operation *op) {
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  ArrayRef<int64_t> kept;
+  for (Value operand : op->getOperands())
+    if (auto producer = operand.getDefiningOp<graph::ReshapeOp>())
+      if (isa_and_nonnull<graph::ReduceOp, graph::ArgReduceOp>(producer.getOperand().getDefiningOp()) ||
+          producer->hasAttr("graph.dropped"))
+        if (cast<RankedTensorType>(operand.getType()).getShape() == type.getShape())
+          kept = cast<RankedTensorType>(producer.getOperand().getType()).getShape();
+  if (kept.empty())
+    return;
+  SmallVector<Value> operands;
+  for (Value operand : op->getOperands()) {
+    operands.push_back(withUnitDims(operand, kept));
+    if (!operands.back())
+      return;
+  }
+  OpBuilder b(op);
+  Operation *inner = b.clone(*op);
+  inner->setOperands(operands);
+  inner->getResult(0).setType(type.clone(kept));
+  Value dropped = reshape(b, op->getLoc(), inner->getResult(0), type.getShape());
+  dropped.getDefiningOp()->setAttr("graph.dropped", b.getUnitAttr());
+  op->getResult(0).replaceAllUsesWith(dropped);
+  op->erase();
+}
+
 LogicalResult tessera::expandForKernels(func::FuncOp function) {
   function.walk([](graph::GroupNormOp op) { expandGroupNorm(op); });
+  function.walk([](graph::ReduceOp op) { keepDims(op, op.getDims()); });
+  function.walk([](graph::ArgReduceOp op) { keepDims(op, {static_cast<int64_t>(op.getDim())}); });
+  for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
+    if (op.hasTrait<graph::Elementwise>() && op.getNumResults() == 1)
+      sinkDroppedDims(&op);
+  function.walk([](graph::ReshapeOp op) { op->removeAttr("graph.dropped"); });
   return success();
 }

@@ -1,0 +1,54 @@
+// RUN: tessera-opt %s -pass-pipeline='builtin.module(func.func(tessera-graph-to-schedule))' -split-input-file | FileCheck %s
+
+// A product takes in the elementwise ops behind it; the residual is one more operand.
+
+// CHECK-LABEL: func.func @linear_gelu_residual
+// CHECK:         %[[W:.*]] = graph.parameter "w"
+// CHECK:         schedule.kernel contraction(%{{.*}}, %[[W]], %{{.*}}, %{{.*}})
+// CHECK:           graph.matmul
+// CHECK-NEXT:      graph.add
+// CHECK-NEXT:      graph.gelu
+// CHECK-NEXT:      graph.add
+// CHECK-NEXT:      schedule.yield
+// CHECK-NOT:     schedule.kernel
+func.func @linear_gelu_residual(%x: tensor<8x32xf32>, %r: tensor<8x64xf32>) -> tensor<8x64xf32> {
+  %w = graph.parameter "w" : tensor<64x32xf32>
+  %b = graph.parameter "b" : tensor<64xf32>
+  %0 = graph.matmul %x, %w {transpose_b} : (tensor<8x32xf32>, tensor<64x32xf32>) -> tensor<8x64xf32>
+  %1 = graph.add %0, %b : (tensor<8x64xf32>, tensor<64xf32>) -> tensor<8x64xf32>
+  %2 = graph.gelu %1 : tensor<8x64xf32>
+  %3 = graph.add %2, %r : tensor<8x64xf32>
+  return %3 : tensor<8x64xf32>
+}
+
+// -----
+
+// A norm joins the elementwise ops before and after it, and the sum it normalizes is stored too.
+
+// CHECK-LABEL: func.func @add_norm
+// CHECK:         %[[R:.*]]:2 = schedule.kernel rows(%arg0, %arg1)
+// CHECK:           %[[SUM:.*]] = graph.add
+// CHECK:           %[[NORM:.*]] = graph.layer_norm %[[SUM]]
+// CHECK:           schedule.yield %[[SUM]], %[[NORM]]
+// CHECK:         return %[[R]]#0, %[[R]]#1
+func.func @add_norm(%x: tensor<8x32xf32>, %y: tensor<8x32xf32>) -> (tensor<8x32xf32>, tensor<8x32xf32>) {
+  %0 = graph.add %x, %y : tensor<8x32xf32>
+  %1 = graph.layer_norm %0 axes = 1, eps = 1.0e-5 : (tensor<8x32xf32>) -> tensor<8x32xf32>
+  return %0, %1 : tensor<8x32xf32>, tensor<8x32xf32>
+}
+
+// -----
+
+// Joining the second product's epilogue would need the first one's result before it exists: no cycle.
+
+// CHECK-LABEL: func.func @no_cycle
+// CHECK:         %[[A:.*]] = schedule.kernel contraction
+// CHECK:         %[[B:.*]] = schedule.kernel contraction(%[[A]]
+// CHECK:           graph.matmul
+// CHECK:           graph.add
+func.func @no_cycle(%x: tensor<16x16xf32>, %y: tensor<16x16xf32>) -> tensor<16x16xf32> {
+  %0 = graph.matmul %x, %y : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  %1 = graph.matmul %0, %y : (tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  %2 = graph.add %0, %1 : tensor<16x16xf32>
+  return %2 : tensor<16x16xf32>
+}

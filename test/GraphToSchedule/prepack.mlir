@@ -1,0 +1,16 @@
+// RUN: tessera-opt %s -pass-pipeline='builtin.module(func.func(tessera-graph-to-schedule,tessera-schedule-choose,tessera-schedule-prepack))' | FileCheck %s
+
+// A parameter on the right is packed once, by a kernel of the prepare list.
+
+// CHECK:         %[[W:.*]] = graph.parameter "w" : tensor<64x32xf32>
+// CHECK:         %[[T:.*]] = schedule.view %[[W]] offset 0 strides [1, 32] : tensor<64x32xf32> to tensor<32x64xf32>
+// CHECK:         %[[P:.*]] = schedule.kernel pack(%[[T]]) {{.*}}prepare
+// CHECK:           schedule.pack
+// CHECK:         schedule.kernel contraction(%arg0, %[[P]])
+// CHECK:           %[[B:.*]] = schedule.unpack %{{.*}} to tensor<32x64xf32>
+// CHECK:           graph.matmul %{{.*}}, %[[B]] : (tensor<128x32xf32>, tensor<32x64xf32>)
+func.func @main(%x: tensor<128x32xf32>) -> tensor<128x64xf32> {
+  %w = graph.parameter "w" : tensor<64x32xf32>
+  %0 = graph.matmul %x, %w {transpose_b} : (tensor<128x32xf32>, tensor<64x32xf32>) -> tensor<128x64xf32>
+  return %0 : tensor<128x64xf32>
+}
