@@ -9,17 +9,25 @@
 // and entered through GOMP_parallel, which libgomp defines and LLVM's and
 // Intel's libraries offer as well.
 //
+// OpenMP ends a region only when every worker has come and gone. On a machine
+// with other work to do, a worker may wait milliseconds for a core, long after
+// the others have done everything. So the end of each region is timed, and when
+// it takes too long, the pool, which waits for nobody, stands in for a while.
+//
 //===----------------------------------------------------------------------===//
 
 #include "runtime/Team.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <dlfcn.h>
 #include <link.h>
 #include <mutex>
 #include <pthread.h>
 #include <string>
+#include <thread>
 
 using namespace tessera::runtime;
 
@@ -29,17 +37,65 @@ using GompParallel = void (*)(void (*)(void *), void *, unsigned, unsigned);
 
 std::atomic<bool> forked{false};
 
+/// A worker that sleeps wakes within this; only one without a core takes longer.
+constexpr int64_t kSlowJoin = 300'000;
+/// How long the pool stands in: longer each time, since a busy machine stays busy.
+constexpr int64_t kShortestAbsence = 50'000'000;
+constexpr int64_t kLongestAbsence = 1'000'000'000;
+
+int64_t now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 class OpenMP final : public Team {
 public:
   explicit OpenMP(GompParallel parallel) : parallel(parallel) {}
-  void run(int threads, void (*work)(void *), void *argument) override {
-    parallel(work, argument, unsigned(threads), 0);
-  }
+  void run(int threads, void (*work)(void *), void *argument) override;
   const char *name() const override { return "openmp"; }
+
+  /// Whether the last region ended in time, or that was long enough ago.
+  bool isWelcome() const {
+    int64_t until = absentUntil.load(std::memory_order_relaxed);
+    return until == 0 || now() >= until;
+  }
 
 private:
   GompParallel parallel;
+  std::atomic<int64_t> absentUntil{0};
+  std::atomic<int64_t> absence{kShortestAbsence};
 };
+
+struct Region {
+  void (*work)(void *);
+  void *argument;
+  std::thread::id caller;
+  int64_t done = 0; ///< when the caller had nothing left to do
+
+  static void enter(void *context) {
+    auto &region = *static_cast<Region *>(context);
+    region.work(region.argument);
+    if (std::this_thread::get_id() == region.caller)
+      region.done = now();
+  }
+};
+
+void OpenMP::run(int threads, void (*work)(void *), void *argument) {
+  Region region{work, argument, std::this_thread::get_id()};
+  parallel(Region::enter, &region, unsigned(threads), 0);
+  int64_t left = now();
+  if (left - region.done < kSlowJoin) {
+    if (absentUntil.load(std::memory_order_relaxed) != 0) {
+      absentUntil.store(0, std::memory_order_relaxed);
+      absence.store(kShortestAbsence, std::memory_order_relaxed);
+    }
+    return;
+  }
+  int64_t length = absence.load(std::memory_order_relaxed);
+  absentUntil.store(left + length, std::memory_order_relaxed);
+  absence.store(std::min(2 * length, kLongestAbsence), std::memory_order_relaxed);
+}
 
 struct Candidates {
   bool hasTorch = false;
@@ -61,7 +117,7 @@ int collect(dl_phdr_info *info, size_t, void *context) {
   return 0;
 }
 
-Team *find() {
+OpenMP *find() {
   Candidates found;
   dl_iterate_phdr(collect, &found);
   // Without torch there are no spinning workers to join, and our pool reacts faster.
@@ -77,7 +133,7 @@ Team *find() {
   return parallel ? new OpenMP(parallel) : nullptr;
 }
 
-std::atomic<Team *> team{nullptr};
+std::atomic<OpenMP *> team{nullptr};
 std::mutex finding;
 
 } // namespace
@@ -103,7 +159,8 @@ void tessera::runtime::findOpenMPTeam() {
 }
 
 Team &tessera::runtime::currentTeam() {
-  if (Team *openMP = openMPTeam())
-    return *openMP;
+  OpenMP *known = team.load(std::memory_order_acquire);
+  if (known && !forked.load(std::memory_order_relaxed) && known->isWelcome())
+    return *known;
   return poolTeam();
 }

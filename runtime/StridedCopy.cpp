@@ -29,11 +29,13 @@ struct Loop {
 /// The loops of the copy, outermost first, merged as far as both layouts allow.
 std::vector<Loop> loopNest(const TensorView &view, const int64_t *targetStrides, int64_t width) {
   std::vector<Loop> loops;
-  for (int32_t i = 0; i < view.rank; ++i)
-    if (view.sizes[i] != 1)
-      loops.push_back({view.sizes[i], view.strides[i] * width, targetStrides[i] * width});
-  std::stable_sort(loops.begin(), loops.end(),
-                   [](const Loop &a, const Loop &b) { return a.target > b.target; });
+  for (int32_t i = 0; i < view.rank; ++i) {
+    if (view.sizes[i] == 1)
+      continue;
+    Loop loop{view.sizes[i], view.strides[i] * width, targetStrides[i] * width};
+    auto outer = [](const Loop &a, const Loop &b) { return a.target > b.target; };
+    loops.insert(std::upper_bound(loops.begin(), loops.end(), loop, outer), loop);
+  }
   std::vector<Loop> merged;
   for (const Loop &loop : loops) {
     if (!merged.empty() && merged.back().source == loop.size * loop.source &&
@@ -58,18 +60,22 @@ void forEachPoint(const Loop *loops, size_t count, const char *source, char *tar
   }
 }
 
-/// Rows x columns with the source contiguous along rows and the target along columns: tiles
-/// that stay in L1, read along the source and written along the target.
+/// Rows x columns with the source contiguous along rows and the target along columns. Each
+/// tile passes through a buffer, so that a line of either side is touched once: at strides of
+/// whole pages they would evict one another from L1.
 template <typename T>
 void transpose(const Loop &rows, const Loop &columns, const char *source, char *target) {
-  constexpr int64_t kTile = 64 / sizeof(T) < 16 ? 16 : 64 / sizeof(T);
+  constexpr int64_t kTile = sizeof(T) == 8 ? 32 : 64;
   T tile[kTile][kTile];
-  for (int64_t r = 0; r < rows.size; r += kTile) {
-    int64_t height = std::min(kTile, rows.size - r);
-    for (int64_t c = 0; c < columns.size; c += kTile) {
-      int64_t width = std::min(kTile, columns.size - c);
+  for (int64_t c = 0; c < columns.size; c += kTile) {
+    int64_t width = std::min(kTile, columns.size - c);
+    for (int64_t r = 0; r < rows.size; r += kTile) {
+      int64_t height = std::min(kTile, rows.size - r);
       for (int64_t j = 0; j < width; ++j) {
         const char *from = source + r * rows.source + (c + j) * columns.source;
+        // Short runs a page apart: the hardware does not foresee the next.
+        for (int64_t i = 0; i < height; i += 64 / int64_t(sizeof(T)))
+          __builtin_prefetch(from + 8 * columns.source + i * int64_t(sizeof(T)));
         T line[kTile];
         std::memcpy(line, from, height * sizeof(T));
         for (int64_t i = 0; i < height; ++i)

@@ -35,7 +35,7 @@ Team *openMPTeam();
 /// Looks for that library. Cheap once it is found; torch may be imported later than this.
 void findOpenMPTeam();
 
-/// The best team at the moment: OpenMP's where it is there.
+/// The best team at the moment: OpenMP's where it is there and its workers get their cores.
 Team &currentTeam();
 
 } // namespace tessera::runtime
