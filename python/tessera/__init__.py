@@ -1,3 +1,48 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Tessera: a compiler with a PyTorch front door."""
+"""Tessera: a compiler with a PyTorch front door.
+
+    import tessera as ts
+    fast = ts.from_pytorch(model.eval(), example_inputs=(x,))
+    y = fast(x)
+"""
+
+from tessera._versions import check_versions
+
+check_versions()
+
+from tessera import compat, errors, lowering, nn, ops, report  # noqa: E402
+from tessera.api import from_pytorch  # noqa: E402
+from tessera.errors import TesseraError  # noqa: E402
+from tessera.module import Module  # noqa: E402
+from tessera.report.report import Report  # noqa: E402
+from tessera.tensor import (  # noqa: E402
+    Tensor,
+    from_dlpack,
+    from_numpy,
+    from_torch,
+    tensor,
+    to_dlpack,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Module",
+    "Report",
+    "Tensor",
+    "TesseraError",
+    "__version__",
+    "compat",
+    "errors",
+    "from_dlpack",
+    "from_numpy",
+    "from_pytorch",
+    "from_torch",
+    "lowering",
+    "nn",
+    "ops",
+    "report",
+    "tensor",
+    "to_dlpack",
+]

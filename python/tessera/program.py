@@ -82,9 +82,13 @@ class Program:
                 "or keep it in PyTorch with ts.compat.wrap"
             ) from error
         self.compile_ms = (time.perf_counter() - begin) * 1e3
+        # The compiler may have dropped parameters that nothing depends on in the end.
+        parameters = [imported.parameters[item] for item in self.compiled.parameter_names]
         self.executable = _core.Executable(
-            self.compiled, imported.parameters, imported.islands, name, threads
+            self.compiled, parameters, imported.islands, name, threads
         )
+        self._owned = parameters
+        self._aliased: frozenset[int] | None = None
         self._sources = _output_sources(captured, imported)
         self._writes = _write_backs(captured, imported)
         self._count = len(imported.outputs)
@@ -92,12 +96,18 @@ class Program:
 
     @property
     def fast(self) -> Callable[..., Any] | None:
-        """The executable itself, where calling it is all a call needs."""
+        """The executable itself, where calling it is all a call needs.
+
+        Known after the first call: only then is it clear that no result shares memory with an
+        argument.
+        """
+        if self._aliased is None or self._aliased:
+            return None
         plain = all(source.kind == "result" and source.index == index
                     and not source.alias.steps for index, source in enumerate(self._sources))
         flat_out = self._out_spec.is_leaf() or (
             self._out_spec.type is tuple and len(self._sources) > 1
-            and all(child.is_leaf() for child in self._out_spec.children_specs)
+            and all(child.is_leaf() for child in self._out_spec.children())
         )
         if not plain or not flat_out or self._writes or len(self._sources) != self._count:
             return None
@@ -115,11 +125,32 @@ class Program:
         results = run([given[index] for index in self._positions])
         values = [results] if self._single else list(results or ())
         with torch.no_grad():
+            self._separate(given, values)
             for write in self._writes:
                 target = write.tensor if write.argument is None else given[write.argument]
                 target.copy_(values[write.result])
             leaves = self._assemble(flat, given, values, native)
         return pytree.tree_unflatten(leaves, self._out_spec)
+
+    def _separate(self, given: list[Any], values: list[Any]) -> None:
+        """Copies results that share memory with arguments or parameters.
+
+        The compiler may simplify a copy away (x.clone(), x + 0) and return its operand; what eager
+        PyTorch returns is fresh memory. True aliases do not come out of the program at all.
+        """
+        if self._aliased is None:
+            tensors = [given[index] for index in self._positions]
+            taken = {item.untyped_storage().data_ptr() for item in [*tensors, *self._owned]
+                     if isinstance(item, torch.Tensor) and item.numel()}
+            aliased = {index for index, value in enumerate(values)
+                       if value.numel() and value.untyped_storage().data_ptr() in taken}
+            # Strided arguments are copied on the way in, which hides what happens to others.
+            if all(item.is_contiguous() for item in tensors):
+                self._aliased = frozenset(aliased)
+        else:
+            aliased = set(self._aliased)
+        for index in aliased:
+            values[index] = values[index].clone()
 
     def _assemble(self, flat: list[Any], given: list[Any], values: list[Any], native: bool
                   ) -> list[Any]:

@@ -8,6 +8,7 @@ tensor coming out of a program is a ``ts.Tensor`` without being wrapped again.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 from typing import Any
@@ -136,7 +137,8 @@ def _getattr(self: Tensor, name: str) -> Any:
 def _reduce(self: Tensor) -> tuple[Any, ...]:
     # Through bytes: every dtype, and no class that only PyTorch could load.
     dense = torch.from_dlpack(self).contiguous()
-    raw = dense.reshape(-1).view(torch.uint8).numpy().tobytes()
+    size = dense.numel() * dense.element_size()
+    raw = ctypes.string_at(dense.data_ptr(), size) if size else b""
     return _rebuild, (raw, str(_dtype(self)), tuple(self.shape))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,17 +57,23 @@ class Captured:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back what torch prints about failures: Tessera reports them itself."""
+    """Holds back what torch prints about failures: Tessera reports them itself.
+
+    Also turns off the fused operators of multi-head attention, which nothing can look into.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
     loggers = [logging.getLogger(name) for name in _QUIET]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
+        torch.backends.mha.set_fastpath_enabled(False)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"torch\b.*")
-            warnings.filterwarnings("ignore", message=".*during export.*")
+            warnings.filterwarnings("ignore", message=".*(during export|treespec).*")
             yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
@@ -78,14 +84,14 @@ def export(
     kwargs: dict[str, Any],
     *,
     leaves: Sequence[Leaf] = (),
-    training: bool | None = None,
+    training: Mapping[int, bool] | None = None,
 ) -> Captured:
     """Captures `module`, whose submodules in `leaves` stay opaque. Torch's errors pass through."""
     session = LeafSession()
     try:
         if leaves:
             _record(module, args, kwargs, leaves, training, session)
-        replace = {id(leaf.module): LeafModule(leaf, None, session) for leaf in leaves}
+        replace = {place_of(module, leaf): LeafModule(leaf, None, session) for leaf in leaves}
         copy = copy_structure(module, replace=replace, training=training)
         # The root's own hooks run around the program, not inside of it.
         strip_user_hooks(copy)
@@ -99,6 +105,12 @@ def export(
         raise
 
 
+def place_of(root: nn.Module, leaf: Leaf) -> tuple[int, str]:
+    """Where a leaf stands: the id of its parent, and its name there."""
+    parent, _, name = leaf.fqn.rpartition(".")
+    return id(root.get_submodule(parent)), name
+
+
 # --- what leaves return -----------------------------------------------------------------------
 
 
@@ -107,7 +119,7 @@ def _record(
     args: Sequence[Any],
     kwargs: dict[str, Any],
     leaves: Sequence[Leaf],
-    training: bool | None,
+    training: Mapping[int, bool] | None,
     session: LeafSession,
 ) -> None:
     """Lets every leaf see its calls: with fake tensors, or else with the example inputs."""
@@ -115,12 +127,12 @@ def _record(
     def recording(clone_buffers: bool) -> nn.Module:
         for leaf in leaves:
             leaf.recorded.clear()
-        replace: dict[int, nn.Module] = {}
+        replace: dict[tuple[int, str], nn.Module] = {}
         for leaf in leaves:
             inner = copy_structure(leaf.module, training=training, clone_buffers=clone_buffers)
             for part in inner.modules():
                 strip_user_hooks(part)
-            replace[id(leaf.module)] = LeafModule(leaf, inner, session)
+            replace[place_of(module, leaf)] = LeafModule(leaf, inner, session)
         copy = copy_structure(module, replace=replace, training=training,
                               clone_buffers=clone_buffers)
         strip_user_hooks(copy)

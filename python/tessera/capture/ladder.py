@@ -14,9 +14,9 @@ Every failure says which line of the user's code it was and what is tried next.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import nn
 
@@ -29,7 +29,6 @@ from tessera.lowering.importer import CannotCross
 from tessera.report.report import CaptureAttempt
 
 LOG = logging.getLogger("tessera.capture")
-T = TypeVar("T")
 
 RUNG_EXPORT = "torch.export"
 RUNG_LEAVES = "torch.export with submodules kept in PyTorch"
@@ -51,10 +50,10 @@ def climb(
     module: nn.Module,
     args: Sequence[Any],
     kwargs: dict[str, Any],
-    build: Callable[[Captured], T],
+    build: Callable[[Captured], Any],
     *,
     leaves: Sequence[Leaf] = (),
-    training: bool | None = None,
+    training: Mapping[int, bool] | None = None,
     strict: bool = False,
 ) -> Climb:
     """Captures `module` by the first rung that works and hands the result to `build`.
@@ -69,19 +68,14 @@ def climb(
     while True:
         try:
             captured = export(module, args, kwargs, leaves=aside, training=training)
-            result.value = _build(captured, build)
-            result.attempts.append(CaptureAttempt(rung, True))
-            return result
-        except CannotCross as error:
-            result.attempts.append(_attempt(rung, error, RUNG_MODULES))
-            _stop_if(strict, result, error)
-            return result
         except TesseraError as error:
             if not isinstance(error, CaptureError):
                 raise
             failure: Exception = error
         except Exception as error:  # torch's, or the model's own
             failure = error
+        else:
+            return _built(result, rung, captured, build, strict)
         culprit = innermost_module(failure, _names_of_copies(failure, names, module))
         child = dict(module.named_modules()).get(culprit) if culprit else None
         known = any(leaf.fqn == culprit for leaf in aside)
@@ -95,22 +89,29 @@ def climb(
         aside.append(_failed_leaf(str(culprit), child, failure))
     try:
         captured = trace_symbolically(module, args, kwargs, leaves=aside, training=training)
-        result.value = _build(captured, build)
-        result.attempts.append(CaptureAttempt(RUNG_SYMBOLIC, True))
-    except (CannotCross, CaptureError) as error:
+    except TesseraError as error:
+        if not isinstance(error, CaptureError):
+            raise
         result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
-    except TesseraError:
-        raise
+        return result
     except Exception as error:
         result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
-    return result
+        return result
+    return _built(result, RUNG_SYMBOLIC, captured, build, strict)
 
 
-def _build(captured: Captured, build: Callable[[Captured], T]) -> T:
+def _built(result: Climb, rung: str, captured: Captured, build: Callable[[Captured], Any],
+           strict: bool) -> Climb:
+    """Hands a capture on; one whose borders cannot be crossed leaves only the last rung."""
     try:
-        return build(captured)
+        result.value = build(captured)
+        result.attempts.append(CaptureAttempt(rung, True))
+    except CannotCross as error:
+        result.attempts.append(_attempt(rung, error, RUNG_MODULES))
+        _stop_if(strict, result, error)
     finally:
         captured.session.close()
+    return result
 
 
 def _attempt(rung: str, error: BaseException, next_rung: str) -> CaptureAttempt:

@@ -62,6 +62,17 @@ class TreeOfTensors:
                   for leaf in flat]
         return TreeOfTensors(spec, tuple(leaves))
 
+    @staticmethod
+    def from_tree(tree: Any) -> TreeOfTensors:
+        """The inverse of `as_tree`."""
+        flat, spec = pytree.tree_flatten(tree)
+        leaves = [leaf if isinstance(leaf, TensorSpec) else (leaf,) for leaf in flat]
+        return TreeOfTensors(spec, tuple(leaves))
+
+    def as_tree(self) -> Any:
+        """The tree with TensorSpecs for tensors: plain data, to be pickled."""
+        return self.fill(self.tensors)
+
     @property
     def tensors(self) -> list[TensorSpec]:
         return [leaf for leaf in self.leaves if isinstance(leaf, TensorSpec)]

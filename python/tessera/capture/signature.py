@@ -60,11 +60,11 @@ class CallSignature:
     @property
     def is_flat(self) -> bool:
         """Whether a call is just tensors by position."""
-        args, kwargs = self.spec.children_specs
+        args, kwargs = self.spec.children()
         return (
             all(isinstance(leaf, TensorSpec) for leaf in self.leaves)
             and kwargs.num_leaves == 0
-            and all(child.is_leaf() for child in args.children_specs)
+            and all(child.is_leaf() for child in args.children())
         )
 
     def key(self) -> tuple[Any, ...]:

@@ -25,55 +25,73 @@ _REGISTERED = ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_s
 def copy_structure(
     root: nn.Module,
     *,
-    replace: Mapping[int, nn.Module] | None = None,
-    training: bool | None = None,
+    replace: Mapping[tuple[int, str], nn.Module] | None = None,
+    training: Mapping[int, bool] | None = None,
     clone_buffers: bool = False,
 ) -> nn.Module:
     """`root` with new module objects and the same parameters, buffers and other attributes.
 
-    `replace` gives, by id of the original, what stands in its place. `training` sets the mode of
-    every copied module. With `clone_buffers` running the copy leaves the original's buffers alone.
+    `replace` gives, by (id of the parent, name of the child), what stands in a child's place.
+    `training` gives modes by id of the original. With `clone_buffers` running the copy leaves the
+    original's buffers alone.
     """
-    memo: dict[int, nn.Module] = dict(replace or {})
-    copied: list[tuple[nn.Module, nn.Module]] = []
-    result = _copy(root, memo, copied)
-    for _, clone in copied:
-        _rebind(clone, memo)
+    work = _Copy(replace or {})
+    result = work.copy(root)
+    for original, clone in work.copied:
+        _rebind(clone, work.memo)
         if training is not None:
-            clone.training = training
+            clone.training = training.get(id(original), original.training)
         if clone_buffers:
             _clone_buffers(clone)
     return result
 
 
-def _copy(
-    module: nn.Module, memo: dict[int, nn.Module], copied: list[tuple[nn.Module, nn.Module]]
-) -> nn.Module:
-    if id(module) in memo:
-        return memo[id(module)]
-    if isinstance(module, torch.jit.ScriptModule):
-        memo[id(module)] = module
-        return module
-    try:
-        clone = module.__class__.__new__(module.__class__)
-    except TypeError as error:
-        raise CaptureError(
-            f"a module of type {type(module).__name__} cannot be copied for capture: {error}",
-            remedy="give the class a __new__ that needs no arguments, or keep it in PyTorch with "
-            "ts.compat.wrap",
-        ) from error
-    memo[id(module)] = clone
-    state = dict(module.__dict__)
-    for name in _REGISTERED:
-        if name in state:
-            state[name] = type(state[name])(state[name])
-    clone.__dict__.update(state)
-    children: OrderedDict[str, nn.Module | None] = OrderedDict()
-    for name, child in module._modules.items():
-        children[name] = None if child is None else _copy(child, memo, copied)
-    clone.__dict__["_modules"] = children
-    copied.append((module, clone))
-    return clone
+class _Copy:
+    """One walk over a tree; shared modules stay shared."""
+
+    def __init__(self, replace: Mapping[tuple[int, str], nn.Module]) -> None:
+        self.replace = replace
+        self.memo: dict[int, nn.Module] = {}
+        self.copied: list[tuple[nn.Module, nn.Module]] = []
+        self._replaced: dict[int, nn.Module] = {}
+
+    def copy(self, module: nn.Module) -> nn.Module:
+        result = self._copy(module)
+        # Other references to a replaced child mean its replacement, unless it also lives on
+        # elsewhere in the tree.
+        for original, stand_in in self._replaced.items():
+            self.memo.setdefault(original, stand_in)
+        return result
+
+    def _copy(self, module: nn.Module) -> nn.Module:
+        if id(module) in self.memo:
+            return self.memo[id(module)]
+        if isinstance(module, torch.jit.ScriptModule):
+            self.memo[id(module)] = module
+            return module
+        try:
+            clone = module.__class__.__new__(module.__class__)
+        except TypeError as error:
+            raise CaptureError(
+                f"a module of type {type(module).__name__} cannot be copied for capture: {error}",
+                remedy="give the class a __new__ that needs no arguments, or keep it in PyTorch "
+                "with ts.compat.wrap",
+            ) from error
+        self.memo[id(module)] = clone
+        state = dict(module.__dict__)
+        for name in _REGISTERED:
+            if name in state:
+                state[name] = type(state[name])(state[name])
+        clone.__dict__.update(state)
+        children: dict[str, nn.Module | None] = {}
+        for name, child in module._modules.items():
+            stand_in = self.replace.get((id(module), name))
+            if stand_in is not None:
+                self._replaced[id(child)] = stand_in
+            children[name] = stand_in or (None if child is None else self._copy(child))
+        clone.__dict__["_modules"] = children
+        self.copied.append((module, clone))
+        return clone
 
 
 def _rebind(clone: nn.Module, memo: Mapping[int, nn.Module]) -> None:

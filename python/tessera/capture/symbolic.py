@@ -10,7 +10,7 @@ proxy), hence the trace is run on the example inputs and must reproduce the mode
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def trace_symbolically(
     kwargs: dict[str, Any],
     *,
     leaves: Sequence[Leaf] = (),
-    training: bool | None = None,
+    training: Mapping[int, bool] | None = None,
 ) -> Captured:
     """A capture whose unexportable function calls are opaque; CaptureError where that fails."""
     copy = copy_structure(module, training=training)
@@ -129,7 +129,7 @@ def _require_same_result(
     traced: fx.GraphModule,
     args: Sequence[Any],
     kwargs: dict[str, Any],
-    training: bool | None,
+    training: Mapping[int, bool] | None,
 ) -> None:
     def run(what: nn.Module) -> Any:
         state = torch.random.get_rng_state()

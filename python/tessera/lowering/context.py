@@ -8,10 +8,10 @@ values of the nodes lowered so far; without nodes the same class serves ``ts.ops
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
@@ -176,8 +176,8 @@ class LoweringContext:
             tensor = data.detach().resolve_conj().resolve_neg().cpu()
         elif isinstance(data, _NUMBERS):
             tensor = torch.tensor(data, dtype=dtype or scalar_dtype(data))
-        elif isinstance(data, (np.ndarray, np.generic)):
-            tensor = torch.from_numpy(np.ascontiguousarray(data).reshape(np.shape(data)).copy())
+        elif hasattr(data, "__array_interface__"):
+            tensor = torch.asarray(data).clone()
         else:
             raise RegistrationError(
                 f"{type(data).__name__} {data!r} cannot become a constant of the graph",
@@ -186,8 +186,10 @@ class LoweringContext:
         if dtype is not None:
             tensor = tensor.to(dtype)
         self.require_supported(tensor.dtype)
-        # NumPy has no bfloat16: the bytes cross as they are, with the dtype's name beside them.
-        raw = tensor.contiguous().reshape(-1).view(torch.uint8).numpy()
+        tensor = tensor.contiguous()
+        # The bytes as they are: there may be no NumPy, and it has no bfloat16 either.
+        size = tensor.numel() * tensor.element_size()
+        raw = ctypes.string_at(tensor.data_ptr(), size) if size else b""
         shape = list(tensor.shape)
         handle = self.builder.constant(raw, dtype_name(tensor.dtype), shape, self.location)
         return GraphValue(self, handle)

@@ -294,8 +294,8 @@ class _Attempt:
                 "between", "lies between operators that run in PyTorch", first.remedy
             )
             self.rows[node] = NodeRow(
-                node.name, str(node.target), fqn, file, line, "island", failure.code,
-                failure.reason, failure.remedy, island=identifier,
+                node.name, str(node.target), fqn, file, line, "opaque" if native else "island",
+                failure.code, failure.reason, failure.remedy, island=identifier,
             )
         self.island_rows.append(IslandRow(
             identifier, self.rows[nodes[0]].fqn if nodes[0] in self.rows else "",

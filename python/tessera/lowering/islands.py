@@ -29,7 +29,9 @@ def build_island(
     """
     call = leaf_call(nodes[0]) if nodes else None
     if call is not None and all(_is_getitem_of(node, nodes[0]) for node in nodes[1:]):
-        return _guarded(_leaf_outputs(run_leaf(call), outputs), nodes)
+        given: Any = nodes[0].args[1]
+        positions = [inputs.index(item) for item in given]
+        return _guarded(_leaf_outputs(run_leaf(call), positions, outputs), nodes)
     graph = fx.Graph()
     attributes: dict[str, Any] = {}
     copies: dict[fx.Node, fx.Node] = {}
@@ -100,11 +102,12 @@ def _is_getitem_of(node: fx.Node, source: fx.Node) -> bool:
     return getattr(node.target, "__name__", "") == "getitem" and node.args[0] is source
 
 
-def _leaf_outputs(run: IslandFn, outputs: Sequence[fx.Node]) -> IslandFn:
+def _leaf_outputs(run: IslandFn, positions: Sequence[int], outputs: Sequence[fx.Node]) -> IslandFn:
+    # One tensor may be several arguments of the leaf; it crosses once.
     picked = [int(node.args[1]) for node in outputs]  # type: ignore[arg-type]
 
     def island(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        results = run(*tensors)
+        results = run(*(tensors[index] for index in positions))
         return tuple(results[index] for index in picked)
 
     return island

@@ -26,7 +26,8 @@ class NodeRow:
     file: str
     line: int
     #: "compiled", "decomposed" (compiled through simpler operators), "folded" (no work left at
-    #: run time) or "island" (runs in PyTorch)
+    #: run time), "opaque" (a submodule put in place by the user, with a program of its own) or
+    #: "island" (runs in PyTorch)
     status: str
     #: reason code, reason and remedy of an island
     code: str = ""
@@ -123,7 +124,7 @@ class Report:
 
     @property
     def fully_converted(self) -> bool:
-        return self.mode == "compiled" and not self.islands
+        return self.mode == "compiled" and not any(not row.native for row in self.islands)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -158,15 +159,26 @@ class Report:
         if self.mode == "hybrid":
             return (f"{self.model}: forward() runs in Python over "
                     f"{len(self.children)} compiled submodules")
-        islands = len(self.islands)
-        return (f"{self.model}: {done} of {total} nodes compiled into {len(self.kernels)} "
-                f"kernel launches, {islands} PyTorch island{'' if islands == 1 else 's'}")
+        own = sum(row.native for row in self.islands)
+        islands = len(self.islands) - own
+        parts = [
+            f"{done - own} of {total - own} nodes compiled into {_count(len(self.kernels), 'launch')}",
+            _count(islands, "PyTorch island"),
+        ]
+        if own:
+            parts.append(_count(own, "replaced submodule"))
+        return f"{self.model}: {', '.join(parts)}"
 
     def __str__(self) -> str:
         return render_text(self)
 
     def __repr__(self) -> str:
         return f"<tessera.Report {self.summary()}>"
+
+
+def _count(number: int, noun: str) -> str:
+    plural = "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def render_text(report: Report) -> str:

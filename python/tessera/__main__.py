@@ -1,0 +1,7 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``python -m tessera``."""
+
+from tessera.cli import main
+
+main()

@@ -1,0 +1,133 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The front door: ``from_pytorch``.
+
+The whole road, in order:
+
+1. ``capture/``: the module becomes a functional graph of ATen operators, each with the module path
+   and source line it came from (``capture/ladder.py`` has the ways to get there).
+2. ``lowering/``: each operator becomes Graph IR by a rule of the registry; what has no rule is
+   decomposed by PyTorch, and what has no decomposition stays in PyTorch, in an island.
+3. ``_core.compile``: Graph IR → Schedule IR → Tile IR → Target IR → machine code.
+4. ``program.py``: arguments in, results out, in the model's own structure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from tessera.compiled import CompiledModule, Options, example_tree
+from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
+from tessera.module import Module
+
+_LATER = {
+    "dynamic_shapes": "leave it out and convert once per shape, or use ts.compat.wrap(model), "
+    "which compiles each shape when it is first met",
+    "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
+    "converted one shares",
+    "tune": "leave it out: schedules are chosen by the built-in cost model",
+}
+
+
+def from_pytorch(
+    model: nn.Module,
+    example_inputs: Sequence[Any] = (),
+    *,
+    example_kwargs: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    threads: int | None = None,
+    dynamic_shapes: Any = None,
+    capture_backward: bool = False,
+    target: str | None = None,
+    tune: Any = None,
+) -> CompiledModule:
+    """Converts a PyTorch model, for the shapes and dtypes of the example inputs.
+
+    The result is called like the model: torch tensors in, torch tensors out; ``ts.Tensor`` in,
+    ``ts.Tensor`` out. It shares the model's parameters and buffers and mirrors its tree of
+    submodules; setting a child replaces that part.
+
+    Nodes that cannot be compiled run in PyTorch (``result.report`` names them, ``result.explain()``
+    prints them); with ``strict=True`` they are one ConversionError that lists them all.
+    ``threads`` is how many threads the program uses; by default as many as PyTorch does.
+
+    Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
+    CompileError.
+    """
+    _refuse_later(dynamic_shapes=dynamic_shapes, capture_backward=capture_backward, tune=tune)
+    _check_target(target)
+    _check_model(model)
+    args, kwargs = _check_examples(example_inputs, example_kwargs)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ArgumentError(f"threads must be a positive integer or None, not {threads!r}")
+    module = CompiledModule(model, Options(strict, threads or 0), example_tree(args, kwargs))
+    module.__dict__["_first"] = (args, kwargs)
+    module._execution()
+    return module
+
+
+def _refuse_later(**arguments: Any) -> None:
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            raise NotYetSupportedError(
+                f"from_pytorch: {name}={value!r} does not work yet", remedy=_LATER[name]
+            )
+
+
+def _check_target(target: str | None) -> None:
+    if target is not None and target != "cpu":
+        raise NotYetSupportedError(
+            f"from_pytorch: target={target!r} does not work yet",
+            remedy='leave it out, or pass target="cpu": this version compiles for the host\'s CPU',
+        )
+
+
+def _check_model(model: Any) -> None:
+    if isinstance(model, Module):
+        raise ArgumentTypeError(
+            f"from_pytorch: {type(model).__name__} is a Tessera module already"
+        )
+    if not isinstance(model, nn.Module):
+        raise ArgumentTypeError(
+            f"from_pytorch takes a torch.nn.Module, not {type(model).__name__}",
+            remedy="put a function into the forward() of a small nn.Module",
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ArgumentTypeError("from_pytorch: a TorchScript module cannot be captured",
+                                remedy="convert the nn.Module it was made from")
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.device.type != "cpu":
+            raise ArgumentError(
+                f"from_pytorch: {name!r} is on {tensor.device}; this version runs on the CPU",
+                remedy='convert model.to("cpu")' if tensor.device.type != "meta"
+                else 'give the parameters memory first: model.to_empty(device="cpu")',
+            )
+
+
+def _check_examples(example_inputs: Any, example_kwargs: Any
+                    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if not isinstance(example_inputs, (tuple, list)):
+        raise ArgumentTypeError(
+            f"from_pytorch: example_inputs must be a tuple of the positional arguments, not "
+            f"{type(example_inputs).__name__}",
+            remedy="write example_inputs=(x,)",
+        )
+    if example_kwargs is not None and not isinstance(example_kwargs, Mapping):
+        raise ArgumentTypeError(
+            f"from_pytorch: example_kwargs must map names to values, not "
+            f"{type(example_kwargs).__name__}"
+        )
+    args, kwargs = tuple(example_inputs), dict(example_kwargs or {})
+    for name, value in [*enumerate(args), *kwargs.items()]:
+        device = getattr(value, "device", None)
+        if isinstance(value, torch.Tensor) and device is not None and device.type != "cpu":
+            label = f"example_inputs[{name}]" if isinstance(name, int) else f"{name!r}"
+            raise ArgumentError(
+                f"from_pytorch: {label} is on {device}; this version runs on the CPU",
+                remedy='pass tensor.to("cpu")',
+            )
+    return args, kwargs

@@ -1,0 +1,437 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Modules made from PyTorch's: a mirror of the tree, with compiled programs behind its calls."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from tessera.capture.leaves import TreeOfTensors
+from tessera.capture.signature import CallSignature, as_torch
+from tessera.errors import ArgumentError, ReplacementError
+from tessera.execution import Execution, compile_execution
+from tessera.module import AnyModule, Module
+from tessera.replacement import check_replacement
+from tessera.report.report import Report
+from tessera.tensor import Tensor, is_tensor
+
+C = TypeVar("C", bound="CompiledModule")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a module is converted."""
+
+    strict: bool = False
+    #: threads the programs are made for; 0: as many as PyTorch uses at that time
+    threads: int = 0
+
+
+class CompiledModule(Module):
+    """The mirror of a PyTorch module.
+
+    Its parameters and buffers are the PyTorch module's own. Called, it runs a program compiled
+    for the form of the arguments: for the example's only, when `example` is given, else for any,
+    each compiled when first met.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        options: Options,
+        example: TreeOfTensors | None = None,
+        *,
+        path: str = "",
+        memo: dict[int, CompiledModule] | None = None,
+    ) -> None:
+        super().__init__()
+        memo = {} if memo is None else memo
+        memo[id(module)] = self
+        state = self.__dict__
+        state["_torch"] = module
+        state["_options"] = options
+        state["_path"] = path
+        state["_example"] = example
+        state["_parameters"] = module._parameters
+        state["_buffers"] = module._buffers
+        state["_non_persistent"] = module._non_persistent_buffers_set
+        state["_lock"] = threading.RLock()
+        state["_owners"] = []
+        state["training"] = module.training
+        children: OrderedDict[str, AnyModule] = OrderedDict()
+        for name, child in module._modules.items():
+            if child is None:
+                children[name] = None
+                continue
+            mirror = memo.get(id(child))
+            if mirror is None:
+                where = f"{path}.{name}" if path else name
+                mirror = CompiledModule(child, options, path=where, memo=memo)
+            mirror._owners.append(weakref.ref(self))
+            children[name] = mirror
+        state["_children"] = children
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forgets every program."""
+        state = self.__dict__
+        state["_programs"] = {}
+        state["_current"] = None
+        state["_fast"] = None
+        state["_mode"] = None
+
+    # --- calling --------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # The fast way: plain tensors straight into the program, which checks them itself.
+        fast = self._fast
+        if fast is None or kwargs:
+            return self._call(args, kwargs)
+        try:
+            return fast(*args)
+        except (TypeError, ValueError):
+            if len(args) == self._arity and all(map(is_tensor, args)):
+                raise
+        return self._call(args, kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The same as calling the module."""
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        execution = self._execution(args, kwargs)
+        result = execution.run(args, kwargs)
+        if self._example is not None and self._fast is None:
+            fast = execution.fast
+            if fast is not None and self._current is execution:
+                self.__dict__["_arity"] = len(execution.signature.leaves)
+                self.__dict__["_fast"] = fast
+        return result
+
+    def _execution(self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None
+                   ) -> Execution:
+        """What runs a call of this form in the present mode; compiled now when it is new."""
+        mode = self._mode
+        if mode is None:
+            mode = self.__dict__["_mode"] = self._modes()
+        key: Any = mode
+        if self._example is not None:
+            args, kwargs = self._example_arguments()
+            signature = None
+        else:
+            args, kwargs = args or (), kwargs or {}
+            signature = CallSignature.of(self._torch.forward, args, kwargs)
+            key = (mode, signature.key())
+        found = self._programs.get(key)
+        if found is None:
+            with self._lock:
+                found = self._programs.get(key)
+                if found is None:
+                    signature = signature or CallSignature.of(self._torch.forward, args, kwargs)
+                    found = compile_execution(self, signature, args, kwargs)
+                    self._programs[key] = found
+        self.__dict__["_current"] = found
+        return found
+
+    def _example_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Arguments of the example's form: the example itself the first time, zeros after."""
+        example: TreeOfTensors = self._example
+        first = self.__dict__.pop("_first", None)
+        if first is not None:
+            given: tuple[tuple[Any, ...], dict[str, Any]] = first
+            return given
+        tensors = [torch.zeros(spec.shape, dtype=spec.dtype) for spec in example.tensors]
+        args, kwargs = example.fill(tensors)
+        return args, kwargs
+
+    def _modes(self) -> tuple[bool, ...]:
+        return tuple(module.training for module in self._mirrors())
+
+    def _mirrors(self) -> Iterator[CompiledModule]:
+        """This mirror and those below that are still captured through this one."""
+        yield self
+        seen = {id(self)}
+        for name, child in self._children.items():
+            if child is not None and self._is_mirror(name) and id(child) not in seen:
+                seen.add(id(child))
+                yield from child._mirrors()
+
+    def _is_mirror(self, name: str) -> bool:
+        child = self._children[name]
+        return type(child) is CompiledModule and child._torch is self._torch._modules[name]
+
+    def _training_flags(self) -> dict[int, bool]:
+        return {id(mirror._torch): mirror.training for mirror in self._mirrors()}
+
+    def _replaced(self, path: str = "") -> dict[str, AnyModule]:
+        """Children that the user replaced, by path from here."""
+        found: dict[str, AnyModule] = {}
+        for name, child in self._children.items():
+            where = f"{path}.{name}" if path else name
+            if child is None:
+                continue
+            if self._is_mirror(name):
+                found.update(child._replaced(where))
+            else:
+                found[where] = child
+        return found
+
+    # --- attributes -----------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "training":
+            self.train(value)
+            return
+        if name in self._children:
+            self._replace(name, value)
+            return
+        kind = ("parameter" if name in self._parameters else
+                "buffer" if name in self._buffers else "attribute")
+        remedy = {
+            "parameter": "write into it (with torch.no_grad(): parameter.copy_(…)) or use "
+            "load_state_dict",
+            "buffer": "write into it (buffer.copy_(…)) or use load_state_dict",
+            "attribute": "change the PyTorch model and convert it again",
+        }[kind]
+        raise ReplacementError(
+            f"{kind} {name!r} of the converted {type(self._torch).__name__} cannot be set: only "
+            f"children can be replaced (here: {', '.join(self._children) or 'none'})",
+            remedy=remedy,
+        )
+
+    def __delattr__(self, name: str) -> None:
+        raise ReplacementError(f"{name!r} of a converted module cannot be deleted")
+
+    def _replace(self, name: str, value: Any) -> None:
+        original = self._torch._modules[name]
+        where = f"{self._path}.{name}" if self._path else name
+        replacement = check_replacement(self, where, original, value)
+        with self._lock:
+            self._children[name] = replacement
+            if isinstance(replacement, CompiledModule):
+                replacement._owners.append(weakref.ref(self))
+            self._mark_stale()
+
+    def _mark_stale(self) -> None:
+        """The tree changed: the next call captures again. Calls that run keep their program."""
+        self._reset()
+        for owner in self._living_owners():
+            owner._mark_stale()
+
+    def _mode_changed(self) -> None:
+        self.__dict__["_mode"] = None
+        self.__dict__["_fast"] = None
+        self.__dict__["_current"] = None
+        for owner in self._living_owners():
+            owner._mode_changed()
+
+    def _living_owners(self) -> Iterator[CompiledModule]:
+        for reference in list(self._owners):
+            owner = reference()
+            if owner is not None and any(child is self for child in owner._children.values()):
+                yield owner
+
+    def __getattr__(self, name: str) -> Any:
+        children = self.__dict__.get("_children")
+        if children is None or name.startswith("__"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name in children:
+            return children[name]
+        module = self.__dict__["_torch"]
+        try:
+            value = getattr(module, name)
+        except AttributeError:
+            raise AttributeError(
+                f"the converted {type(module).__name__} has no attribute {name!r}"
+            ) from None
+        if getattr(value, "__self__", None) is module:
+            raise AttributeError(
+                f"{name}() is a method of the PyTorch class {type(module).__name__}; only "
+                f"forward() is converted. Call it on the PyTorch model"
+            )
+        return value
+
+    def __dir__(self) -> list[str]:
+        plain = (name for name in vars(self._torch) if not name.startswith("_"))
+        return sorted({*super().__dir__(), *plain})
+
+    # --- containers -----------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        if isinstance(self._torch, nn.ModuleDict):
+            return iter(self._children)
+        return iter(self._children.values())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._children if isinstance(key, str) else any(
+            child is key for child in self._children.values()
+        )
+
+    def _child_name(self, index: Any) -> str:
+        if isinstance(index, str):
+            if index in self._children:
+                return index
+            raise KeyError(index)
+        names = list(self._children)
+        return names[index]
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return list(self._children.values())[index]
+        return self._children[self._child_name(index)]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._replace(self._child_name(index), value)
+
+    def keys(self) -> Any:
+        """Names of the children, as of a ModuleDict."""
+        return self._children.keys()
+
+    def items(self) -> Any:
+        """Names and children, as of a ModuleDict."""
+        return self._children.items()
+
+    def values(self) -> Any:
+        """Children, as of a ModuleDict."""
+        return self._children.values()
+
+    # --- state ----------------------------------------------------------------------------
+
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        if not self._replaced():
+            state: dict[str, Any] = self._torch.state_dict(
+                destination=destination, prefix=prefix, keep_vars=keep_vars
+            )
+            return state
+        return super().state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
+
+    def load_state_dict(
+        self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        if self._replaced() or assign:
+            return super().load_state_dict(state_dict, strict, assign)
+        plain = {key: as_torch(value) for key, value in state_dict.items()}
+        return self._torch.load_state_dict(plain, strict=strict)
+
+    def train(self: C, mode: bool = True) -> C:
+        """Sets the mode here and below. Each mode has its own programs, over the same parameters;
+        the PyTorch model keeps its own mode."""
+        super().train(mode)
+        self._mode_changed()
+        return self
+
+    # --- copies ---------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        replaced = self._replaced()
+        return {
+            "module": self._torch,
+            "options": self._options,
+            "example": None if self._example is None else self._example.as_tree(),
+            "replaced": replaced,
+            "modes": [mirror.training for mirror in self._mirrors()],
+        }
+
+    @classmethod
+    def _from_state(cls: type[C], state: dict[str, Any]) -> C:
+        self = cls.__new__(cls)
+        tree = state["example"]
+        example = None if tree is None else TreeOfTensors.from_tree(tree)
+        CompiledModule.__init__(self, state["module"], state["options"], example)
+        for path, child in state["replaced"].items():
+            parent, _, name = path.rpartition(".")
+            self.get_submodule(parent)._replace(name, child)
+        for mirror, mode in zip(self._mirrors(), state["modes"], strict=True):
+            mirror.__dict__["training"] = mode
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._state())
+
+    def __deepcopy__(self: C, memo: dict[int, Any]) -> C:
+        result = type(self)._from_state(copy.deepcopy(self._state(), memo))
+        memo[id(self)] = result
+        return result
+
+    # --- reports --------------------------------------------------------------------------
+
+    def _present(self) -> Execution:
+        """What the last call ran; compiled now, if the module is static and stale."""
+        if self._current is not None:
+            current: Execution = self._current
+            return current
+        if self._example is None:
+            raise ArgumentError(
+                f"{self._label()} has not been called yet, so nothing is compiled",
+                remedy="call it once: a program is made for each form of arguments",
+            )
+        return self._execution()
+
+    @property
+    def report(self) -> Report:
+        """What became of each node; see :class:`tessera.report.Report`."""
+        execution = self._present()
+        return execution.full_report()
+
+    def explain(self, *, nodes: bool = False) -> None:
+        """Prints the report: what runs where, why, and what to do about it."""
+        from tessera.report.render import print_report
+
+        print_report(self.report, nodes=nodes)
+
+    def profile(self, *args: Any, **kwargs: Any) -> Report:
+        """Calls the module and returns its report with the measured times filled in."""
+        execution = self._execution(args, kwargs)
+        execution.profile(args, kwargs)
+        return execution.full_report()
+
+    def ir(self, level: str = "graph", *, locations: bool = False) -> str:
+        """The text of what runs: "graph", "schedule", "tile", "target", "llvm" or "asm"."""
+        return self._present().ir(level, locations)
+
+    def refresh(self) -> None:
+        """Reads all parameters again, for writes that PyTorch does not count (through .data,
+        NumPy or DLPack), also in submodules."""
+        for execution in list(self._programs.values()):
+            execution.refresh()
+        for child in self._children.values():
+            if isinstance(child, CompiledModule):
+                child.refresh()
+
+    def _label(self) -> str:
+        return f"ts.{type(self._torch).__name__}"
+
+    def extra_repr(self) -> str:
+        extra = str(self._torch.extra_repr())
+        if self._current is not None and not self._path:
+            report = self._current.report
+            note = "# " + report.summary().split(": ", 1)[-1]
+            return f"{extra}  {note}" if extra else note
+        return extra
+
+
+def _rebuild(cls: type[CompiledModule], state: dict[str, Any]) -> CompiledModule:
+    return cls._from_state(state)
+
+
+def example_tree(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TreeOfTensors:
+    """The form of example arguments, without their memory."""
+    return TreeOfTensors.of(pytree.tree_map_only(Tensor, as_torch, (args, kwargs)))

@@ -1,0 +1,302 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What answers a call of a converted module: one program, or the model's own Python forward over
+compiled children, or PyTorch alone. Which one it became is in the report.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from tessera.capture.export import Captured
+from tessera.capture.hooks import has_user_hooks, outermost_hooked
+from tessera.capture.ladder import climb
+from tessera.capture.leaves import Leaf
+from tessera.capture.signature import CallSignature, as_torch
+from tessera.capture.structure import copy_structure
+from tessera.errors import ArgumentError
+from tessera.module import AnyModule, Module
+from tessera.program import Program, build_program
+from tessera.report.report import Report
+from tessera.tensor import Tensor, from_torch
+
+if TYPE_CHECKING:
+    from tessera.compiled import CompiledModule
+
+LOG = logging.getLogger("tessera")
+Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Execution:
+    """Answers calls of one form in one mode."""
+
+    def __init__(self, owner: CompiledModule, signature: CallSignature, report: Report) -> None:
+        self.owner = owner
+        self.signature = signature
+        self.report = report
+        self._run = self._hooked(owner._torch)
+
+    def _hooked(self, module: nn.Module) -> Call:
+        """`_answer`, or where the user hooked the root, a call that goes through the hooks."""
+        if not has_user_hooks(module):
+            return self._answer
+        shim = module.__class__.__new__(module.__class__)
+        shim.__dict__.update(module.__dict__)
+        shim.__dict__["forward"] = lambda *args, **kwargs: self._answer(args, kwargs)
+        return lambda args, kwargs: shim(*args, **kwargs)
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._run(args, kwargs)
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    @property
+    def fast(self) -> Callable[..., Any] | None:
+        """A callable for plain tensors by position that needs nothing around it."""
+        return None
+
+    def profile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Calls once and notes the time."""
+        self.run(args, kwargs)
+        begin = time.perf_counter()
+        self.run(args, kwargs)
+        self.report.timings["call"] = (time.perf_counter() - begin) * 1e3
+
+    def ir(self, level: str, locations: bool) -> str:
+        raise ArgumentError(
+            f"{self.report.model} has no single program, so no IR: it runs {self.report.mode}",
+            remedy="ask a submodule that is compiled, e.g. model.layer.ir(…)",
+        )
+
+    def refresh(self) -> None:
+        """Reads parameters again."""
+
+    def full_report(self) -> Report:
+        """The report, with those of the submodules that have programs of their own."""
+        self.report.children = {}
+        for path, child in self._parts().items():
+            current = getattr(child, "_current", None)
+            if current is not None:
+                self.report.children[path] = current.full_report()
+        return self.report
+
+    def _parts(self) -> dict[str, AnyModule]:
+        return self.owner._replaced()
+
+
+class ProgramExecution(Execution):
+    """One compiled program."""
+
+    def __init__(self, owner: CompiledModule, program: Program, report: Report) -> None:
+        super().__init__(owner, program.signature, report)
+        self.program = program
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.program(args, kwargs)
+
+    @property
+    def fast(self) -> Callable[..., Any] | None:
+        return self.program.fast if self._run == self._answer else None
+
+    def profile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().profile(args, kwargs)
+        self.program.profile(self.report, args, kwargs)
+
+    def ir(self, level: str, locations: bool) -> str:
+        return self.program.ir(level, locations)
+
+    def refresh(self) -> None:
+        self.program.refresh()
+
+
+class EagerExecution(Execution):
+    """PyTorch alone, without gradients."""
+
+    def __init__(self, owner: CompiledModule, signature: CallSignature, report: Report) -> None:
+        super().__init__(owner, signature, report)
+        self._module = self._make_module()
+
+    def _make_module(self) -> nn.Module:
+        copy = copy_structure(self.owner._torch, training=self.owner._training_flags())
+        _drop_hooks(copy)
+        return copy
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        flat = self.signature.match(args, kwargs, self.report.model)
+        native = any(isinstance(item, Tensor) for item in flat)
+        given = [as_torch(item) for item in flat]
+        for name, item in zip(self.signature.names, given, strict=True):
+            if isinstance(item, torch.Tensor) and item.requires_grad and torch.is_grad_enabled():
+                raise ArgumentError(
+                    f"argument {name!r} requires grad, and this module computes no gradients",
+                    remedy="call under torch.no_grad(), or pass the tensor's .detach()",
+                )
+        call_args, call_kwargs = pytree.tree_unflatten(given, self.signature.spec)
+        with torch.no_grad():
+            result = self._module(*call_args, **call_kwargs)
+        return pytree.tree_map_only(torch.Tensor, from_torch, result) if native else result
+
+
+class ModulewiseExecution(EagerExecution):
+    """The model's own Python forward; its children are compiled, each for what it is called with.
+    """
+
+    def _make_module(self) -> nn.Module:
+        self._compiled: dict[str, AnyModule] = {}
+        replace: dict[tuple[int, str], nn.Module] = {}
+        self._collect(self.owner, "", replace)
+        copy = copy_structure(
+            self.owner._torch, replace=replace, training=self.owner._training_flags()
+        )
+        _drop_hooks(copy)
+        return copy
+
+    def _collect(self, mirror: CompiledModule, path: str,
+                 replace: dict[tuple[int, str], nn.Module]) -> None:
+        for name, child in mirror._children.items():
+            original = mirror._torch._modules[name]
+            if child is None or original is None:
+                continue
+            where = f"{path}.{name}" if path else name
+            if mirror._is_mirror(name) and is_container(original):
+                self._collect(child, where, replace)
+            elif not has_user_hooks(original):
+                replace[id(mirror._torch), name] = ChildShim(original, adapter(child))
+                self._compiled[where] = child
+
+    def _parts(self) -> dict[str, AnyModule]:
+        return self._compiled
+
+
+class ChildShim(nn.Module):
+    """Stands in a Python forward for a child that Tessera runs."""
+
+    def __init__(self, original: nn.Module, target: Callable[..., Any]) -> None:
+        super().__init__()
+        self.__dict__["_original"] = original
+        self.__dict__["_target"] = target
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(self.__dict__["_original"], name)
+
+    def __len__(self) -> int:
+        return len(self.__dict__["_original"])
+
+    def __iter__(self) -> Any:
+        return iter(self.__dict__["_original"])
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.__dict__["_original"][index]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__dict__["_target"](*args, **kwargs)
+
+
+def is_container(module: nn.Module) -> bool:
+    """Whether a module only holds others: it has no forward of its own."""
+    return type(module).forward is nn.Module.forward
+
+
+def adapter(target: AnyModule) -> Callable[..., Any]:
+    """`target` as a function over torch tensors; native modules get and give ts.Tensor."""
+    if not isinstance(target, Module) or hasattr(target, "_torch"):
+        return target
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        native = pytree.tree_map_only(torch.Tensor, from_torch, (args, kwargs))
+        result = target(*native[0], **native[1])
+        return pytree.tree_map_only(Tensor, as_torch, result)
+
+    return call
+
+
+def _drop_hooks(copy: nn.Module) -> None:
+    """The root's hooks run around the execution; see Execution._hooked."""
+    copy.__dict__["_forward_hooks"] = {}
+    copy.__dict__["_forward_pre_hooks"] = {}
+
+
+# --- making one -------------------------------------------------------------------------------
+
+
+def compile_execution(
+    owner: CompiledModule,
+    signature: CallSignature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Execution:
+    """Captures and compiles `owner` for calls of this form."""
+    module = owner._torch
+    report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
+    options = owner._options
+    threads = options.threads or torch.get_num_threads()
+    plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
+    own_time = 0.0
+
+    def build(captured: Captured) -> Program:
+        nonlocal own_time
+        begin = time.perf_counter()
+        try:
+            return build_program(
+                report.model, module, signature, captured, report,
+                threads=threads, strict=options.strict,
+            )
+        finally:
+            own_time += time.perf_counter() - begin
+
+    begin = time.perf_counter()
+    result = climb(
+        module, plain_args, plain_kwargs, build,
+        leaves=_leaves(owner), training=owner._training_flags(), strict=options.strict,
+    )
+    report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
+    report.capture = result.attempts
+    if result.value is not None:
+        return ProgramExecution(owner, result.value, report)
+    for attempt in result.attempts:
+        LOG.warning("%s: %s", report.model, attempt)
+    report.nodes, report.islands = [], []
+    if owner._children:
+        report.mode = "hybrid"
+        return ModulewiseExecution(owner, signature, report)
+    report.mode = "pytorch"
+    return EagerExecution(owner, signature, report)
+
+
+def _leaves(owner: CompiledModule) -> list[Leaf]:
+    """Children that capture must not look into: replaced ones, and those with hooks."""
+    replaced: Mapping[str, AnyModule] = owner._replaced()
+    leaves = []
+    for path, child in replaced.items():
+        leaves.append(Leaf(
+            path, owner._torch.get_submodule(path), adapter(child), "replaced",
+            f"{path} was replaced by {child._label() if isinstance(child, Module) else child}",
+            "", native=True,
+        ))
+    for path, hooked in outermost_hooked(owner._torch).items():
+        if any(path == other or path.startswith(f"{other}.") for other in replaced):
+            continue
+        inside = [other for other in replaced if other.startswith(f"{path}.")]
+        if inside:
+            raise ArgumentError(
+                f"{path} has forward hooks, which keep it in PyTorch, and {inside[0]} inside of "
+                "it was replaced",
+                remedy="remove the hooks, or replace the hooked module as a whole",
+            )
+        leaves.append(Leaf(
+            path, hooked, hooked, "forward-hook",
+            f"{path} has forward hooks, which only PyTorch can run",
+            "remove the hooks before converting, if their effect is not needed",
+        ))
+    return leaves

@@ -1,0 +1,129 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Reports for people: tables with ``rich`` where it is installed, plain text where it is not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, render_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_report(report: Report, *, nodes: bool = False, console: Any = None) -> None:
+    """Prints `report`; with `nodes` also one line for each node of the model."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        print(render_text(report))
+        return
+    console = console or Console()
+    _print(report, console, nodes, "")
+
+
+def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
+    console.print(f"{indent}[bold]{_escape(report.summary())}[/bold]", highlight=False)
+    for attempt in report.capture:
+        if not attempt.succeeded or len(report.capture) > 1:
+            style = "green" if attempt.succeeded else "yellow"
+            console.print(f"{indent}  [{style}]capture: {_escape(str(attempt))}[/{style}]",
+                          highlight=False)
+    if report.timings:
+        times = "  ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
+        console.print(f"{indent}  {times}", style="dim", highlight=False)
+    if report.kernels:
+        console.print(kernel_table(report.kernels))
+    if report.islands:
+        console.print(island_table(report.islands))
+    if nodes and report.nodes:
+        console.print(node_table(report.nodes))
+    advice = hotspots(report)
+    for line in advice:
+        console.print(f"{indent}  [cyan]→[/cyan] {_escape(line)}", highlight=False)
+    for path, child in report.children.items():
+        console.print(f"{indent}  [bold]{_escape(path)}[/bold]", highlight=False)
+        _print(child, console, nodes, indent + "    ")
+
+
+def kernel_table(kernels: list[KernelRow]) -> Table:
+    """Launches in order: what they compute, where it stands in the model, how long it took."""
+    from rich.table import Table
+
+    table = Table(title="compiled kernels", title_justify="left", header_style="bold")
+    for name in ("kind", "module", "source"):
+        table.add_column(name, overflow="fold")
+    for name in ("GFLOP", "MB", "µs", "GFLOP/s"):
+        table.add_column(name, justify="right")
+    for row in kernels:
+        measured = row.measured_us
+        rate = row.flops / measured / 1e3 if measured and row.flops else None
+        table.add_row(
+            row.kind, _escape(", ".join(row.fqns) or "(root)"), _escape(", ".join(row.sources)),
+            f"{row.flops / 1e9:.3f}" if row.flops else "", f"{row.bytes / 1e6:.2f}",
+            "" if measured is None else f"{measured:.1f}", "" if rate is None else f"{rate:.0f}",
+        )
+    return table
+
+
+def island_table(islands: list[IslandRow]) -> Table:
+    """Regions that run in PyTorch, why, and what to do about it."""
+    from rich.table import Table
+
+    table = Table(title="PyTorch islands", title_justify="left", header_style="bold")
+    for name in ("module", "operators", "why", "what to do"):
+        table.add_column(name, overflow="fold")
+    for name in ("KB in", "KB out", "µs"):
+        table.add_column(name, justify="right")
+    for row in islands:
+        table.add_row(
+            _escape(row.fqn or "(root)"), _escape(", ".join(row.ops)),
+            _escape(f"{row.reason} [{row.code}]"), _escape(row.remedy),
+            f"{row.bytes_in / 1e3:.1f}", f"{row.bytes_out / 1e3:.1f}",
+            "" if row.measured_us is None else f"{row.measured_us:.1f}",
+        )
+    return table
+
+
+def node_table(nodes: list[NodeRow]) -> Table:
+    """Every node of the captured graph."""
+    from rich.table import Table
+
+    table = Table(title="nodes", title_justify="left", header_style="bold")
+    for name in ("node", "operator", "module", "source", "status", "kernel or reason"):
+        table.add_column(name, overflow="fold")
+    colours = {"island": "yellow", "opaque": "magenta", "folded": "dim"}
+    for row in nodes:
+        style = colours.get(row.status)
+        last = row.reason or ", ".join(row.kernels)
+        table.add_row(row.node, row.op, _escape(row.fqn), _escape(row.source), row.status,
+                      _escape(last), style=style)
+    return table
+
+
+def hotspots(report: Report) -> list[str]:
+    """What takes the time, and what promoting an island would save at most."""
+    islands = [row for row in report.islands if row.measured_us]
+    kernels = [row for row in report.kernels if row.measured_us]
+    total = sum(row.measured_us or 0.0 for row in [*islands, *kernels])
+    if not total:
+        return []
+    lines = []
+    for row in sorted(islands, key=lambda item: -(item.measured_us or 0.0))[:3]:
+        share = 100 * (row.measured_us or 0.0) / total
+        hint = f": {row.remedy}" if row.remedy else ""
+        lines.append(f"{share:.0f} % of the time is in PyTorch for {', '.join(row.ops)}"
+                     f"{f' in {row.fqn}' if row.fqn else ''}{hint}")
+    if kernels:
+        top = max(kernels, key=lambda item: item.measured_us or 0.0)
+        share = 100 * (top.measured_us or 0.0) / total
+        where = ", ".join(top.fqns) or "(root)"
+        lines.append(f"{share:.0f} % of the time is the {top.kind} kernel of {where}")
+    return lines
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
