@@ -47,7 +47,7 @@ class Execution:
         """`_answer`, or where the user hooked the root, a call that goes through the hooks."""
         if not has_user_hooks(module):
             return self._answer
-        shim = module.__class__.__new__(module.__class__)
+        shim: nn.Module = object.__new__(module.__class__)
         shim.__dict__.update(module.__dict__)
         shim.__dict__["forward"] = lambda *args, **kwargs: self._answer(args, kwargs)
         return lambda args, kwargs: shim(*args, **kwargs)
@@ -169,7 +169,8 @@ class ModulewiseExecution(EagerExecution):
             if mirror._is_mirror(name) and is_container(original):
                 self._collect(child, where, replace)
             elif not has_user_hooks(original):
-                replace[id(mirror._torch), name] = ChildShim(original, adapter(child))
+                shim = SequenceShim if hasattr(original, "__len__") else ChildShim
+                replace[id(mirror._torch), name] = shim(original, adapter(child))
                 self._compiled[where] = child
 
     def _parts(self) -> dict[str, AnyModule]:
@@ -190,6 +191,13 @@ class ChildShim(nn.Module):
         except AttributeError:
             return getattr(self.__dict__["_original"], name)
 
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__dict__["_target"](*args, **kwargs)
+
+
+class SequenceShim(ChildShim):
+    """For a Sequential and its like, which a forward may also index."""
+
     def __len__(self) -> int:
         return len(self.__dict__["_original"])
 
@@ -198,9 +206,6 @@ class ChildShim(nn.Module):
 
     def __getitem__(self, index: Any) -> Any:
         return self.__dict__["_original"][index]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["_target"](*args, **kwargs)
 
 
 def is_container(module: nn.Module) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO, cast
 
 import torch
 from torch import fx, nn
@@ -55,6 +56,25 @@ class Captured:
     session: LeafSession
 
 
+class _WithoutGraphs:
+    """stderr, except for the partial graph torch.export prints when it fails."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._dropped = False
+
+    def write(self, text: str) -> int:
+        graph = "def forward(self" in text
+        if graph or (self._dropped and text == "\n"):
+            self._dropped = graph
+            return len(text)
+        self._dropped = False
+        return int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Holds back what torch prints about failures: Tessera reports them itself.
@@ -68,7 +88,9 @@ def quiet() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(
+            cast(TextIO, _WithoutGraphs(sys.stderr))
+        ):
             warnings.filterwarnings("ignore", module=r"torch\b.*")
             warnings.filterwarnings("ignore", message=".*(during export|treespec).*")
             yield

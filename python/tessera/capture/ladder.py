@@ -116,6 +116,8 @@ def _built(result: Climb, rung: str, captured: Captured, build: Callable[[Captur
 
 def _attempt(rung: str, error: BaseException, next_rung: str) -> CaptureAttempt:
     file, line = error_source(error)
+    if isinstance(error, CannotCross):
+        _, file, line = error.location
     attempt = CaptureAttempt(rung, False, first_line(error), file, line, next_rung)
     LOG.info("%s", attempt)
     return attempt

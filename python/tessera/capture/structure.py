@@ -70,12 +70,12 @@ class _Copy:
             self.memo[id(module)] = module
             return module
         try:
-            clone = module.__class__.__new__(module.__class__)
+            # Not through the class's own __new__: a GraphModule's would make another class.
+            clone: nn.Module = object.__new__(module.__class__)
         except TypeError as error:
             raise CaptureError(
                 f"a module of type {type(module).__name__} cannot be copied for capture: {error}",
-                remedy="give the class a __new__ that needs no arguments, or keep it in PyTorch "
-                "with ts.compat.wrap",
+                remedy="keep it in PyTorch: put it into a ts.Module and replace it there",
             ) from error
         self.memo[id(module)] = clone
         state = dict(module.__dict__)
@@ -88,7 +88,9 @@ class _Copy:
             stand_in = self.replace.get((id(module), name))
             if stand_in is not None:
                 self._replaced[id(child)] = stand_in
-            children[name] = stand_in or (None if child is None else self._copy(child))
+                children[name] = stand_in
+            else:
+                children[name] = None if child is None else self._copy(child)
         clone.__dict__["_modules"] = children
         self.copied.append((module, clone))
         return clone

@@ -20,7 +20,7 @@ from torch.export.graph_signature import InputKind
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
 from tessera.errors import InternalError
-from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
 from tessera.lowering.dtypes import dtype_name, is_supported
 from tessera.lowering.islands import IslandFn, build_island
 from tessera.lowering.nodes import Failure, NodeLowering, Uncrossable
@@ -35,10 +35,11 @@ INLINE_CONSTANT_BYTES = 4096
 class CannotCross(Exception):
     """A value at the border of the program has no place in it; the whole capture is unusable."""
 
-    def __init__(self, reason: str, remedy: str) -> None:
+    def __init__(self, reason: str, remedy: str, location: Location = NO_LOCATION) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
+        self.location = location
 
 
 @dataclass
@@ -267,6 +268,7 @@ class _Attempt:
             raise CannotCross(
                 f"{node.target} gives {_describe(value)}, which compiled code cannot take over",
                 "its shape or value depends on data; keep this part of the model in PyTorch",
+                location_of(node),
             )
         return spec
 
@@ -288,6 +290,8 @@ class _Attempt:
             if call is not None:
                 fqn, native = call.leaf.fqn, call.leaf.native
             if failure is None and _is_getitem(node):
+                continue
+            if node.op == "get_attr":
                 continue
             names.append(call.leaf.fqn if call is not None else str(node.target))
             failure = failure or Failure(
@@ -313,6 +317,7 @@ class _Attempt:
                 raise CannotCross(
                     f"the model returns %{node.name}, {_describe(node.meta.get('val'))}",
                     "return dense tensors of a fixed shape",
+                    location_of(node),
                 )
             values.append(value.handle)
         graph = self.context.builder.finish(values)
