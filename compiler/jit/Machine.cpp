@@ -10,9 +10,11 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Support/TargetSelect.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
-#include "llvm/TargetParser/X86TargetParser.h"
 
 #include <dlfcn.h>
 
@@ -59,6 +61,25 @@ static llvm::StringSet<> hostFeatures() {
   return features;
 }
 
+/// Features of a CPU LLVM knows by name, with all they imply; none when it does not know it. What only tunes
+/// code stays out.
+static llvm::StringSet<> featuresOf(llvm::StringRef cpu) {
+  llvm::InitializeNativeTarget();
+  llvm::StringSet<> features;
+  llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
+  std::string error;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
+  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(target ? target->createMCSubtargetInfo(triple, "", "") : nullptr);
+  if (!subtarget || !subtarget->isCPUStringValid(cpu))
+    return features;
+  subtarget->setDefaultFeatures(cpu, cpu, "");
+  const llvm::StringMap<bool> known = llvm::sys::getHostCPUFeatures();
+  for (const llvm::SubtargetFeatureKV &feature : subtarget->getAllProcessorFeatures())
+    if (subtarget->getFeatureBits().test(feature.Value) && known.contains(feature.Key))
+      features.insert(feature.Key);
+  return features;
+}
+
 static llvm::Error unsupported(const llvm::Twine &what) {
   return llvm::createStringError("[machine] " + what);
 }
@@ -76,13 +97,10 @@ llvm::Expected<Machine> tessera::jit::machineFor(llvm::StringRef spec) {
     wanted = host;
   } else {
     machine.cpu = spec == "avx512" ? "x86-64-v4" : spec == "avx2" ? "x86-64-v3" : spec.str();
-    if (llvm::X86::parseArchX86(machine.cpu) == llvm::X86::CK_None)
+    wanted = featuresOf(machine.cpu);
+    if (wanted.empty())
       return unsupported("unknown cpu '" + spec + "'; use \"avx2\", \"avx512\", a name LLVM knows such as "
                                                   "\"znver4\", or leave it empty for this machine's");
-    llvm::SmallVector<llvm::StringRef> features;
-    llvm::X86::getFeaturesForCPU(machine.cpu, features);
-    for (llvm::StringRef feature : features)
-      wanted.insert(feature);
     std::string missing;
     for (llvm::StringRef feature : wanted.keys())
       if (!host.contains(feature) && (feature.starts_with("avx") || feature.starts_with("amx")))
