@@ -61,7 +61,8 @@ public:
     if (vector && vector.getNumElements() == 16 && machine.getVectorBits() == 512) {
       Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
       Value rounding = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // the current mode
-      return x86vector::MaskScaleFOp::create(b, loc, type, p, p, n, all, rounding);
+      // MLIR hands the operands on as they stand to an intrinsic whose order is (a, b, src).
+      return x86vector::MaskScaleFOp::create(b, loc, type, p, n, p, all, rounding);
     }
     // One factor of 2^n would leave the exponent's range where the product does not: two halves do not.
     Type i32 = vector ? Type(vector.clone(b.getI32Type())) : b.getI32Type();
