@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Tessera: a compiler with a PyTorch front door.
 
-    import tessera as ts
-    fast = ts.from_pytorch(model.eval(), example_inputs=(x,))
-    y = fast(x)
+import tessera as ts
+fast = ts.from_pytorch(model.eval(), example_inputs=(x,))
+y = fast(x)
 """
 
 from tessera._versions import check_versions

@@ -76,7 +76,8 @@ def install_operators(cls: type) -> None:
         setattr(cls, method, _binary(method, name, swapped))
     for method, name in UNARY.items():
         setattr(cls, method, _unary(method, name))
-    cls.__hash__ = object.__hash__  # type: ignore[method-assign]
+    # Python drops the hash of classes that compare; these compare element by element.
+    type.__setattr__(cls, "__hash__", object.__hash__)
 
 
 class OperatorMixin:

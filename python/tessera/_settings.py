@@ -36,9 +36,9 @@ def _cache_dir() -> str:
     if given.lower() in ("off", "none", "0"):
         return ""
     if given:
-        return os.path.abspath(os.path.expanduser(given))
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(Path.home(), ".cache")
-    return os.path.join(base, "tessera")
+        return str(Path(given).expanduser().absolute())
+    base = os.environ.get("XDG_CACHE_HOME")
+    return str((Path(base) if base else Path.home() / ".cache") / "tessera")
 
 
 def _debug() -> frozenset[str]:

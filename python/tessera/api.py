@@ -88,28 +88,30 @@ def _check_target(target: str | None) -> None:
 
 def _check_model(model: Any) -> None:
     if isinstance(model, Module):
-        raise ArgumentTypeError(
-            f"from_pytorch: {type(model).__name__} is a Tessera module already"
-        )
+        raise ArgumentTypeError(f"from_pytorch: {type(model).__name__} is a Tessera module already")
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
             f"from_pytorch takes a torch.nn.Module, not {type(model).__name__}",
             remedy="put a function into the forward() of a small nn.Module",
         )
     if isinstance(model, torch.jit.ScriptModule):
-        raise ArgumentTypeError("from_pytorch: a TorchScript module cannot be captured",
-                                remedy="convert the nn.Module it was made from")
+        raise ArgumentTypeError(
+            "from_pytorch: a TorchScript module cannot be captured",
+            remedy="convert the nn.Module it was made from",
+        )
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         if tensor.device.type != "cpu":
             raise ArgumentError(
                 f"from_pytorch: {name!r} is on {tensor.device}; this version runs on the CPU",
-                remedy='convert model.to("cpu")' if tensor.device.type != "meta"
+                remedy='convert model.to("cpu")'
+                if tensor.device.type != "meta"
                 else 'give the parameters memory first: model.to_empty(device="cpu")',
             )
 
 
-def _check_examples(example_inputs: Any, example_kwargs: Any
-                    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _check_examples(
+    example_inputs: Any, example_kwargs: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if not isinstance(example_inputs, (tuple, list)):
         raise ArgumentTypeError(
             f"from_pytorch: example_inputs must be a tuple of the positional arguments, not "

@@ -118,8 +118,9 @@ class CompiledModule(Module):
                 self.__dict__["_fast"] = fast
         return result
 
-    def _execution(self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None
-                   ) -> Execution:
+    def _execution(
+        self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None
+    ) -> Execution:
         """What runs a call of this form in the present mode; compiled now when it is new."""
         mode = self._mode
         if mode is None:
@@ -132,7 +133,7 @@ class CompiledModule(Module):
             args, kwargs = args or (), kwargs or {}
             signature = CallSignature.of(self._torch.forward, args, kwargs)
             key = (mode, signature.key())
-        found = self._programs.get(key)
+        found: Execution | None = self._programs.get(key)
         if found is None:
             with self._lock:
                 found = self._programs.get(key)
@@ -195,8 +196,13 @@ class CompiledModule(Module):
         if name in self._children:
             self._replace(name, value)
             return
-        kind = ("parameter" if name in self._parameters else
-                "buffer" if name in self._buffers else "attribute")
+        kind = (
+            "parameter"
+            if name in self._parameters
+            else "buffer"
+            if name in self._buffers
+            else "attribute"
+        )
         remedy = {
             "parameter": "write into it (with torch.no_grad(): parameter.copy_(…)) or use "
             "load_state_dict",
@@ -279,8 +285,10 @@ class CompiledModule(Module):
         return iter(self._children.values())
 
     def __contains__(self, key: object) -> bool:
-        return key in self._children if isinstance(key, str) else any(
-            child is key for child in self._children.values()
+        return (
+            key in self._children
+            if isinstance(key, str)
+            else any(child is key for child in self._children.values())
         )
 
     def _child_name(self, index: Any) -> str:
@@ -289,7 +297,7 @@ class CompiledModule(Module):
                 return index
             raise KeyError(index)
         names = list(self._children)
-        return names[index]
+        return str(names[index])
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):

@@ -146,8 +146,7 @@ class EagerExecution(Execution):
 
 
 class ModulewiseExecution(EagerExecution):
-    """The model's own Python forward; its children are compiled, each for what it is called with.
-    """
+    """The model's own Python forward over children compiled for what they are called with."""
 
     def _make_module(self) -> nn.Module:
         self._compiled: dict[str, AnyModule] = {}
@@ -159,8 +158,9 @@ class ModulewiseExecution(EagerExecution):
         _drop_hooks(copy)
         return copy
 
-    def _collect(self, mirror: CompiledModule, path: str,
-                 replace: dict[tuple[int, str], nn.Module]) -> None:
+    def _collect(
+        self, mirror: CompiledModule, path: str, replace: dict[tuple[int, str], nn.Module]
+    ) -> None:
         for name, child in mirror._children.items():
             original = mirror._torch._modules[name]
             if child is None or original is None:
@@ -254,16 +254,26 @@ def compile_execution(
         begin = time.perf_counter()
         try:
             return build_program(
-                report.model, module, signature, captured, report,
-                threads=threads, strict=options.strict,
+                report.model,
+                module,
+                signature,
+                captured,
+                report,
+                threads=threads,
+                strict=options.strict,
             )
         finally:
             own_time += time.perf_counter() - begin
 
     begin = time.perf_counter()
     result = climb(
-        module, plain_args, plain_kwargs, build,
-        leaves=_leaves(owner), training=owner._training_flags(), strict=options.strict,
+        module,
+        plain_args,
+        plain_kwargs,
+        build,
+        leaves=_leaves(owner),
+        training=owner._training_flags(),
+        strict=options.strict,
     )
     report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
     report.capture = result.attempts
@@ -284,11 +294,17 @@ def _leaves(owner: CompiledModule) -> list[Leaf]:
     replaced: Mapping[str, AnyModule] = owner._replaced()
     leaves = []
     for path, child in replaced.items():
-        leaves.append(Leaf(
-            path, owner._torch.get_submodule(path), adapter(child), "replaced",
-            f"{path} was replaced by {child._label() if isinstance(child, Module) else child}",
-            "", native=True,
-        ))
+        leaves.append(
+            Leaf(
+                path,
+                owner._torch.get_submodule(path),
+                adapter(child),
+                "replaced",
+                f"{path} was replaced by {child._label() if isinstance(child, Module) else child}",
+                "",
+                native=True,
+            )
+        )
     for path, hooked in outermost_hooked(owner._torch).items():
         if any(path == other or path.startswith(f"{other}.") for other in replaced):
             continue
@@ -299,9 +315,14 @@ def _leaves(owner: CompiledModule) -> list[Leaf]:
                 "it was replaced",
                 remedy="remove the hooks, or replace the hooked module as a whole",
             )
-        leaves.append(Leaf(
-            path, hooked, hooked, "forward-hook",
-            f"{path} has forward hooks, which only PyTorch can run",
-            "remove the hooks before converting, if their effect is not needed",
-        ))
+        leaves.append(
+            Leaf(
+                path,
+                hooked,
+                hooked,
+                "forward-hook",
+                f"{path} has forward hooks, which only PyTorch can run",
+                "remove the hooks before converting, if their effect is not needed",
+            )
+        )
     return leaves

@@ -47,9 +47,7 @@ class Module:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes; subclasses define it."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no forward(); define it in the class"
-        )
+        raise NotImplementedError(f"{type(self).__name__} has no forward(); define it in the class")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
@@ -177,8 +175,9 @@ class Module:
 
     # --- parameters and buffers -----------------------------------------------------------
 
-    def _named_tensors(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
-                       ) -> Iterator[tuple[str, Any]]:
+    def _named_tensors(
+        self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         modules = self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
         for path, module in modules if recurse else [(prefix, self)]:
@@ -310,8 +309,9 @@ class Module:
         """Only the CPU and the present dtypes: everything else is an error that says so."""
         device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
         if device is not None and device.type != "cpu":
-            raise NotYetSupportedError(f"to({device}): Tessera has no code for that device",
-                                       remedy=_DEVICE_REMEDY)
+            raise NotYetSupportedError(
+                f"to({device}): Tessera has no code for that device", remedy=_DEVICE_REMEDY
+            )
         if dtype is not None and any(
             item.dtype != dtype for item in self.parameters() if item.dtype.is_floating_point
         ):
@@ -362,8 +362,10 @@ class Module:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        lines = [f"({name}): " + repr(child).replace("\n", "\n  ")
-                 for name, child in self._children.items()]
+        lines = [
+            f"({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self._children.items()
+        ]
         extra = self.extra_repr()
         if not lines:
             return f"{self._label()}({extra})"

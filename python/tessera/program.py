@@ -78,8 +78,9 @@ class Program:
             )
         except RuntimeError as error:
             raise CompileError(
-                f"{name}: {error}", remedy="convert the submodules one by one to find the part, "
-                "or keep it in PyTorch with ts.compat.wrap"
+                f"{name}: {error}",
+                remedy="convert the submodules one by one to find the part, "
+                "or keep it in PyTorch with ts.compat.wrap",
             ) from error
         self.compile_ms = (time.perf_counter() - begin) * 1e3
         # The compiler may have dropped parameters that nothing depends on in the end.
@@ -103,10 +104,13 @@ class Program:
         """
         if self._aliased is None or self._aliased:
             return None
-        plain = all(source.kind == "result" and source.index == index
-                    and not source.alias.steps for index, source in enumerate(self._sources))
+        plain = all(
+            source.kind == "result" and source.index == index and not source.alias.steps
+            for index, source in enumerate(self._sources)
+        )
         flat_out = self._out_spec.is_leaf() or (
-            self._out_spec.type is tuple and len(self._sources) > 1
+            self._out_spec.type is tuple
+            and len(self._sources) > 1
             and all(child.is_leaf() for child in self._out_spec.children())
         )
         if not plain or not flat_out or self._writes or len(self._sources) != self._count:
@@ -127,7 +131,7 @@ class Program:
         with torch.no_grad():
             self._separate(given, values)
             for write in self._writes:
-                target = write.tensor if write.argument is None else given[write.argument]
+                target: Any = write.tensor if write.argument is None else given[write.argument]
                 target.copy_(values[write.result])
             leaves = self._assemble(flat, given, values, native)
         return pytree.tree_unflatten(leaves, self._out_spec)
@@ -140,10 +144,16 @@ class Program:
         """
         if self._aliased is None:
             tensors = [given[index] for index in self._positions]
-            taken = {item.untyped_storage().data_ptr() for item in [*tensors, *self._owned]
-                     if isinstance(item, torch.Tensor) and item.numel()}
-            aliased = {index for index, value in enumerate(values)
-                       if value.numel() and value.untyped_storage().data_ptr() in taken}
+            taken = {
+                item.untyped_storage().data_ptr()
+                for item in [*tensors, *self._owned]
+                if isinstance(item, torch.Tensor) and item.numel()
+            }
+            aliased = {
+                index
+                for index, value in enumerate(values)
+                if value.numel() and value.untyped_storage().data_ptr() in taken
+            }
             # Strided arguments are copied on the way in, which hides what happens to others.
             if all(item.is_contiguous() for item in tensors):
                 self._aliased = frozenset(aliased)
@@ -152,8 +162,9 @@ class Program:
         for index in aliased:
             values[index] = values[index].clone()
 
-    def _assemble(self, flat: list[Any], given: list[Any], values: list[Any], native: bool
-                  ) -> list[Any]:
+    def _assemble(
+        self, flat: list[Any], given: list[Any], values: list[Any], native: bool
+    ) -> list[Any]:
         leaves: list[Any] = []
         for source in self._sources:
             steps = source.alias.steps
@@ -216,7 +227,8 @@ def build_program(
     """Imports and compiles a capture; fills `report`. Raises ConversionError under `strict`."""
     begin = time.perf_counter()
     imported = import_program(
-        captured.program, root,
+        captured.program,
+        root,
         input_names=[_escape(item) for item in signature.names],
         outputs=_result_nodes(captured),
     )

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
 
-def check_replacement(owner: CompiledModule, path: str, original: nn.Module | None, value: Any
-                      ) -> AnyModule:
+def check_replacement(
+    owner: CompiledModule, path: str, original: nn.Module | None, value: Any
+) -> AnyModule:
     """The module to put at `path`; ReplacementError says why `value` cannot go there.
 
     A PyTorch module comes back wrapped; the original itself (or its mirror) undoes a replacement.
     """
-    from tessera.compiled import CompiledModule
     from tessera.compat.wrapped import Wrapped
+    from tessera.compiled import CompiledModule
 
     what = f"cannot put {type(value).__name__} in the place of {path!r}"
     if original is None:
@@ -63,11 +64,15 @@ def _mirror(owner: CompiledModule, name: str, original: nn.Module) -> CompiledMo
 
 
 def _require_forward(value: AnyModule, what: str) -> None:
-    missing = (is_container(value) if isinstance(value, nn.Module)
-               else type(value).forward is Module.forward)
+    missing = (
+        is_container(value)
+        if isinstance(value, nn.Module)
+        else type(value).forward is Module.forward
+    )
     if missing:
-        raise ReplacementError(f"{what}: it has no forward()",
-                               remedy="define forward() in its class")
+        raise ReplacementError(
+            f"{what}: it has no forward()", remedy="define forward() in its class"
+        )
 
 
 def _reaches(module: Module, target: Module) -> bool:
@@ -76,7 +81,8 @@ def _reaches(module: Module, target: Module) -> bool:
 
 def _require_same_call(value: AnyModule, original: nn.Module, what: str) -> None:
     """The replacement must take as many positional arguments as the original requires."""
-    forward = getattr(value, "_torch", value).forward
+    module: Any = getattr(value, "_torch", value)
+    forward = module.forward
     try:
         wanted = inspect.signature(original.forward).parameters.values()
         accepts = inspect.signature(forward)

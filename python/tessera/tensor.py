@@ -98,7 +98,8 @@ def to_torch(value: Tensor) -> torch.Tensor:
 
 # --- what the class gets ----------------------------------------------------------------------
 
-_name_of_dtype = Tensor.dtype.fget
+_core_class: Any = Tensor
+_name_of_dtype = _core_class.dtype.fget
 
 
 def _dtype(self: Tensor) -> torch.dtype:

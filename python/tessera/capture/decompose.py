@@ -47,7 +47,8 @@ def needs_functionalization(program: ExportedProgram) -> bool:
 
 def functionalize(program: ExportedProgram) -> ExportedProgram:
     """The program without in-place operators; every operator that could be kept is kept whole."""
-    return program.run_decompositions({})
+    result: ExportedProgram = program.run_decompositions({})
+    return result
 
 
 @functools.cache
@@ -82,7 +83,8 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     positions = [index for index, value in enumerate(values) if isinstance(value, torch.Tensor)]
     if any(not isinstance(values[index], FakeTensor) for index in positions):
         return None
-    mode = values[positions[0]].fake_mode if positions else FakeTensorMode()
+    first: Any = values[positions[0]] if positions else None
+    mode = FakeTensorMode() if first is None else first.fake_mode
 
     def run(*tensors: torch.Tensor) -> Any:
         leaves = list(values)

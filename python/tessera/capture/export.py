@@ -88,8 +88,9 @@ def quiet() -> Iterator[None]:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
-        with warnings.catch_warnings(), contextlib.redirect_stderr(
-            cast(TextIO, _WithoutGraphs(sys.stderr))
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(cast(TextIO, _WithoutGraphs(sys.stderr))),
         ):
             warnings.filterwarnings("ignore", module=r"torch\b.*")
             warnings.filterwarnings("ignore", message=".*(during export|treespec).*")
@@ -155,8 +156,9 @@ def _record(
             for part in inner.modules():
                 strip_user_hooks(part)
             replace[place_of(module, leaf)] = LeafModule(leaf, inner, session)
-        copy = copy_structure(module, replace=replace, training=training,
-                              clone_buffers=clone_buffers)
+        copy = copy_structure(
+            module, replace=replace, training=training, clone_buffers=clone_buffers
+        )
         strip_user_hooks(copy)
         return copy
 
@@ -178,8 +180,11 @@ def _user_outputs(program: ExportedProgram) -> list[Any]:
     results = program.graph.output_node().args[0]
     specs = program.graph_signature.output_specs
     assert isinstance(results, (tuple, list))
-    return [item for item, spec in zip(results, specs, strict=True)
-            if spec.kind == OutputKind.USER_OUTPUT]
+    return [
+        item
+        for item, spec in zip(results, specs, strict=True)
+        if spec.kind == OutputKind.USER_OUTPUT
+    ]
 
 
 def _boundary(
@@ -206,14 +211,27 @@ def _boundary(
             )
     tensors = {
         spec.arg.name: (str(spec.target), spec.kind)
-        for spec in program.graph_signature.input_specs if spec.kind != InputKind.USER_INPUT
+        for spec in program.graph_signature.input_specs
+        if spec.kind != InputKind.USER_INPUT
     }
-    names = [spec.arg.name for spec in program.graph_signature.input_specs
-             if spec.kind == InputKind.USER_INPUT]
+    names = [
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind == InputKind.USER_INPUT
+    ]
     in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
-    assert in_spec is not None and out_spec is not None
-    return Captured(program, outputs, aliases, out_spec, mutations,
-                    _in_call_order(names, in_spec, args, kwargs), tensors, session)
+    assert in_spec is not None
+    assert out_spec is not None
+    return Captured(
+        program,
+        outputs,
+        aliases,
+        out_spec,
+        mutations,
+        _in_call_order(names, in_spec, args, kwargs),
+        tensors,
+        session,
+    )
 
 
 def _in_call_order(
@@ -229,5 +247,3 @@ def _in_call_order(
     by_export = pytree.tree_unflatten(names, in_spec)
     reordered = (by_export[0], {key: by_export[1][key] for key in kwargs})
     return pytree.tree_leaves(reordered)
-
-

@@ -100,8 +100,9 @@ def climb(
     return _built(result, RUNG_SYMBOLIC, captured, build, strict)
 
 
-def _built(result: Climb, rung: str, captured: Captured, build: Callable[[Captured], Any],
-           strict: bool) -> Climb:
+def _built(
+    result: Climb, rung: str, captured: Captured, build: Callable[[Captured], Any], strict: bool
+) -> Climb:
     """Hands a capture on; one whose borders cannot be crossed leaves only the last rung."""
     try:
         result.value = build(captured)
@@ -135,8 +136,9 @@ def _stop_if(strict: bool, climb: Climb, error: BaseException) -> None:
     ) from error
 
 
-def _names_of_copies(error: BaseException, names: dict[int, str], root: nn.Module
-                     ) -> dict[int, str]:
+def _names_of_copies(
+    error: BaseException, names: dict[int, str], root: nn.Module
+) -> dict[int, str]:
     """Paths by id of the modules on the failing stack: copies stand in for the originals."""
     import traceback
 
@@ -154,7 +156,10 @@ def _failed_leaf(fqn: str, child: nn.Module, error: BaseException) -> Leaf:
     file, line = error_source(error)
     where = f" ({file}:{line})" if file else ""
     return Leaf(
-        fqn, child, child, "capture-failed", f"{fqn} could not be captured: {first_line(error)}"
-        f"{where}",
+        fqn,
+        child,
+        child,
+        "capture-failed",
+        f"{fqn} could not be captured: {first_line(error)}{where}",
         "rewrite that line without Python control flow on data, or leave it in PyTorch",
     )

@@ -58,8 +58,9 @@ class TreeOfTensors:
     @staticmethod
     def of(tree: Any) -> TreeOfTensors:
         flat, spec = pytree.tree_flatten(tree)
-        leaves = [TensorSpec.of(leaf) if isinstance(leaf, torch.Tensor) else (leaf,)
-                  for leaf in flat]
+        leaves = [
+            TensorSpec.of(leaf) if isinstance(leaf, torch.Tensor) else (leaf,) for leaf in flat
+        ]
         return TreeOfTensors(spec, tuple(leaves))
 
     @staticmethod
@@ -168,8 +169,9 @@ class LeafModule(nn.Module):
             return result
         outputs = leaf.outputs_for(inputs)
         call = self.__dict__["_session"].add(LeafCall(leaf, inputs, outputs))
-        tensors = [item for item in pytree.tree_leaves((args, kwargs))
-                   if isinstance(item, torch.Tensor)]
+        tensors = [
+            item for item in pytree.tree_leaves((args, kwargs)) if isinstance(item, torch.Tensor)
+        ]
         return outputs.fill(torch.ops.tessera.leaf(call, tensors))
 
 
@@ -210,7 +212,6 @@ def leaf_call(node: fx.Node) -> LeafCall | None:
     return call
 
 
-@torch.library.register_fake(LEAF_NAME)
 def _fake(call: int, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     outputs = _CALLS[call].outputs.tensors
     device = tensors[0].device if tensors else torch.device("cpu")
@@ -221,6 +222,7 @@ def _never_runs(call: int, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     raise InternalError("tessera::leaf runs only as an island of a compiled program")
 
 
+torch.library.register_fake(LEAF_NAME, _fake)
 _LIBRARY.impl("leaf", _never_runs, "CompositeExplicitAutograd")
 fx.node.has_side_effect(torch.ops.tessera.leaf.default)
 
@@ -244,10 +246,12 @@ def run_leaf(call: LeafCall) -> Callable[..., tuple[torch.Tensor, ...]]:
 
 
 def _mismatch(leaf: Leaf, flat: list[Any], expected: TreeOfTensors) -> str:
-    got = ", ".join(str(TensorSpec.of(item)) if isinstance(item, torch.Tensor) else repr(item)
-                    for item in flat)
-    want = ", ".join(str(item) if isinstance(item, TensorSpec) else repr(item[0])
-                     for item in expected.leaves)
+    got = ", ".join(
+        str(TensorSpec.of(item)) if isinstance(item, torch.Tensor) else repr(item) for item in flat
+    )
+    want = ", ".join(
+        str(item) if isinstance(item, TensorSpec) else repr(item[0]) for item in expected.leaves
+    )
     return (
         f"the submodule {leaf.fqn!r} returned ({got}) where the program was compiled for ({want}); "
         "what stands in a submodule's place must return what the original returns"

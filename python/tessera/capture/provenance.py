@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 import torch
@@ -16,8 +17,8 @@ from tessera.lowering.context import Location
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _PACKAGES = (
-    os.path.dirname(os.path.abspath(torch.__file__)) + os.sep,
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
+    str(Path(torch.__file__).absolute().parent) + os.sep,
+    str(Path(__file__).absolute().parent.parent) + os.sep,
 )
 
 
@@ -57,7 +58,7 @@ def location_of(node: fx.Node) -> Location:
 def source_text(location: Location) -> str:
     """`model.py:12 in blocks.0.attn`, for messages."""
     fqn, file, line = location
-    place = f"{os.path.basename(file)}:{line}" if file else "unknown line"
+    place = f"{Path(file).name}:{line}" if file else "unknown line"
     return f"{place} in {fqn}" if fqn else place
 
 

@@ -45,8 +45,9 @@ class CallSignature:
     parameters: tuple[tuple[str, inspect.Parameter], ...] | None
 
     @staticmethod
-    def of(forward: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-           ) -> CallSignature:
+    def of(
+        forward: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> CallSignature:
         paths, spec = pytree.tree_flatten_with_path((tuple(args), kwargs))
         parameters = _parameters(forward)
         names = tuple(_leaf_name(path, parameters, len(args)) for path, _ in paths)
@@ -69,14 +70,19 @@ class CallSignature:
 
     def key(self) -> tuple[Any, ...]:
         """A hashable stand-in, equal for calls one program serves."""
-        return (str(self.spec), tuple(
-            leaf if isinstance(leaf, TensorSpec) else ("static", type(leaf.value).__name__,
-                                                       _hashable(leaf.value))
-            for leaf in self.leaves
-        ))
+        return (
+            str(self.spec),
+            tuple(
+                leaf
+                if isinstance(leaf, TensorSpec)
+                else ("static", type(leaf.value).__name__, _hashable(leaf.value))
+                for leaf in self.leaves
+            ),
+        )
 
-    def match(self, args: Sequence[Any], kwargs: dict[str, Any], what: str = "the module"
-              ) -> list[Any]:
+    def match(
+        self, args: Sequence[Any], kwargs: dict[str, Any], what: str = "the module"
+    ) -> list[Any]:
         """The call's leaves, in this signature's order; InputMismatchError says what differs."""
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:
@@ -84,13 +90,15 @@ class CallSignature:
             if rearranged is not None:
                 flat, spec = pytree.tree_flatten(rearranged)
             if spec != self.spec:
-                raise InputMismatchError(self._structure_message(args, kwargs, what),
-                                         remedy=REMEDY_STATIC)
+                raise InputMismatchError(
+                    self._structure_message(args, kwargs, what), remedy=REMEDY_STATIC
+                )
         for index, leaf in enumerate(flat):
             problem = self._leaf_problem(index, leaf)
             if problem:
-                raise InputMismatchError(f"argument {self.names[index]!r} of {what}: {problem}",
-                                         remedy=REMEDY_STATIC)
+                raise InputMismatchError(
+                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=REMEDY_STATIC
+                )
         return flat
 
     def _leaf_problem(self, index: int, leaf: Any) -> str | None:
@@ -110,8 +118,9 @@ class CallSignature:
             return f"expected a tensor on the CPU, got one on {leaf.device}"
         return None
 
-    def _rearrange(self, args: Sequence[Any], kwargs: dict[str, Any]
-                   ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    def _rearrange(
+        self, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """The same call in the form of the example: positions, keywords, defaults left out."""
         if self.parameters is None:
             return None
@@ -176,8 +185,11 @@ def _leaf_name(path: tuple[Any, ...], parameters: Any, positional: int) -> str:
 
 
 def _positional_name(index: int, parameters: Any) -> str:
-    names = [name for name, parameter in parameters or ()
-             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
+    names = [
+        name
+        for name, parameter in parameters or ()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
     if index < len(names):
         return str(names[index])
     for name, parameter in parameters or ():

@@ -65,8 +65,15 @@ def trace_symbolically(
         calls = _make_calls_opaque(traced)
         _require_same_result(module, traced, args, kwargs, training)
     inner = [
-        Leaf(fqn, traced.get_submodule(fqn), leaf.target, leaf.code, leaf.reason, leaf.remedy,
-             leaf.native)
+        Leaf(
+            fqn,
+            traced.get_submodule(fqn),
+            leaf.target,
+            leaf.code,
+            leaf.reason,
+            leaf.remedy,
+            leaf.native,
+        )
         for fqn, leaf in path_of.items()
     ]
     if not calls and not inner:
@@ -87,12 +94,17 @@ def _make_calls_opaque(traced: fx.GraphModule) -> list[Leaf]:
             replacement = traced.graph.call_module(name, node.args, node.kwargs)
         node.replace_all_uses_with(replacement)
         traced.graph.erase_node(node)
-        leaves.append(Leaf(
-            name, call, call, "extension",
-            f"{_function_name(node.target)} cannot be traced",
-            "define it as an operator with torch.library (with a fake kernel) and register a "
-            "lowering with ts.compat.register_aten, or leave it in PyTorch",
-        ))
+        leaves.append(
+            Leaf(
+                name,
+                call,
+                call,
+                "extension",
+                f"{_function_name(node.target)} cannot be traced",
+                "define it as an operator with torch.library (with a fake kernel) and register a "
+                "lowering with ts.compat.register_aten, or leave it in PyTorch",
+            )
+        )
     traced.recompile()
     return leaves
 
@@ -104,13 +116,16 @@ def _function_name(target: Any) -> str:
 
 def _is_exportable(target: Any) -> bool:
     if isinstance(target, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
-        packet = target if isinstance(target, torch._ops.OpOverloadPacket) else target.overloadpacket
+        packet = (
+            target if isinstance(target, torch._ops.OpOverloadPacket) else target.overloadpacket
+        )
         namespace = packet._qualified_op_name.split("::")[0]
         return namespace in ("aten", "prims", "torchvision") or _has_fake_kernel(packet)
     owner = getattr(target, "__module__", None) or ""
-    return owner.startswith(("torch", "math", "_operator", "operator", "builtins")) or hasattr(
-        operator, getattr(target, "__name__", "?")
-    ) and getattr(operator, target.__name__) is target
+    return owner.startswith(("torch", "math", "_operator", "operator", "builtins")) or (
+        hasattr(operator, getattr(target, "__name__", "?"))
+        and getattr(operator, target.__name__) is target
+    )
 
 
 def _has_fake_kernel(packet: Any) -> bool:
@@ -139,17 +154,18 @@ def _require_same_result(
         finally:
             torch.random.set_rng_state(state)
 
-    wanted, wanted_spec = pytree.tree_flatten(run(
-        copy_structure(module, training=training, clone_buffers=True)
-    ))
-    got, got_spec = pytree.tree_flatten(run(
-        copy_structure(traced, clone_buffers=True)
-    ))
+    wanted, wanted_spec = pytree.tree_flatten(
+        run(copy_structure(module, training=training, clone_buffers=True))
+    )
+    got, got_spec = pytree.tree_flatten(run(copy_structure(traced, clone_buffers=True)))
     same = wanted_spec == got_spec
     for left, right in zip(wanted, got, strict=False):
         if isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor):
-            same = same and left.shape == right.shape and left.dtype == right.dtype and bool(
-                torch.allclose(left, right, equal_nan=True)
+            same = (
+                same
+                and left.shape == right.shape
+                and left.dtype == right.dtype
+                and bool(torch.allclose(left, right, equal_nan=True))
             )
         else:
             same = same and type(left) is type(right) and bool(left == right)

@@ -14,7 +14,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        print(f"the command line needs {error.name}; install it with: pip install 'tessera[cli]'",
-              file=sys.stderr)
+        print(
+            f"the command line needs {error.name}; install it with: pip install 'tessera[cli]'",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
     app()

@@ -11,8 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-app = typer.Typer(no_args_is_help=True, add_completion=False,
-                  help="Tessera: a compiler with a PyTorch front door.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Tessera: a compiler with a PyTorch front door.",
+)
 
 
 @app.callback()
@@ -37,14 +40,16 @@ def info(
     table.add_column(overflow="fold")
     rows = [
         ("tessera", f"{data['tessera']['version']} ({data['tessera']['build']})"),
-        ("CPU", f"{cpu['name']}, {cpu['vectors']}, {cpu['usable_cores']} of {cpu['cores']} cores "
-                f"usable, torch uses {cpu['torch_threads']} threads"),
+        (
+            "CPU",
+            f"{cpu['name']}, {cpu['vectors']}, {cpu['usable_cores']} of {cpu['cores']} cores "
+            f"usable, torch uses {cpu['torch_threads']} threads",
+        ),
         ("Python", f"{versions['python']} (works with {versions['python_range']})"),
         ("torch", f"{versions['torch']} (works with {versions['torch_range']})"),
         ("LLVM", versions["llvm"]),
         ("system", versions["system"]),
-        ("cache", f"{cache['folder']}: {cache['entries']} entries, "
-                  f"{cache['bytes'] / 1e6:.1f} MB"),
+        ("cache", f"{cache['folder']}: {cache['entries']} entries, {cache['bytes'] / 1e6:.1f} MB"),
     ]
     if data["debug"]:
         rows.append(("debug", ", ".join(data["debug"])))

@@ -44,8 +44,11 @@ def register_aten(
         registry.add(names, function, priority=priority, validate=validate)
         return function
 
-    if len(names) == 1 and callable(names[0]) and not hasattr(names[0], "_schema") and (
-        inspect.isfunction(names[0])
+    if (
+        len(names) == 1
+        and callable(names[0])
+        and not hasattr(names[0], "_schema")
+        and (inspect.isfunction(names[0]))
     ):
         raise RegistrationError(
             "register_aten needs the operator's name",

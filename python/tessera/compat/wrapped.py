@@ -54,8 +54,10 @@ def wrap(module: nn.Module, allow_fallback: bool = True) -> Wrapped:
     converted; else that part runs in PyTorch, and ``wrapped.report`` says which and why.
     """
     if isinstance(module, Wrapped):
-        return module if module.allow_fallback == allow_fallback else Wrapped(
-            module._torch, allow_fallback=allow_fallback
+        return (
+            module
+            if module.allow_fallback == allow_fallback
+            else Wrapped(module._torch, allow_fallback=allow_fallback)
         )
     if isinstance(module, CompiledModule):
         return Wrapped(module._torch, allow_fallback=allow_fallback)

@@ -88,8 +88,10 @@ def _is_view(node: fx.Node) -> bool:
         return False
     schema = node.target._schema
     first = schema.arguments[0].alias_info if schema.arguments else None
-    return first is not None and not first.is_write and any(
-        item.alias_info is not None or "[]" in str(item.type) for item in schema.returns
+    return (
+        first is not None
+        and not first.is_write
+        and any(item.alias_info is not None or "[]" in str(item.type) for item in schema.returns)
     )
 
 
@@ -102,13 +104,15 @@ def _stays_a_view(alias: Alias) -> bool:
         return False
     try:
         base = torch.empty_strided(
-            [int(size) for size in fake.shape], [int(stride) for stride in fake.stride()],
-            dtype=fake.dtype, device="meta",
+            [int(size) for size in fake.shape],
+            [int(stride) for stride in fake.stride()],
+            dtype=fake.dtype,
+            device="meta",
         )
         result = alias.replay(base)
     except (RuntimeError, TypeError, ValueError, AssertionError, IndexError):
         return False
-    return result.untyped_storage()._cdata == base.untyped_storage()._cdata
+    return bool(result.untyped_storage()._cdata == base.untyped_storage()._cdata)
 
 
 def output_aliases(outputs: Sequence[Any]) -> list[Alias | None]:

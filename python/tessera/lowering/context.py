@@ -203,8 +203,9 @@ class LoweringContext:
         self.require_supported(dtype)
         return self.emit("cast", [value], dtype=dtype)
 
-    def promote(self, *operands: Any, int_to_float: bool = False,
-                dtype: torch.dtype | None = None) -> tuple[GraphValue, ...]:
+    def promote(
+        self, *operands: Any, int_to_float: bool = False, dtype: torch.dtype | None = None
+    ) -> tuple[GraphValue, ...]:
         """All operands in the one dtype torch computes in.
 
         `int_to_float` is torch's rule for sin, div, …: integers and bools become the default
@@ -230,13 +231,13 @@ class LoweringContext:
 
     def broadcast(self, value: Any, shape: Sequence[int]) -> GraphValue:
         """`value` stretched to `shape` by NumPy's rule."""
-        value = self.value(value)
+        source = self.value(value)
         target = tuple(int(size) for size in shape)
-        if value.shape == target:
-            return value
-        padded = (1,) * (len(target) - value.ndim) + value.shape
-        value = self.reshape(value, padded)
-        return value if padded == target else self.emit("broadcast", [value], shape=list(target))
+        if source.shape == target:
+            return source
+        padded = (1,) * (len(target) - source.ndim) + source.shape
+        source = self.reshape(source, padded)
+        return source if padded == target else self.emit("broadcast", [source], shape=list(target))
 
     def require_supported(self, dtype: torch.dtype) -> None:
         """Unsupported for element types the compiler does not have (complex, quantized, …)."""

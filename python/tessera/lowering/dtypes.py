@@ -66,8 +66,9 @@ def _combine(higher: torch.dtype | None, lower: torch.dtype | None) -> torch.dty
     return higher
 
 
-def result_type(operands: Iterable[tuple[torch.dtype, int] | complex | int | float | bool]
-                ) -> torch.dtype:
+def result_type(
+    operands: Iterable[tuple[torch.dtype, int] | complex | int | float | bool],
+) -> torch.dtype:
     """torch.result_type for any number of operands.
 
     A tensor is given as (dtype, rank), anything else as the Python number itself. Tensors with

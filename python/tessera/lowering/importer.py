@@ -87,8 +87,9 @@ class Importer:
         self.outputs = list(dict.fromkeys(outputs))
         self.rules = rules
         self.builder_factory = builder_factory
-        self.nodes = [node for node in program.graph.nodes
-                      if node.op in ("call_function", "get_attr")]
+        self.nodes = [
+            node for node in program.graph.nodes if node.op in ("call_function", "get_attr")
+        ]
         self.decompositions: dict[fx.Node, fx.GraphModule | None] = {}
 
     def live_tensor(self, name: str) -> torch.Tensor:
@@ -148,8 +149,11 @@ class _Attempt:
     # --- inputs, parameters, constants ----------------------------------------------------
 
     def _bind_placeholders(self) -> None:
-        placeholders = {node.name: node for node in self.importer.program.graph.nodes
-                        if node.op == "placeholder"}
+        placeholders = {
+            node.name: node
+            for node in self.importer.program.graph.nodes
+            if node.op == "placeholder"
+        }
         users = iter(self.importer.input_names)
         for spec in self.importer.program.graph_signature.input_specs:
             node = placeholders[spec.arg.name]
@@ -213,7 +217,12 @@ class _Attempt:
             elif outcome.reported:
                 fqn, file, line = self.context.location
                 self.rows[node] = NodeRow(
-                    node.name, str(node.target), fqn, file, line, outcome.status,
+                    node.name,
+                    str(node.target),
+                    fqn,
+                    file,
+                    line,
+                    outcome.status,
                     lowered_by=outcome.lowered_by,
                 )
 
@@ -230,13 +239,20 @@ class _Attempt:
 
     def island(self, nodes: list[fx.Node], failures: dict[fx.Node, Failure]) -> None:
         inside = set(nodes)
-        inputs = list(dict.fromkeys(
-            source for node in nodes for source in node.all_input_nodes
-            if source not in inside and source not in self.tensors and source.op != "get_attr"
-        ))
+        inputs = list(
+            dict.fromkeys(
+                source
+                for node in nodes
+                for source in node.all_input_nodes
+                if source not in inside and source not in self.tensors and source.op != "get_attr"
+            )
+        )
         wanted = set(self.importer.outputs)
-        outputs = [node for node in nodes
-                   if node in wanted or any(user not in inside for user in node.users)]
+        outputs = [
+            node
+            for node in nodes
+            if node in wanted or any(user not in inside for user in node.users)
+        ]
         operands = [self._operand(node, failures) for node in inputs]
         results = [self._result(node) for node in outputs]
         identifier = len(self.islands)
@@ -245,7 +261,9 @@ class _Attempt:
             self.importer.program.graph_module, nodes, inputs, outputs, self.tensors
         )
         handles = self.context.builder.island(
-            identifier, causes[0].reason, [operand.handle for operand in operands],
+            identifier,
+            causes[0].reason,
+            [operand.handle for operand in operands],
             [(dtype_name(spec.dtype), list(spec.shape)) for spec in results],
             location_of(nodes[0]),
         )
@@ -298,16 +316,30 @@ class _Attempt:
                 "between", "lies between operators that run in PyTorch", first.remedy
             )
             self.rows[node] = NodeRow(
-                node.name, str(node.target), fqn, file, line, "opaque" if native else "island",
-                failure.code, failure.reason, failure.remedy, island=identifier,
+                node.name,
+                str(node.target),
+                fqn,
+                file,
+                line,
+                "opaque" if native else "island",
+                failure.code,
+                failure.reason,
+                failure.remedy,
+                island=identifier,
             )
-        self.island_rows.append(IslandRow(
-            identifier, self.rows[nodes[0]].fqn if nodes[0] in self.rows else "",
-            list(dict.fromkeys(names)), first.code, first.reason, first.remedy,
-            bytes_in=sum(_bytes(item.shape, item.dtype) for item in operands),
-            bytes_out=sum(_bytes(item.shape, item.dtype) for item in results),
-            native=native,
-        ))
+        self.island_rows.append(
+            IslandRow(
+                identifier,
+                self.rows[nodes[0]].fqn if nodes[0] in self.rows else "",
+                list(dict.fromkeys(names)),
+                first.code,
+                first.reason,
+                first.remedy,
+                bytes_in=sum(_bytes(item.shape, item.dtype) for item in operands),
+                bytes_out=sum(_bytes(item.shape, item.dtype) for item in results),
+                native=native,
+            )
+        )
 
     def finish(self) -> Imported:
         values = []
@@ -322,8 +354,15 @@ class _Attempt:
             values.append(value.handle)
         graph = self.context.builder.finish(values)
         order = [self.rows[node] for node in self.importer.nodes if node in self.rows]
-        return Imported(graph, self.parameters, self.islands, order, self.island_rows,
-                        self.importer.outputs, self.importer.live_tensor)
+        return Imported(
+            graph,
+            self.parameters,
+            self.islands,
+            order,
+            self.island_rows,
+            self.importer.outputs,
+            self.importer.live_tensor,
+        )
 
 
 def import_program(

@@ -80,8 +80,9 @@ class NodeLowering:
         self.owner = owner
         self.decompositions = decompositions
 
-    def lower(self, node: fx.Node, depth: int = 0, owner: fx.GraphModule | None = None
-              ) -> Done | Failure:
+    def lower(
+        self, node: fx.Node, depth: int = 0, owner: fx.GraphModule | None = None
+    ) -> Done | Failure:
         """Lowers `node` and binds its value in the context."""
         owner = owner or self.owner
         if node.op == "get_attr":
@@ -95,8 +96,7 @@ class NodeLowering:
                 if problem:
                     return Failure("not-crossable", f"takes a value only PyTorch has: {problem}")
         if node.target is operator.getitem:
-            source, index = node.args
-            value = self.context.map(source)[index]
+            value = self.context.map(node.args[0])[node.args[1]]
             self.context.bind(node, value)
             if isinstance(value, Uncrossable):
                 return Failure("not-crossable", value.what)
@@ -129,8 +129,10 @@ class NodeLowering:
         args = self.context.get_inputs(node)
         kwargs = self.context.get_kwargs(node)
         leaves = pytree.tree_leaves((args, kwargs))
-        if any(isinstance(leaf, (GraphValue, torch.SymInt, torch.SymFloat, torch.SymBool))
-               for leaf in leaves):
+        if any(
+            isinstance(leaf, (GraphValue, torch.SymInt, torch.SymFloat, torch.SymBool))
+            for leaf in leaves
+        ):
             return Failure("python-call", f"calls the Python function {node.target}")
         self.context.bind(node, node.target(*args, **kwargs))
         return Done(reported=False)
@@ -233,7 +235,8 @@ class NodeLowering:
         if body is None:
             return None
         operands = [
-            self.context.map(item) for item in pytree.tree_leaves((node.args, node.kwargs))
+            self.context.map(item)
+            for item in pytree.tree_leaves((node.args, node.kwargs))
             if isinstance(item, fx.Node) and isinstance(item.meta.get("val"), torch.Tensor)
         ]
         outcome = self._inline(node, body, operands, depth)
@@ -242,12 +245,14 @@ class NodeLowering:
         problem = _difference(self.context.lookup(node), self.context.meta(node))
         if problem:
             raise InternalError(f"the decomposition of {node.target} {problem}")
-        names = dict.fromkeys(str(inner.target) for inner in body.graph.nodes
-                              if inner.op == "call_function")
+        names = dict.fromkeys(
+            str(inner.target) for inner in body.graph.nodes if inner.op == "call_function"
+        )
         return Done("decomposed", ", ".join(names))
 
-    def _inline(self, node: fx.Node, body: fx.GraphModule, operands: list[Any], depth: int
-                ) -> Done | Failure:
+    def _inline(
+        self, node: fx.Node, body: fx.GraphModule, operands: list[Any], depth: int
+    ) -> Done | Failure:
         """Lowers the nodes of `body` in place of `node`."""
         values = iter(operands)
         for inner in body.graph.nodes:
@@ -259,8 +264,9 @@ class NodeLowering:
             else:
                 outcome = self.lower(inner, depth + 1, body)
                 if isinstance(outcome, Failure):
-                    return Failure(outcome.code, f"{inner.target} ({outcome.reason})",
-                                   outcome.remedy)
+                    return Failure(
+                        outcome.code, f"{inner.target} ({outcome.reason})", outcome.remedy
+                    )
         return Done()
 
 
@@ -274,7 +280,7 @@ def _difference(result: Any, expected: Any) -> str:
     for index, (value, meta) in enumerate(zip(got, wanted, strict=True)):
         if isinstance(meta, torch.Tensor):
             # One of several results may be None: a lowering leaves out what nobody reads.
-            same = several and value is None or (
+            same = (several and value is None) or (
                 isinstance(value, GraphValue)
                 and value.shape == tuple(meta.shape)
                 and value.dtype == meta.dtype

@@ -62,8 +62,9 @@ class Partitioner:
         return keep
 
     def _successors(self, group: int) -> set[int]:
-        found = {self._group[user] for member in self._members[group]
-                 for user in self._users[member]}
+        found = {
+            self._group[user] for member in self._members[group] for user in self._users[member]
+        }
         found.discard(group)
         return found
 

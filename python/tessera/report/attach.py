@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tessera.lowering.context import Location
@@ -20,12 +20,19 @@ def attach_kernels(report: Report, compiled: Any) -> None:
         origins = [(origin.fqn, origin.file, origin.line) for origin in launch.origins]
         for origin in origins:
             by_place.setdefault(origin, []).append(launch.name)
-        sources = [f"{os.path.basename(file)}:{line}" for _, file, line in origins if file]
-        report.kernels.append(KernelRow(
-            launch.name, launch.kind, launch.schedule,
-            list(dict.fromkeys(fqn for fqn, _, _ in origins if fqn)),
-            list(dict.fromkeys(sources)), launch.flops, launch.bytes, launch.cached,
-        ))
+        sources = [f"{Path(file).name}:{line}" for _, file, line in origins if file]
+        report.kernels.append(
+            KernelRow(
+                launch.name,
+                launch.kind,
+                launch.schedule,
+                list(dict.fromkeys(fqn for fqn, _, _ in origins if fqn)),
+                list(dict.fromkeys(sources)),
+                launch.flops,
+                launch.bytes,
+                launch.cached,
+            )
+        )
     for row in report.nodes:
         if row.status == "island":
             continue

@@ -28,8 +28,9 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
     for attempt in report.capture:
         if not attempt.succeeded or len(report.capture) > 1:
             style = "green" if attempt.succeeded else "yellow"
-            console.print(f"{indent}  [{style}]capture: {_escape(str(attempt))}[/{style}]",
-                          highlight=False)
+            console.print(
+                f"{indent}  [{style}]capture: {_escape(str(attempt))}[/{style}]", highlight=False
+            )
     if report.timings:
         times = "  ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
         console.print(f"{indent}  {times}", style="dim", highlight=False)
@@ -60,9 +61,13 @@ def kernel_table(kernels: list[KernelRow]) -> Table:
         measured = row.measured_us
         rate = row.flops / measured / 1e3 if measured and row.flops else None
         table.add_row(
-            row.kind, _escape(", ".join(row.fqns) or "(root)"), _escape(", ".join(row.sources)),
-            f"{row.flops / 1e9:.3f}" if row.flops else "", f"{row.bytes / 1e6:.2f}",
-            "" if measured is None else f"{measured:.1f}", "" if rate is None else f"{rate:.0f}",
+            row.kind,
+            _escape(", ".join(row.fqns) or "(root)"),
+            _escape(", ".join(row.sources)),
+            f"{row.flops / 1e9:.3f}" if row.flops else "",
+            f"{row.bytes / 1e6:.2f}",
+            "" if measured is None else f"{measured:.1f}",
+            "" if rate is None else f"{rate:.0f}",
         )
     return table
 
@@ -78,9 +83,12 @@ def island_table(islands: list[IslandRow]) -> Table:
         table.add_column(name, justify="right")
     for row in islands:
         table.add_row(
-            _escape(row.fqn or "(root)"), _escape(", ".join(row.ops)),
-            _escape(f"{row.reason} [{row.code}]"), _escape(row.remedy),
-            f"{row.bytes_in / 1e3:.1f}", f"{row.bytes_out / 1e3:.1f}",
+            _escape(row.fqn or "(root)"),
+            _escape(", ".join(row.ops)),
+            _escape(f"{row.reason} [{row.code}]"),
+            _escape(row.remedy),
+            f"{row.bytes_in / 1e3:.1f}",
+            f"{row.bytes_out / 1e3:.1f}",
             "" if row.measured_us is None else f"{row.measured_us:.1f}",
         )
     return table
@@ -97,8 +105,15 @@ def node_table(nodes: list[NodeRow]) -> Table:
     for row in nodes:
         style = colours.get(row.status)
         last = row.reason or ", ".join(row.kernels)
-        table.add_row(row.node, row.op, _escape(row.fqn), _escape(row.source), row.status,
-                      _escape(last), style=style)
+        table.add_row(
+            row.node,
+            row.op,
+            _escape(row.fqn),
+            _escape(row.source),
+            row.status,
+            _escape(last),
+            style=style,
+        )
     return table
 
 
@@ -106,15 +121,18 @@ def hotspots(report: Report) -> list[str]:
     """What takes the time, and what promoting an island would save at most."""
     islands = [row for row in report.islands if row.measured_us]
     kernels = [row for row in report.kernels if row.measured_us]
-    total = sum(row.measured_us or 0.0 for row in [*islands, *kernels])
+    total = sum(row.measured_us or 0.0 for row in islands)
+    total += sum(row.measured_us or 0.0 for row in kernels)
     if not total:
         return []
     lines = []
     for row in sorted(islands, key=lambda item: -(item.measured_us or 0.0))[:3]:
         share = 100 * (row.measured_us or 0.0) / total
         hint = f": {row.remedy}" if row.remedy else ""
-        lines.append(f"{share:.0f} % of the time is in PyTorch for {', '.join(row.ops)}"
-                     f"{f' in {row.fqn}' if row.fqn else ''}{hint}")
+        lines.append(
+            f"{share:.0f} % of the time is in PyTorch for {', '.join(row.ops)}"
+            f"{f' in {row.fqn}' if row.fqn else ''}{hint}"
+        )
     if kernels:
         top = max(kernels, key=lambda item: item.measured_us or 0.0)
         share = 100 * (top.measured_us or 0.0) / total

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tessera.lowering.context import Location
@@ -41,7 +41,7 @@ class NodeRow:
 
     @property
     def source(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}" if self.file else ""
+        return f"{Path(self.file).name}:{self.line}" if self.file else ""
 
     @property
     def location(self) -> Location:
@@ -157,12 +157,15 @@ class Report:
         if self.mode == "pytorch":
             return f"{self.model}: runs in PyTorch as a whole"
         if self.mode == "hybrid":
-            return (f"{self.model}: forward() runs in Python over "
-                    f"{len(self.children)} compiled submodules")
+            return (
+                f"{self.model}: forward() runs in Python over "
+                f"{len(self.children)} compiled submodules"
+            )
         own = sum(row.native for row in self.islands)
         islands = len(self.islands) - own
         parts = [
-            f"{done - own} of {total - own} nodes compiled into {_count(len(self.kernels), 'launch')}",
+            f"{done - own} of {total - own} nodes compiled into "
+            f"{_count(len(self.kernels), 'launch')}",
             _count(islands, "PyTorch island"),
         ]
         if own:
@@ -204,8 +207,10 @@ def render_text(report: Report) -> str:
 def strict_message(report: Report) -> str:
     """The text of the strict error: every unconverted node with its place, reason and remedy."""
     rows = report.unconverted
-    lines = [f"{report.model}: {len(rows)} node{'' if len(rows) == 1 else 's'} could not be "
-             "converted (strict=True):"]
+    lines = [
+        f"{report.model}: {len(rows)} node{'' if len(rows) == 1 else 's'} could not be "
+        "converted (strict=True):"
+    ]
     for row in rows:
         where = f" in {row.fqn}" if row.fqn else ""
         source = f" ({row.file}:{row.line})" if row.file else ""
