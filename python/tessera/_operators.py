@@ -77,7 +77,8 @@ def install_operators(cls: type) -> None:
     for method, name in UNARY.items():
         setattr(cls, method, _unary(method, name))
     # Python drops the hash of classes that compare; these compare element by element.
-    type.__setattr__(cls, "__hash__", object.__hash__)
+    untyped: Any = cls
+    untyped.__hash__ = object.__hash__
 
 
 class OperatorMixin:
