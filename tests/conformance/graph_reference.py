@@ -151,9 +151,12 @@ class ReferenceBuilder:
     def finish(self, outputs: list[Handle]) -> list[torch.Tensor]:
         return [output.tensor for output in outputs]
 
-    def constant(self, raw: np.ndarray, dtype: str, shape: list[int], location: Any) -> Handle:
-        flat = torch.from_numpy(np.array(raw, dtype=np.uint8)).view(dtype_from_name(dtype))
-        return Handle(flat.reshape(shape))
+    def constant(self, raw: Any, dtype: str, shape: list[int], location: Any) -> Handle:
+        data = np.frombuffer(raw, dtype=np.uint8).copy()
+        flat = torch.from_numpy(data).view(dtype_from_name(dtype))
+        # One element stands for all.
+        count = math.prod(shape)
+        return Handle((flat.expand(count) if flat.numel() != count else flat).reshape(shape))
 
     def create(
         self, op: str, operands: Sequence[Handle], attrs: dict[str, Any], location: Any

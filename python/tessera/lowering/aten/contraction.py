@@ -154,8 +154,9 @@ def _accumulate(
         raise ValueError(f"[{op}] {self.shape} does not broadcast to {result.shape}")
     if self.dtype != result.dtype:
         raise TypeError(f"[{op}] input is {self.dtype}, the product {result.dtype}")
-    if is_integral(result.dtype) and (int(beta) != beta or int(alpha) != alpha):
-        raise TypeError(f"[{op}] beta and alpha must be integers for {result.dtype}")
+    if is_integral(result.dtype):
+        # As torch converts the numbers: 0.6 counts for nothing.
+        beta, alpha = int(beta), int(alpha)
     plain = alpha == 1 and beta in (0, 1)
     a = Arith(ctx, result.dtype if plain else opmath(result.dtype))
     value = a.scale(ctx.cast(result, a.dtype), alpha)

@@ -229,7 +229,9 @@ def linspace(
 ) -> GraphValue:
     check_factory(**options)
     result = _default(dtype)
-    compute = result if result == torch.float64 else torch.float32
+    # Integers are rounded from float64, as torch does.
+    compute = torch.float32 if result.is_floating_point else torch.float64
+    compute = torch.float64 if result == torch.float64 else compute
     a = Arith(ctx, compute)
     if steps < 2:
         return ctx.cast(filled(ctx, [steps], float(start), compute), result)

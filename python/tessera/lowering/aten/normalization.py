@@ -288,7 +288,7 @@ def native_batch_norm_no_training(
 ) -> Statistics:
     value = batch_norm_inference(ctx, input, weight, bias, running_mean, running_var, eps)
     # torch saves no statistics in inference.
-    empty = ctx.broadcast(ctx.constant(0, opmath(input.dtype)), (0,))
+    empty = ctx.broadcast(ctx.constant(0, running_mean.dtype), (0,))
     return value, empty, empty
 
 
