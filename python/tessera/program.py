@@ -137,7 +137,7 @@ class Program:
         return pytree.tree_unflatten(leaves, self._out_spec)
 
     def _separate(self, given: list[Any], values: list[Any]) -> None:
-        """Copies results that share memory with arguments or parameters.
+        """Copies results that share memory with arguments, parameters or one another.
 
         The compiler may simplify a copy away (x.clone(), x + 0) and return its operand; what eager
         PyTorch returns is fresh memory. True aliases do not come out of the program at all.
@@ -149,11 +149,11 @@ class Program:
                 for item in [*tensors, *self._owned]
                 if isinstance(item, torch.Tensor) and item.numel()
             }
-            aliased = {
-                index
-                for index, value in enumerate(values)
-                if value.numel() and value.untyped_storage().data_ptr() in taken
-            }
+            aliased: set[int] = set()
+            for index, value in enumerate(values):
+                if value.numel() and value.untyped_storage().data_ptr() in taken:
+                    aliased.add(index)
+                taken.add(value.untyped_storage().data_ptr())
             # Strided arguments are copied on the way in, which hides what happens to others.
             if all(item.is_contiguous() for item in tensors):
                 self._aliased = frozenset(aliased)

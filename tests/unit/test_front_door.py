@@ -1,0 +1,242 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""from_pytorch: arguments, results, side effects, messages."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import nn
+
+import tessera as ts
+from equality import assert_same, convert_and_compare
+from models import Block, Mutating, Tied
+from tessera.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    InputMismatchError,
+    NotYetSupportedError,
+)
+
+
+class Structured(nn.Module):
+    def forward(self, batch, *rest, scale=2.0, mask=None):
+        x = batch["x"][0]
+        y = x * scale if mask is None else torch.where(mask, x, 0.0)
+        return {"y": (y, [rest[0] + 1, None]), "static": ("text", 7, 2.5, True)}
+
+
+def test_the_guides_block():
+    model, x = Block(32, 4).eval(), torch.randn(2, 8, 32)
+    converted = convert_and_compare(model, x)
+    assert converted.report.fully_converted
+    assert converted.report.mode == "compiled"
+
+
+def test_structures_in_and_out():
+    batch = {"x": [torch.randn(2, 3)]}
+    mask = torch.rand(2, 3) > 0.5
+    convert_and_compare(Structured(), batch, torch.randn(4), mask=mask)
+    convert_and_compare(Structured(), batch, torch.randn(4), scale=3.0)
+
+
+def test_side_effects_and_shared_memory_are_as_in_eager():
+    model = Mutating()
+    convert_and_compare(model, torch.randn(3, 3))
+    converted = ts.from_pytorch(model, (torch.randn(3, 3),))
+    x = torch.randn(3, 3)
+    result = converted(x)
+    assert result["input"] is x
+    assert result["buffer"] is model.count
+    x.zero_()
+    assert result["views"][0].count_nonzero() == 0
+    assert result["views"][1].count_nonzero() == 0
+    result["fresh"].fill_(5)
+    assert bool((result["of_fresh"] == 5).all())
+
+
+def test_copies_are_fresh_memory():
+    class Copies(nn.Module):
+        def forward(self, x):
+            y = x * 2
+            return x.clone(), x + 0, y, y, y.clone()
+
+    x = torch.randn(2, 3)
+    converted = convert_and_compare(Copies(), x)
+    for _ in range(2):
+        a, b, c, d, e = converted(x)
+        assert c is d
+        assert len({t.data_ptr() for t in (x, a, b, c, e)}) == 5
+
+
+def test_inputs_returned_are_the_callers_own():
+    class Identity(nn.Module):
+        def forward(self, x, y):
+            return x, {"y": y, "x": x}
+
+    converted = ts.from_pytorch(Identity(), (torch.randn(2), torch.randn(3)))
+    x, y = torch.randn(2), torch.randn(3)
+    first, second = converted(x, y)
+    assert first is x
+    assert second["y"] is y
+    assert second["x"] is x
+
+
+def test_tied_parameters_are_one():
+    model = Tied()
+    converted = convert_and_compare(model, torch.randint(0, 10, (2, 3)))
+    assert list(converted.state_dict()) == ["embedding.weight", "head.weight"]
+    assert [name for name, _ in converted.named_parameters()] == ["embedding.weight"]
+
+
+def test_parameters_are_shared_with_the_model():
+    model, x = nn.Linear(4, 4), torch.randn(2, 4)
+    converted = ts.from_pytorch(model, (x,))
+    assert next(converted.parameters()) is model.weight
+    before = converted(x)
+    with torch.no_grad():
+        model.weight.mul_(2)
+    assert_same(converted(x), model(x))
+    assert not torch.equal(before, converted(x))
+    model.weight.data = torch.randn(4, 4)
+    assert_same(converted(x), model(x))
+    model.weight.data.fill_(1)
+    converted.refresh()
+    assert_same(converted(x), model(x))
+
+
+def test_torch_in_torch_out_and_tensors_in_tensors_out():
+    model, x = Block(32, 4).eval(), torch.randn(2, 8, 32)
+    converted = ts.from_pytorch(model, (x,))
+    assert type(converted(x)) is torch.Tensor
+    given = ts.from_dlpack(torch.utils.dlpack.to_dlpack(x))
+    for _ in range(2):
+        result = converted(given)
+        assert type(result) is ts.Tensor
+        back = torch.utils.dlpack.from_dlpack(ts.to_dlpack(result))
+        assert_same(back, model(x), atol=1e-5, rtol=1e-5)
+    structured = ts.from_pytorch(Structured(), ({"x": [x]}, x))
+    assert type(structured({"x": [given]}, given)["y"][0]) is ts.Tensor
+
+
+def test_forgiving_about_how_an_argument_is_given():
+    model, x = Block(32, 4).eval(), torch.randn(2, 8, 32)
+    converted = ts.from_pytorch(model, (x,))
+    want = converted(x)
+    for result in (converted(x, None), converted(x=x), converted(x, attn_mask=None)):
+        assert torch.equal(result, want)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_calls_that_do_not_fit(warm):
+    model, x = Block(32, 4).eval(), torch.randn(2, 8, 32)
+    converted = ts.from_pytorch(model, (x,))
+    if warm:
+        converted(x)
+    with pytest.raises(ValueError, match=r"'x'.*33"):
+        converted(torch.randn(2, 8, 33))
+    with pytest.raises((ValueError, TypeError), match=r"'x'.*float64"):
+        converted(x.double())
+    with pytest.raises(InputMismatchError, match=r"compiled for \(x: float32\[2, 8, 32\]\)"):
+        converted(x, x)
+    with pytest.raises(TypeError, match="'x'"):
+        converted()
+    with pytest.raises(TypeError, match="'x' must be a torch.Tensor"):
+        converted(3)
+    with pytest.raises(TypeError, match="unexpected"):
+        converted(x, nonsense=1)
+    with pytest.raises(ValueError, match="requires grad"):
+        converted(x.clone().requires_grad_())
+    with torch.no_grad():
+        converted(x.clone().requires_grad_())
+    assert_same(converted(x), model(x), atol=1e-5, rtol=1e-5)
+
+
+def test_values_that_are_no_tensors_are_part_of_the_program():
+    converted = ts.from_pytorch(Structured(), ({"x": [torch.randn(2)]}, torch.randn(2)),
+                                example_kwargs={"scale": 3.0})
+    with pytest.raises(InputMismatchError, match=r"'scale'.*value 3.0, got 4.0"):
+        converted({"x": [torch.randn(2)]}, torch.randn(2), scale=4.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"dynamic_shapes": {"x": {0: "batch"}}}, "dynamic_shapes"),
+        ({"capture_backward": True}, "capture_backward"),
+        ({"tune": True}, "tune"),
+        ({"target": "cuda"}, "target"),
+    ],
+)
+def test_arguments_that_do_not_work_yet_say_so(arguments, name):
+    with pytest.raises(NotYetSupportedError, match=rf"{name}.*does not work yet") as caught:
+        ts.from_pytorch(nn.ReLU(), (torch.randn(2),), **arguments)
+    assert caught.value.remedy
+
+
+def test_wrong_arguments_of_from_pytorch():
+    x = torch.randn(2)
+    with pytest.raises(ArgumentTypeError, match="torch.nn.Module, not function"):
+        ts.from_pytorch(lambda x: x, (x,))
+    with pytest.raises(ArgumentTypeError, match=r"example_inputs=\(x,\)"):
+        ts.from_pytorch(nn.ReLU(), x)
+    with pytest.raises(ArgumentTypeError, match="example_kwargs"):
+        ts.from_pytorch(nn.ReLU(), (), example_kwargs=[x])
+    with pytest.raises(ArgumentError, match="weight.*meta"):
+        ts.from_pytorch(nn.Linear(2, 2, device="meta"), (x,))
+    with pytest.raises(ArgumentError, match=r"example_inputs\[0\]"):
+        ts.from_pytorch(nn.ReLU(), (torch.empty(2, device="meta"),))
+    with pytest.raises(ArgumentError, match="threads"):
+        ts.from_pytorch(nn.ReLU(), (x,), threads=0)
+    with pytest.raises(ArgumentTypeError, match="already"):
+        ts.from_pytorch(ts.Module(), (x,))
+
+
+def test_autocast_and_grad_regions_are_compiled():
+    class Regions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                y = self.linear(x)
+            with torch.enable_grad():
+                return y * 2
+
+    assert convert_and_compare(Regions(), torch.randn(3, 4)).report.fully_converted
+
+
+def test_parametrizations_and_weight_norm_are_honoured():
+    from torch.nn.utils import parametrizations
+
+    model = nn.Sequential(
+        parametrizations.weight_norm(nn.Linear(3, 3)),
+        parametrizations.spectral_norm(nn.Linear(3, 3)),
+    ).eval()
+    convert_and_compare(model, torch.randn(2, 3))
+
+
+def test_two_threads_may_call_one_module():
+    model, x = Block(32, 4).eval(), torch.randn(2, 8, 32)
+    converted = ts.from_pytorch(model, (x,))
+    inputs = [torch.randn(2, 8, 32) for _ in range(4)]
+    wants = [model(item).detach() for item in inputs]
+    errors = []
+
+    def work(item, want):
+        try:
+            for _ in range(20):
+                assert_same(converted(item), want, atol=1e-5, rtol=1e-5)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=pair)
+               for pair in zip(inputs, wants, strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors

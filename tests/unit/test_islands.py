@@ -1,0 +1,221 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What cannot be compiled runs in PyTorch: exactly, visibly, and not under strict."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import tessera as ts
+from equality import assert_same, convert_and_compare
+from models import Branching, BranchingInside, Unconverted
+from tessera.errors import CaptureError, ConversionError
+
+
+def test_islands_compute_and_are_reported():
+    converted = convert_and_compare(Unconverted(), torch.randn(4, 4))
+    report = converted.report
+    assert not report.fully_converted
+    assert len(report.islands) == 2
+    assert {"aten.linalg_inv.default", "aten.fft_fft.default"} <= {
+        row.op for row in report.unconverted
+    }
+    for row in report.unconverted:
+        assert row.file.endswith("models.py")
+        assert row.line > 0
+        assert row.reason
+    assert all(row.bytes_in and row.bytes_out for row in report.islands)
+
+
+def test_complex_values_stay_inside_one_island():
+    # fft and .real exchange complex numbers, which compiled code does not have.
+    report = ts.from_pytorch(Unconverted(), (torch.randn(4, 4),)).report
+    island = next(row for row in report.islands if "aten.fft_fft.default" in row.ops)
+    assert "aten.real.default" in island.ops
+
+
+def test_strict_lists_everything_at_once():
+    with pytest.raises(ConversionError) as caught:
+        ts.from_pytorch(Unconverted(), (torch.randn(4, 4),), strict=True)
+    text = str(caught.value)
+    assert isinstance(caught.value, RuntimeError)
+    assert "linalg_inv" in text
+    assert "fft_fft" in text
+    assert "models.py:" in text
+    assert "register_aten" in text
+    assert [row.op for row in caught.value.report.unconverted] == [
+        "aten.linalg_inv.default",
+        "aten.fft_fft.default",
+        "aten.real.default",
+    ]
+
+
+def test_numbers_and_shapes_that_depend_on_data():
+    class Data(nn.Module):
+        def forward(self, x):
+            return x * x.sum().item() + torch.nonzero(x).float().sum()
+
+    convert_and_compare(Data(), torch.randn(4))
+
+
+def test_complex_parameters():
+    class Rotary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("turn", torch.polar(torch.ones(2), torch.ones(2)))
+
+        def forward(self, x):
+            pairs = torch.view_as_complex((x + 1).reshape(3, 2, 2))
+            return torch.view_as_real(pairs * self.turn).flatten(1) * 2
+
+    convert_and_compare(Rotary(), torch.randn(3, 4))
+
+
+def test_control_flow_operators():
+    class Choice(nn.Module):
+        def forward(self, x):
+            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x * 2,)) + 1
+
+    converted = convert_and_compare(Choice(), torch.ones(3))
+    assert_same(converted(-torch.ones(3)), Choice()(-torch.ones(3)))
+    assert converted.report.islands[0].code == "control-flow"
+
+
+def test_a_child_that_cannot_be_captured_is_kept_whole():
+    converted = convert_and_compare(BranchingInside(), torch.randn(4, 4))
+    first, last = converted.report.capture
+    assert not first.succeeded
+    assert first.file.endswith("models.py")
+    assert "middle" in first.next_rung
+    assert last.succeeded
+    (island,) = converted.report.islands
+    assert (island.fqn, island.code) == ("middle", "capture-failed")
+
+
+def test_a_root_that_cannot_be_captured_runs_over_compiled_children(caplog):
+    model = Branching()
+    converted = ts.from_pytorch(model, (torch.ones(4, 4),))
+    for x in (torch.ones(4, 4), -torch.ones(4, 4)):
+        assert_same(converted(x), model(x))
+    report = converted.report
+    assert report.mode == "hybrid"
+    assert report.children["linear"].fully_converted
+    assert [attempt.succeeded for attempt in report.capture] == [False, False]
+    assert report.capture[0].next_rung == "torch.fx.symbolic_trace"
+    assert report.capture[1].next_rung == "module-wise"
+    assert "models.py" in caplog.text
+    with pytest.raises(ValueError, match="no single program"):
+        converted.ir("graph")
+
+
+def test_strict_capture_names_the_line():
+    with pytest.raises(CaptureError, match=r"models.py:\d+: torch.export could not capture"):
+        ts.from_pytorch(BranchingInside(), (torch.ones(4, 4),), strict=True)
+
+
+def test_extensions_without_a_fake_kernel():
+    library = torch.library.Library("tessera_ext", "DEF")
+    library.define("twice(Tensor x) -> Tensor")
+    library.impl("twice", lambda x: x * 2, "CPU")
+
+    class Extension(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.linear(torch.ops.tessera_ext.twice(self.linear(x))) + 1
+
+    converted = convert_and_compare(Extension(), torch.randn(3, 4))
+    assert converted.report.islands[0].code == "extension"
+    assert converted.report.mode == "compiled"
+
+
+def test_functions_outside_of_torch():
+    def through_numpy(x):
+        return torch.from_numpy(x.detach().numpy() * 2)
+
+    class Numpy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.linear(through_numpy(self.linear(x))) + 1
+
+    assert convert_and_compare(Numpy(), torch.randn(3, 4)).report.mode == "hybrid"
+
+
+def test_an_error_inside_an_island_comes_back_and_leaves_the_module_usable():
+    library = torch.library.Library("tessera_picky", "DEF")
+    library.define("positive(Tensor x) -> Tensor")
+
+    def positive(x):
+        if bool((x < 0).any()):
+            raise KeyError("a negative number")
+        return x.clone()
+
+    library.impl("positive", positive, "CPU")
+    torch.library.register_fake("tessera_picky::positive", torch.empty_like, lib=library)
+
+    class Picky(nn.Module):
+        def forward(self, x):
+            return torch.ops.tessera_picky.positive(x * 2) + 1
+
+    converted = ts.from_pytorch(Picky(), (torch.ones(3),))
+    for _ in range(2):
+        assert converted(torch.ones(3)).tolist() == [3, 3, 3]
+        with pytest.raises(KeyError, match="negative") as caught:
+            converted(-torch.ones(3))
+        assert any("tessera_picky.positive" in note for note in caught.value.__notes__)
+        assert any(entry.name == "positive" for entry in caught.traceback)
+
+
+def test_hooks_keep_a_child_in_pytorch_and_run_around_the_root():
+    class Hooked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.second(self.first(x))
+
+    model, seen = Hooked(), []
+    model.first.register_forward_hook(lambda module, args, out: seen.append(out) or out + 1)
+    model.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    model.register_forward_hook(lambda module, args, out: out * 3)
+    x = torch.randn(2, 4)
+    converted = ts.from_pytorch(model, (x,))
+    assert seen == []
+    assert_same(converted(x), model(x))
+    assert len(seen) == 2
+    (island,) = converted.report.islands
+    assert (island.fqn, island.code) == ("first", "forward-hook")
+
+
+def test_the_users_model_is_never_changed():
+    class Caching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x):
+            self.last = x * 2
+            self.seen.append(x)
+            if x.sum() > 0:
+                return self.linear(x)
+            return x
+
+    model = Caching()
+    before = dict(vars(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ts.from_pytorch(model, (torch.ones(4, 4),))
+    assert vars(model).keys() == before.keys()
+    assert model.seen == []
+    assert model.training
