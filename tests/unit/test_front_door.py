@@ -8,11 +8,11 @@ import threading
 
 import pytest
 import torch
+from equality import assert_same, convert_and_compare
+from models import Block, Mutating, Tied
 from torch import nn
 
 import tessera as ts
-from equality import assert_same, convert_and_compare
-from models import Block, Mutating, Tied
 from tessera.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -155,8 +155,9 @@ def test_calls_that_do_not_fit(warm):
 
 
 def test_values_that_are_no_tensors_are_part_of_the_program():
-    converted = ts.from_pytorch(Structured(), ({"x": [torch.randn(2)]}, torch.randn(2)),
-                                example_kwargs={"scale": 3.0})
+    converted = ts.from_pytorch(
+        Structured(), ({"x": [torch.randn(2)]}, torch.randn(2)), example_kwargs={"scale": 3.0}
+    )
     with pytest.raises(InputMismatchError, match=r"'scale'.*value 3.0, got 4.0"):
         converted({"x": [torch.randn(2)]}, torch.randn(2), scale=4.0)
 
@@ -233,8 +234,7 @@ def test_two_threads_may_call_one_module():
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work, args=pair)
-               for pair in zip(inputs, wants, strict=True)]
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(inputs, wants, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -8,11 +8,11 @@ import warnings
 
 import pytest
 import torch
+from equality import assert_same, convert_and_compare
+from models import Branching, BranchingInside, Unconverted
 from torch import nn
 
 import tessera as ts
-from equality import assert_same, convert_and_compare
-from models import Branching, BranchingInside, Unconverted
 from tessera.errors import CaptureError, ConversionError
 
 

@@ -83,8 +83,10 @@ def test_leaves_stay_alone():
 @st.composite
 def _cases(draw):
     count = draw(st.integers(1, 12))
-    edges = [draw(st.lists(st.integers(0, i - 1), max_size=3, unique=True)) if i else []
-             for i in range(count)]
+    edges = [
+        draw(st.lists(st.integers(0, i - 1), max_size=3, unique=True)) if i else []
+        for i in range(count)
+    ]
     some = st.sets(st.integers(0, count - 1))
     return edges, draw(some), draw(some)
 

@@ -15,8 +15,9 @@ NUMBERS = [True, 3, 2.5]
 
 
 def _operands():
-    tensors = [torch.empty((2,) * rank, dtype=dtype) for dtype in DTYPES.values()
-               for rank in (0, 1)]
+    tensors = [
+        torch.empty((2,) * rank, dtype=dtype) for dtype in DTYPES.values() for rank in (0, 1)
+    ]
     return [*tensors, *NUMBERS]
 
 

@@ -68,7 +68,9 @@ def test_the_best_rule_comes_first():
     found = [rule.lower for rule in table.lookup(torch.ops.aten.add.Tensor)]
     assert found == [rules["exact"], rules["new"], rules["old"], rules["low"]]
     assert [rule.lower for rule in table.lookup("aten.add.Scalar")] == [
-        rules["new"], rules["old"], rules["low"]
+        rules["new"],
+        rules["old"],
+        rules["low"],
     ]
     assert table.remove(rules["new"]) == 1
     assert "aten.mul" not in table

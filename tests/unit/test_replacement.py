@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from equality import assert_same
+from models import Block, Branching
 from torch import nn
 
 import tessera as ts
-from equality import assert_same
-from models import Block, Branching
 from tessera.errors import ConversionError, ReplacementError
 
 
@@ -92,7 +92,10 @@ def test_a_native_module_deep_in_the_tree(converted):
     model, tess, x = converted
     before = tess(x)
     tess.ffn[1] = Doubled()
-    model.ffn[1], gelu = type("Twice", (nn.Module,), {"forward": lambda self, x: x * 2})(), model.ffn[1]
+    model.ffn[1], gelu = (
+        type("Twice", (nn.Module,), {"forward": lambda self, x: x * 2})(),
+        model.ffn[1],
+    )
     assert_same(tess(x), model(x), atol=1e-5, rtol=1e-5)
     assert tess.ffn[1].calls == 1
     model.ffn[1] = gelu
