@@ -35,11 +35,9 @@ def Graph_Dialect : Dialect {
 // Attributes
 //===----------------------------------------------------------------------===//
 
+// In assembly formats an empty literal goes before an enumeration, which prints a blank itself.
 class Graph_EnumAttr<EnumInfo enumInfo, string name>
-    : EnumAttr<Graph_Dialect, enumInfo, name> {
-  // Ops print the value bare; the empty literal takes back the blank before it.
-  let assemblyFormat = "`` $value";
-}
+    : EnumAttr<Graph_Dialect, enumInfo, name>;
 
 def Graph_ComparePredicateAttr : Graph_EnumAttr<Graph_ComparePredicate, "compare_predicate">;
 def Graph_ReduceKindAttr : Graph_EnumAttr<Graph_ReduceKind, "reduce_kind">;
@@ -88,7 +86,8 @@ class Graph_Op<string mnemonic, list<Trait> traits = []>
     : Op<Graph_Dialect, mnemonic, traits>;
 
 // Inference holds every constraint between operands, attributes and result, so that text, C++
-// and the name-driven builder all meet the same message. It runs in verification as well.
+// and the name-driven builder all meet the same message. Verification runs it as well, and first:
+// when MLIR runs it, a second error follows that says no more than that it failed.
 defvar Graph_InferDeclaration = [{
     /// The result's type, or an error naming the operand or attribute at fault.
     static ::llvm::FailureOr<::mlir::RankedTensorType>
@@ -113,6 +112,12 @@ defvar Graph_InferDefinition = [{
     types.push_back(*type);
     return ::mlir::success();
   }
+  ::llvm::LogicalResult $cppClass::verify() {
+    ::llvm::SmallVector<::mlir::Type> types((*this)->getResultTypes());
+    return refineReturnTypes(getContext(), getLoc(), (*this)->getOperands(),
+                             (*this)->getRawDictionaryAttrs(), (*this)->getPropertiesStorage(),
+                             (*this)->getRegions(), types);
+  }
   bool $cppClass::isCompatibleReturnTypes(::mlir::TypeRange lhs, ::mlir::TypeRange rhs) {
     return ::tessera::graph::areCompatibleTypes(lhs, rhs);
   }
@@ -125,6 +130,7 @@ class Graph_InferredOp<string mnemonic, list<Trait> traits = [],
         Pure,
         DeclareOpInterfaceMethods<InferTypeOpInterface>,
         DeclareOpInterfaceMethods<Graph_NamedBuildOpInterface, buildMethods>])> {
+  let hasVerifier = 1;
   let extraClassDeclaration = Graph_InferDeclaration;
   let extraClassDefinition = Graph_InferDefinition;
 }

@@ -128,7 +128,7 @@ def Graph_GeluOp : Graph_ElementwiseOp<"gelu", [], ["coerceAttribute"]> {
                       "::tessera::graph::GeluApproximation::None">:$approximate);
   let results = (outs Graph_FloatTensor:$result);
   let assemblyFormat = [{
-    $operand (`approximate` `=` $approximate^)? attr-dict `:`
+    $operand (`approximate` `=` `` $approximate^)? attr-dict `:`
     custom<ElementwiseTypes>(type($operand), type($result))
   }];
   let extraClassDefinition = !strconcat(Graph_InferDefinition, Graph_InferSameType);
@@ -205,7 +205,7 @@ def Graph_CompareOp : Graph_ElementwiseOp<"compare", [], ["coerceAttribute"]> {
   let arguments = (ins Graph_ComparePredicateAttr:$predicate, Graph_Tensor:$lhs, Graph_Tensor:$rhs);
   let results = (outs Graph_BoolTensor:$result);
   let assemblyFormat = [{
-    $predicate $lhs `,` $rhs attr-dict `:`
+    `` $predicate $lhs `,` $rhs attr-dict `:`
     custom<ElementwiseTypes>(type($lhs), type($rhs), type($result))
   }];
   let extraClassDefinition = !strconcat(Graph_InferDefinition, Graph_InferBool);

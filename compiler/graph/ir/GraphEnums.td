@@ -20,7 +20,7 @@ class Graph_Enum<string name, string summary, list<EnumCase> cases>
 }
 
 def Graph_ComparePredicate : Graph_Enum<"ComparePredicate",
-    "how two elements are compared; with NaN only `ne` holds", [
+    "a comparison (with NaN only `ne` holds)", [
   I32EnumCase<"Eq", 0, "eq">,
   I32EnumCase<"Ne", 1, "ne">,
   I32EnumCase<"Lt", 2, "lt">,
@@ -29,7 +29,7 @@ def Graph_ComparePredicate : Graph_Enum<"ComparePredicate",
   I32EnumCase<"Ge", 5, "ge">,
 ]>;
 
-def Graph_ReduceKind : Graph_Enum<"ReduceKind", "how elements are combined", [
+def Graph_ReduceKind : Graph_Enum<"ReduceKind", "a reduction kind", [
   I32EnumCase<"Sum", 0, "sum">,
   I32EnumCase<"Prod", 1, "prod">,
   I32EnumCase<"Max", 2, "max">,
@@ -38,12 +38,12 @@ def Graph_ReduceKind : Graph_Enum<"ReduceKind", "how elements are combined", [
   I32EnumCase<"All", 5, "all">,
 ]>;
 
-def Graph_ArgReduceKind : Graph_Enum<"ArgReduceKind", "which element's position is wanted", [
+def Graph_ArgReduceKind : Graph_Enum<"ArgReduceKind", "an extremum", [
   I32EnumCase<"Max", 0, "max">,
   I32EnumCase<"Min", 1, "min">,
 ]>;
 
-def Graph_GeluApproximation : Graph_Enum<"GeluApproximation", "how GELU is defined", [
+def Graph_GeluApproximation : Graph_Enum<"GeluApproximation", "a definition of GELU", [
   I32EnumCase<"None", 0, "none">,
   I32EnumCase<"Tanh", 1, "tanh">,
 ]>;

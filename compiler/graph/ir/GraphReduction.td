@@ -26,7 +26,7 @@ def Graph_ReduceOp : Graph_InferredOp<"reduce", [Graph_Rows], ["coerceAttribute"
     Graph_ReduceKindAttr:$kind, Graph_Tensor:$operand, DenseI64ArrayAttr:$dims, UnitAttr:$keepdim);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = [{
-    $kind $operand `dims` `=` $dims attr-dict `:` functional-type(operands, results)
+    `` $kind $operand `dims` `=` $dims attr-dict `:` functional-type(operands, results)
   }];
 }
 
@@ -44,7 +44,7 @@ def Graph_ArgReduceOp : Graph_InferredOp<"arg_reduce", [Graph_Rows], ["coerceAtt
     Graph_ArgReduceKindAttr:$kind, Graph_NumericTensor:$operand, I64Attr:$dim, UnitAttr:$keepdim);
   let results = (outs Graph_IndexTensor:$result);
   let assemblyFormat = [{
-    $kind $operand `dim` `=` $dim attr-dict `:` functional-type(operands, results)
+    `` $kind $operand `dim` `=` $dim attr-dict `:` functional-type(operands, results)
   }];
 }
 

@@ -27,6 +27,7 @@ def Graph_ConstantOp : Graph_Op<"constant", [
   let arguments = (ins ElementsAttr:$value);
   let results = (outs Graph_Tensor:$result);
   let assemblyFormat = "attr-dict $value";
+  let hasVerifier = 1;
   let extraClassDeclaration = Graph_InferDeclaration;
   let extraClassDefinition = Graph_InferDefinition;
   let hasFolder = 1;
