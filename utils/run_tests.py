@@ -162,7 +162,9 @@ def lit(tree: Path) -> Outcome:
     """IR tests: lit over the build's copy of test/."""
     result = LOGS / "lit.json"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "lit.main", "-q", "-o", str(result), str(tree / "test")]
+    # lit has no `python -m`, and prints a failed test's output only with -v.
+    program = str(Path(sys.executable).parent / "lit")
+    command = [program, "-v", "-o", str(result), str(tree / "test")]
     status = run("lit", command)
     if not result.exists():
         return broken("lit", "took too long" if status is None else "see build/logs/lit.log")
