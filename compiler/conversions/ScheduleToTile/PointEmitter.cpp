@@ -12,7 +12,10 @@
 #include "compiler/conversions/ScheduleToTile/PointEmitter.h"
 #include "compiler/graph/ir/GraphOps.h"
 
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <algorithm>
 
 using namespace mlir;
 using namespace tessera;
@@ -43,6 +46,11 @@ Value PointEmitter::splat(Location loc, Value scalar, int64_t lanes) {
 
 Value PointEmitter::laneMask(Location loc, const PointScope &scope) {
   auto type = VectorType::get({scope.lanes}, frame.b.getI1Type());
+  if (std::optional<int64_t> valid = getConstantIntValue(scope.valid)) {
+    SmallVector<bool> exists(scope.lanes);
+    std::fill_n(exists.begin(), std::clamp<int64_t>(*valid, 0, scope.lanes), true);
+    return arith::ConstantOp::create(frame.b, loc, DenseElementsAttr::get(type, exists));
+  }
   return vector::CreateMaskOp::create(frame.b, loc, type, ValueRange{scope.valid});
 }
 

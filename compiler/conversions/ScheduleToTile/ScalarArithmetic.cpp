@@ -150,8 +150,11 @@ static Value integerNeedsShift(ScalarBuilder &b, Value rest, Value divisor) {
 }
 
 static Value emitTruncDiv(ScalarBuilder &b, Operation *op, ValueRange x) {
-  if (isFloat(x[0]))
-    return math::TruncOp::create(b, b.divF(x[0], x[1]));
+  if (isFloat(x[0])) {
+    // torch rounds the quotient to the operands' type first.
+    Type element = elementOf(op->getOperand(0));
+    return math::TruncOp::create(b, roundToElement(b, b.divF(x[0], x[1]), element));
+  }
   Value divisor = safeDivisor(b, x[0], x[1], isUnsigned(op));
   if (isUnsigned(op))
     return arith::DivUIOp::create(b, x[0], divisor);

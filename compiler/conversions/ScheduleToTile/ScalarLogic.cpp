@@ -90,8 +90,7 @@ static Value emitIsinf(ScalarBuilder &b, Operation *, ValueRange x) {
 // Conversion
 //===----------------------------------------------------------------------===//
 
-/// f16 and bf16 are f32 in registers: a conversion to them must still round.
-static Value roundTo(ScalarBuilder &b, Value value, Type element) {
+Value tessera::roundToElement(ScalarBuilder &b, Value value, Type element) {
   Type storage = withElement(value.getType(), element);
   if (storage == value.getType())
     return value;
@@ -107,7 +106,7 @@ static Value floatToFloat(ScalarBuilder &b, Value value, Type to) {
     value = arith::ExtFOp::create(b, result, value);
   else if (width < from)
     value = arith::TruncFOp::create(b, result, value);
-  return roundTo(b, value, to);
+  return roundToElement(b, value, to);
 }
 
 static Value floatToInteger(ScalarBuilder &b, Value value, Type to) {
@@ -125,8 +124,8 @@ static Value floatToInteger(ScalarBuilder &b, Value value, Type to) {
 static Value integerToFloat(ScalarBuilder &b, Value value, Type from, Type to) {
   Type result = withElement(value.getType(), registerType(to));
   if (isUnsignedElement(from))
-    return roundTo(b, arith::UIToFPOp::create(b, result, value), to);
-  return roundTo(b, arith::SIToFPOp::create(b, result, value), to);
+    return roundToElement(b, arith::UIToFPOp::create(b, result, value), to);
+  return roundToElement(b, arith::SIToFPOp::create(b, result, value), to);
 }
 
 static Value integerToInteger(ScalarBuilder &b, Value value, Type from, Type to) {

@@ -84,6 +84,10 @@ ScalarRule findScalarOp(mlir::Operation *op);
 /// Converts `value` between graph element types, both in register types.
 mlir::Value convertElement(ScalarBuilder &b, mlir::Value value, mlir::Type from, mlir::Type to);
 
+/// `value` as it would be after storing it as `element` and loading it again: f16 and bf16 are f32 in
+/// registers, and a conversion to them must still round.
+mlir::Value roundToElement(ScalarBuilder &b, mlir::Value value, mlir::Type element);
+
 /// The element type of an operand of a graph op.
 inline mlir::Type elementOf(mlir::Value tensor) {
   return llvm::cast<mlir::ShapedType>(tensor.getType()).getElementType();
