@@ -165,7 +165,7 @@ void tessera::bindings::init_tensor(nb::module_ &m) {
   defineElements(cls);
   m.def(
       "from_dlpack", [](nb::handle object) { return tensorFromObject(object, Gradients::Refuse); },
-      "object"_a,
+      "object"_a.none(),
       "A Tensor that shares the memory of a DLPack capsule or of any object with __dlpack__. A "
       "negated view of torch is copied.");
   m.def(
