@@ -207,13 +207,6 @@ void TileBuilder::pack(Value src, ValueRange srcIndices, Value dst, ValueRange d
 // Shapes
 //===----------------------------------------------------------------------===//
 
-SmallVector<int64_t> rowMajorStrides(ArrayRef<int64_t> sizes) {
-  SmallVector<int64_t> strides(sizes.size(), 1);
-  for (int64_t d = static_cast<int64_t>(sizes.size()) - 2; d >= 0; --d)
-    strides[d] = strides[d + 1] * sizes[d + 1];
-  return strides;
-}
-
 int64_t chunkLanes(Type elementType, int64_t columns) {
   int64_t lanes = llvm::bit_floor<uint64_t>(std::min<int64_t>(columns, 512 / elementType.getIntOrFloatBitWidth()));
   while (columns % lanes != 0)

@@ -88,8 +88,6 @@ public:
             mlir::Value depth, mlir::Value valid);
 };
 
-/// Strides of a row-major tensor.
-llvm::SmallVector<int64_t> rowMajorStrides(llvm::ArrayRef<int64_t> sizes);
 /// Lanes of one machine-sized vector (64 bytes where they divide `columns`) of `elementType`.
 int64_t chunkLanes(mlir::Type elementType, int64_t columns);
 

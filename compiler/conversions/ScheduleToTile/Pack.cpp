@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/ScheduleToTile/ContractionBuilder.h"
+#include "compiler/conversions/ScheduleToTile/IterationSpace.h"
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 
 using namespace mlir;
