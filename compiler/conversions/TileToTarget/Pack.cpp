@@ -92,7 +92,8 @@ public:
         dst(lowering.buffers[op.getDst()]), depth(adaptor.getDepth()), valid(adaptor.getValid()) {
     auto panel = cast<MemRefType>(op.getDst().getType());
     element = panel.getElementType();
-    nr = panel.getShape().back();
+    // An argument has lost its shape already: rows of a panel follow one another there.
+    nr = panel.getRank() > 1 ? panel.getShape().back() : dst.strides[dst.strides.size() - 2];
     from = src.at(b, loc, adaptor.getSrcIndices());
     to = dst.at(b, loc, adaptor.getDstIndices());
     depthStride = src.strides[src.strides.size() - 2];
