@@ -143,7 +143,7 @@ void optimize(Kernel &kernel) {
   passes.addPass(llvm::SimplifyCFGPass());
   passes.addPass(llvm::createFunctionToLoopPassAdaptor(
       llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
-  passes.addPass(llvm::EarlyCSEPass(/*UseMemorySSA=*/true));
+  passes.addPass(llvm::EarlyCSEPass());
   for (llvm::Function &function : *kernel.module)
     if (!function.isDeclaration())
       passes.run(function, functions);

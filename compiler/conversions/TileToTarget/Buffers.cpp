@@ -155,12 +155,10 @@ LogicalResult Buffers::flattenView(Operation *op) {
                      return true;
                    })
                    .Case([&](memref::ReinterpretCastOp view) {
-                     int64_t offset = view.getStaticOffset(0);
-                     if (ShapedType::isDynamic(offset))
-                       return false;
                      const FlatBuffer &source = (*this)[view.getSource()];
                      flat.base = source.base;
-                     flat.start = source.start + offset;
+                     Value offset = getValueOrCreateConstantIndexOp(b, op->getLoc(), view.getMixedOffsets().front());
+                     flat.start = source.start.plus(b, op->getLoc(), offset, 1);
                      return true;
                    })
                    .Case<memref::CastOp, memref::CollapseShapeOp, memref::ExpandShapeOp>([&](auto view) {
@@ -220,6 +218,8 @@ FailureOr<Buffers> Buffers::flatten(func::FuncOp function) {
   llvm::DenseSet<Value> written;
   for (Operation *op : accesses) {
     op->setAttr(kAccess, UnitAttr::get(op->getContext()));
+    if (isa<memref::PrefetchOp>(op)) // counts as a write only to keep its place
+      continue;
     auto effects = dyn_cast<MemoryEffectOpInterface>(op);
     if (!effects)
       return op->emitOpError("[tile] does not say how it uses a buffer");

@@ -15,6 +15,7 @@
 #include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -50,7 +51,8 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
       int64_t restRows = rows % r, restColumns = columns % c;
       int64_t total = (rows / r) * ((columns / c) * cost(r, c) + cost(r, restColumns)) +
                       (columns / c) * cost(restRows, c) + cost(restRows, restColumns);
-      if (total < bestCost || (total == bestCost && r * c > best.rows * best.columns)) {
+      // Of equals, the one with more rows: it reads B, the larger operand, less often.
+      if (total < bestCost || (total == bestCost && r > best.rows)) {
         bestCost = total;
         best = {r, c};
       }
@@ -157,6 +159,50 @@ private:
   Type element;
 };
 
+/// Accumulators that wait for their strip's turn. They lie on the stack: kept in SSA values, all strips' would
+/// be alive together and the register allocator would spill in the innermost loop. The accesses are volatile,
+/// since LLVM would promote them to SSA values otherwise.
+class Waiting {
+public:
+  Waiting(OpBuilder &b, tile::MmaOp op, ArrayRef<Value> acc) : b(b), loc(op.getLoc()), values(acc) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
+    Value count = LLVM::ConstantOp::create(b, loc, b.getI64Type(), static_cast<int64_t>(values.size()));
+    // The first piece of a row is the widest.
+    stack = LLVM::AllocaOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()), values.front().getType(), count,
+                                   /*alignment=*/64);
+    slot = values.front().getType();
+  }
+
+  void putAll() {
+    for (size_t i = 0; i < values.size(); ++i)
+      if (!matchPattern(values[i], m_Constant()))
+        put(i, values[i]);
+  }
+  /// A constant is taken as it is, which costs no register in between.
+  Value get(size_t i) {
+    if (matchPattern(values[i], m_Constant()))
+      return values[i];
+    return LLVM::LoadOp::create(b, loc, values[i].getType(), place(i), /*alignment=*/0, /*isVolatile=*/true);
+  }
+  void put(size_t i, Value value) {
+    LLVM::StoreOp::create(b, loc, value, place(i), /*alignment=*/0, /*isVolatile=*/true);
+    values[i] = value;
+  }
+
+private:
+  Value place(size_t i) {
+    return LLVM::GEPOp::create(b, loc, stack.getType(), slot, stack,
+                               ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(i)});
+  }
+
+  OpBuilder &b;
+  Location loc;
+  SmallVector<Value> values;
+  Type slot;
+  Value stack;
+};
+
 class LowerMma : public LoweringPattern<tile::MmaOp> {
 public:
   using LoweringPattern::LoweringPattern;
@@ -179,26 +225,45 @@ public:
     if (!op.getPrefetchIndices().empty())
       fetch = b.at(rewriter, loc, firsts(adaptor.getPrefetchIndices()));
 
+    auto emitterAt = [&](int64_t r, int64_t c) {
+      StripEmitter emitter(rewriter, op, lowering, adaptor.getDepth().front());
+      emitter.strip = {std::min(strip.rows, rows - r), std::min(strip.columns, columns - c)};
+      emitter.lanes.assign(row.begin() + c, row.begin() + c + emitter.strip.columns);
+      emitter.aStart = aStart + r * a.strides[a.strides.size() - 2];
+      emitter.bStart = bStart + c * lowering.types.getLanes();
+      emitter.fetch = std::exchange(fetch, std::nullopt);
+      return emitter;
+    };
     SmallVector<Value> acc(adaptor.getAcc());
-    for (int64_t r = 0; r < rows; r += strip.rows)
-      for (int64_t c = 0; c < columns; c += strip.columns) {
-        StripEmitter emitter(rewriter, op, lowering, adaptor.getDepth().front());
-        emitter.strip = {std::min(strip.rows, rows - r), std::min(strip.columns, columns - c)};
-        emitter.lanes.assign(row.begin() + c, row.begin() + c + emitter.strip.columns);
-        emitter.aStart = aStart + r * a.strides[a.strides.size() - 2];
-        emitter.bStart = bStart + c * lowering.types.getLanes();
-        emitter.fetch = std::exchange(fetch, std::nullopt);
-        SmallVector<Value> in;
-        for (int64_t i = 0; i < emitter.strip.rows; ++i)
-          for (int64_t j = 0; j < emitter.strip.columns; ++j)
-            in.push_back(acc[(r + i) * columns + c + j]);
-        SmallVector<Value> out = emitter.emit(in);
-        for (int64_t i = 0; i < emitter.strip.rows; ++i)
-          for (int64_t j = 0; j < emitter.strip.columns; ++j)
-            acc[(r + i) * columns + c + j] = out[i * emitter.strip.columns + j];
-      }
+    if (strip.rows == rows && strip.columns == columns)
+      acc = emitterAt(0, 0).emit(acc);
+    else
+      emitStrips(rewriter, op, strip, rows, columns, acc, emitterAt);
     rewriter.replaceOpWithMultiple(op, {ValueRange(acc)});
     return success();
+  }
+
+private:
+  static void emitStrips(OpBuilder &b, tile::MmaOp op, Strip strip, int64_t rows, int64_t columns,
+                         SmallVectorImpl<Value> &acc, function_ref<StripEmitter(int64_t, int64_t)> emitterAt) {
+    Waiting waiting(b, op, acc);
+    waiting.putAll();
+    for (int64_t c = 0; c < columns; c += strip.columns) // all strips of some columns find their part of B in cache
+      for (int64_t r = 0; r < rows; r += strip.rows) {
+        StripEmitter emitter = emitterAt(r, c);
+        SmallVector<size_t> places;
+        for (int64_t i = 0; i < emitter.strip.rows; ++i)
+          for (int64_t j = 0; j < emitter.strip.columns; ++j)
+            places.push_back((r + i) * columns + c + j);
+        SmallVector<Value> in;
+        for (size_t place : places)
+          in.push_back(waiting.get(place));
+        SmallVector<Value> out = emitter.emit(in);
+        for (auto [place, value] : llvm::zip_equal(places, out))
+          waiting.put(place, value);
+      }
+    for (size_t i = 0; i < acc.size(); ++i)
+      acc[i] = waiting.get(i);
   }
 };
 
