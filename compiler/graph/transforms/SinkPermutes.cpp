@@ -12,6 +12,7 @@
 //   matmul(permute(x), W)    → permute(matmul(x, W))       last dimension in place
 //   matmul(reshape(x), W)    → reshape(matmul(x, W))       only rows regrouped
 //   reshape(permute(x))      → reshape(permute(reshape x)) merging what stays together first
+//   reshape(permute(x))      → permute(reshape(x))         when it only splits
 //   op(permute(x), row-wise) → permute(op(x, row-wise))
 //
 //===----------------------------------------------------------------------===//
@@ -131,7 +132,19 @@ struct MergeBelowPermute : OpRewritePattern<ReshapeOp> {
     if (!producer || !typeOf(op.getResult()).hasStaticShape() ||
         typeOf(op.getResult()).getRank() == 0)
       return rewriter.notifyMatchFailure(op, "expected a reshape of a permute");
-    ArrayRef<int64_t> dims = producer.getDims(), permuted = typeOf(producer.getResult()).getShape();
+    ArrayRef<int64_t> permuted = typeOf(producer.getResult()).getShape();
+    SmallVector<int64_t> dims(producer.getDims());
+    Value source = producer.getOperand();
+    // Attention stores heads inside the sequence: that order, not the logical one, is what stays together.
+    SmallVector<int64_t> stored;
+    if (source.getDefiningOp<AttentionOp>()) {
+      stored = llvm::to_vector(llvm::seq<int64_t>(0, dims.size()));
+      std::swap(stored[stored.size() - 2], stored[stored.size() - 3]);
+      for (int64_t &d : dims)
+        d = stored[d];
+      if (llvm::is_sorted(dims))
+        return rewriter.notifyMatchFailure(op, "expected another order than the stored one");
+    }
     if (llvm::is_contained(permuted, 0))
       return rewriter.notifyMatchFailure(op, "expected elements");
     auto runs = mergedRuns(permuted, typeOf(op.getResult()).getShape());
@@ -151,20 +164,53 @@ struct MergeBelowPermute : OpRewritePattern<ReshapeOp> {
     if (pieces.size() == dims.size())
       return rewriter.notifyMatchFailure(op, "expected dimensions that stay together");
 
+    if (!stored.empty())
+      source = permute(rewriter, op.getLoc(), source, stored);
     SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, pieces.size()));
     llvm::sort(order, [&](int64_t x, int64_t y) { return pieces[x].front() < pieces[y].front(); });
     SmallVector<int64_t> merged, newDims(pieces.size());
     for (auto [position, piece] : llvm::enumerate(order)) {
       int64_t size = 1;
       for (int64_t d : pieces[piece])
-        size *= typeOf(producer.getOperand()).getDimSize(d);
+        size *= typeOf(source).getDimSize(d);
       merged.push_back(size);
       newDims[piece] = position;
     }
-    Value source = reshape(rewriter, op.getLoc(), producer.getOperand(), merged);
+    source = reshape(rewriter, op.getLoc(), source, merged);
     Value result = permute(rewriter, op.getLoc(), source, newDims);
     rewriter.replaceOp(op,
                        reshape(rewriter, op.getLoc(), result, typeOf(op.getResult()).getShape()));
+    return success();
+  }
+};
+
+/// A reshape that only splits dimensions may as well split them before the permute; so a merge that is taken
+/// apart again behind a permute disappears.
+struct SplitAbovePermute : OpRewritePattern<ReshapeOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(ReshapeOp op, PatternRewriter &rewriter) const override {
+    auto producer = op.getOperand().getDefiningOp<PermuteOp>();
+    if (!producer || !typeOf(op.getResult()).hasStaticShape() || typeOf(op.getOperand()).getRank() == 0)
+      return rewriter.notifyMatchFailure(op, "expected a reshape of a permute");
+    ArrayRef<int64_t> dims = producer.getDims(), shape = typeOf(op.getResult()).getShape();
+    if (llvm::is_contained(shape, 0) || shape.size() <= dims.size())
+      return rewriter.notifyMatchFailure(op, "expected more dimensions, and elements");
+    auto runs = mergedRuns(shape, typeOf(op.getOperand()).getShape());
+    if (!runs)
+      return rewriter.notifyMatchFailure(op, "expected a reshape that only splits dimensions");
+    SmallVector<int64_t> split, first(dims.size()), newDims;
+    SmallVector<int64_t> position(dims.size());
+    for (auto [d, from] : llvm::enumerate(dims))
+      position[from] = d;
+    for (auto [from, d] : llvm::enumerate(position)) {
+      first[from] = split.size();
+      split.append(shape.begin() + (*runs)[d].first, shape.begin() + (*runs)[d].second);
+    }
+    for (auto [d, from] : llvm::enumerate(dims))
+      for (int64_t i = 0, e = (*runs)[d].second - (*runs)[d].first; i != e; ++i)
+        newDims.push_back(first[from] + i);
+    Value source = reshape(rewriter, op.getLoc(), producer.getOperand(), split);
+    rewriter.replaceOp(op, permute(rewriter, op.getLoc(), source, newDims));
     return success();
   }
 };
