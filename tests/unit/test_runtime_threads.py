@@ -108,8 +108,9 @@ def test_after_a_fork(program, weight) -> None:
         code = 1
         try:
             signal.alarm(60)
-            results = [run(x) for _ in range(5)]
-            code = 0 if all(torch.equal(result, expected) for result in results) else 2
+            # Compared by NumPy: torch's own parallel operations hang after a fork.
+            results = [run(x).numpy() for _ in range(5)]
+            code = 0 if all(np.array_equal(result, expected.numpy()) for result in results) else 2
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
