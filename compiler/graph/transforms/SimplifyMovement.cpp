@@ -113,14 +113,15 @@ struct MergeBroadcasts : OpRewritePattern<BroadcastOp> {
 };
 
 /// Elementwise ops broadcast by themselves. The result must not shrink, so at least one other
-/// operand has to keep the shape up.
+/// operand has to keep the shape up. A value used twice stays one value: x * x is a square.
 struct DropBroadcastOperand : OpTraitRewritePattern<Elementwise> {
   using OpTraitRewritePattern::OpTraitRewritePattern;
 
   LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
     for (OpOperand &operand : op->getOpOperands()) {
       auto broadcast = operand.get().getDefiningOp<BroadcastOp>();
-      if (!broadcast || !rankedType(op->getResult(0)).hasStaticShape() ||
+      if (!broadcast || llvm::count(op->getOperands(), operand.get()) > 1 ||
+          !rankedType(op->getResult(0)).hasStaticShape() ||
           !keepsShape(op, operand, broadcast.getOperand()))
         continue;
       rewriter.modifyOpInPlace(op, [&] { operand.set(broadcast.getOperand()); });

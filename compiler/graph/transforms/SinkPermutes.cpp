@@ -262,11 +262,47 @@ struct SinkPermuteBelowElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
+/// A regrouping of permuted rows in front of a row-wise op: below it the permute can follow.
+struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
+  using OpTraitRewritePattern::OpTraitRewritePattern;
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    if (op->getNumResults() != 1)
+      return failure();
+    ArrayRef<int64_t> shape = typeOf(op->getResult(0)).getShape();
+    ReshapeOp producer;
+    for (Value operand : op->getOperands())
+      if (auto candidate = operand.getDefiningOp<ReshapeOp>())
+        if (typeOf(operand).getShape() == shape && candidate.getOperand().getDefiningOp<PermuteOp>())
+          producer = candidate;
+    if (!producer || !producer->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "expected a reshape of a permute, used once");
+    RankedTensorType source = typeOf(producer.getOperand());
+    if (source.getRank() == 0 || !source.hasStaticShape() || source.getShape().back() != shape.back())
+      return rewriter.notifyMatchFailure(op, "expected the last dimension in place");
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands()) {
+      ArrayRef<int64_t> own = typeOf(operand).getShape();
+      bool rowWise = own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
+                                     llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));
+      if (own == shape && !rowWise)
+        operand = reshape(rewriter, op->getLoc(), operand, source.getShape());
+      else if (!rowWise)
+        return rewriter.notifyMatchFailure(op, "expected the other operands to be one row");
+      operands.push_back(operand);
+    }
+    Operation *inner = rewriter.clone(*op);
+    inner->setOperands(operands);
+    inner->getResult(0).setType(typeOf(op->getResult(0)).clone(source.getShape()));
+    rewriter.replaceOp(op, reshape(rewriter, op->getLoc(), inner->getResult(0), shape));
+    return success();
+  }
+};
+
 struct GraphSinkPermutes : tessera::graph::impl::GraphSinkPermutesBase<GraphSinkPermutes> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute,
-                 SinkPermuteBelowElementwise>(&getContext());
+    patterns.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute, SplitAbovePermute,
+                 SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(&getContext());
     // What is sunk has to meet its inverse, and compose with what it lands on.
     populateMovementPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
