@@ -31,6 +31,8 @@ MAX_ERROR_RATIO = 1.5
 console = Console()
 
 
+# The model is the guide's, to the letter.
+# fmt: off
 class Block(nn.Module):
     def __init__(self, d, nhead, mlp=4):
         super().__init__()
@@ -46,7 +48,8 @@ class Block(nn.Module):
         x = x + a
         h = self.ln2(x)
         x = x + self.ffn(h)
-        return x
+        return x  # noqa: RET504
+# fmt: on
 
 
 def choose_device() -> str:
@@ -99,8 +102,13 @@ def print_times(times: dict[str, list[float]], flops: float) -> None:
     eager = statistics.median(times["eager PyTorch"])
     for name, values in times.items():
         median = statistics.median(values)
-        table.add_row(name, f"{median:.2f}", f"{min(values):.2f}", f"{flops / median / 1e6:.0f}",
-                      f"{eager / median:.2f}x")
+        table.add_row(
+            name,
+            f"{median:.2f}",
+            f"{min(values):.2f}",
+            f"{flops / median / 1e6:.0f}",
+            f"{eager / median:.2f}x",
+        )
     console.print(table)
 
 
@@ -122,10 +130,13 @@ def main() -> int:
 
     pt = Block(512, 8).to(device).eval()
     x = torch.randn(options.batch, options.length, 512, device=device)
-    console.print(Panel(
-        f"Mini-Transformer block, x {tuple(x.shape)} float32 on {device}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}", expand=False,
-    ))
+    console.print(
+        Panel(
+            f"Mini-Transformer block, x {tuple(x.shape)} float32 on {device}, "
+            f"{torch.get_num_threads()} threads, torch {torch.__version__}",
+            expand=False,
+        )
+    )
     with torch.no_grad():
         eager = pt(x)
         exact = Block(512, 8).to(device).eval().double()
@@ -135,8 +146,10 @@ def main() -> int:
     console.rule("fully converted")
     full = ts.from_pytorch(pt, example_inputs=(x,), strict=False)
     report = full.report
-    console.print(f"torch's capture {report.timings['capture']:.0f} ms, "
-                  f"Tessera's own time {report.tessera_ms:.0f} ms")
+    console.print(
+        f"torch's capture {report.timings['capture']:.0f} ms, "
+        f"Tessera's own time {report.tessera_ms:.0f} ms"
+    )
     fine = compare(full(x), eager, truth)
     full.profile(x)
     full.explain()
@@ -147,7 +160,7 @@ def main() -> int:
 
     tx = ts.from_dlpack(torch.utils.dlpack.to_dlpack(x))
     ty = tess(tx)
-    y  = torch.utils.dlpack.from_dlpack(ts.to_dlpack(ty))
+    y = torch.utils.dlpack.from_dlpack(ts.to_dlpack(ty))
 
     fine = compare(y, eager, truth) and fine
     console.print(f"tess.attn was called {tess.attn.calls} time(s)")
@@ -155,11 +168,14 @@ def main() -> int:
 
     console.rule("times")
     with torch.no_grad():
-        times = interleaved({
-            "eager PyTorch": lambda: pt(x),
-            "Tessera, fully converted": lambda: full(x),
-            "Tessera, hybrid": lambda: tess(x),
-        }, options.runs)
+        times = interleaved(
+            {
+                "eager PyTorch": lambda: pt(x),
+                "Tessera, fully converted": lambda: full(x),
+                "Tessera, hybrid": lambda: tess(x),
+            },
+            options.runs,
+        )
     print_times(times, block_flops(options.batch, options.length, 512))
     return 0 if fine else 1
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
@@ -100,6 +101,11 @@ def _check_model(model: Any) -> None:
             remedy="convert the nn.Module it was made from",
         )
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if isinstance(tensor, (UninitializedParameter, UninitializedBuffer)):
+            raise ArgumentError(
+                f"from_pytorch: {name!r} has no shape yet, being part of a lazy module",
+                remedy="call the model once on an example, then convert it",
+            )
         if tensor.device.type != "cpu":
             raise ArgumentError(
                 f"from_pytorch: {name!r} is on {tensor.device}; this version runs on the CPU",

@@ -143,7 +143,7 @@ def test_calls_that_do_not_fit(warm):
         converted(x, x)
     with pytest.raises(TypeError, match="'x'"):
         converted()
-    with pytest.raises(TypeError, match="'x' must be a torch.Tensor"):
+    with pytest.raises(TypeError, match=r"'x' must be a torch.Tensor"):
         converted(3)
     with pytest.raises(TypeError, match="unexpected"):
         converted(x, nonsense=1)
@@ -179,13 +179,13 @@ def test_arguments_that_do_not_work_yet_say_so(arguments, name):
 
 def test_wrong_arguments_of_from_pytorch():
     x = torch.randn(2)
-    with pytest.raises(ArgumentTypeError, match="torch.nn.Module, not function"):
+    with pytest.raises(ArgumentTypeError, match=r"torch.nn.Module, not function"):
         ts.from_pytorch(lambda x: x, (x,))
     with pytest.raises(ArgumentTypeError, match=r"example_inputs=\(x,\)"):
         ts.from_pytorch(nn.ReLU(), x)
     with pytest.raises(ArgumentTypeError, match="example_kwargs"):
         ts.from_pytorch(nn.ReLU(), (), example_kwargs=[x])
-    with pytest.raises(ArgumentError, match="weight.*meta"):
+    with pytest.raises(ArgumentError, match=r"weight.*meta"):
         ts.from_pytorch(nn.Linear(2, 2, device="meta"), (x,))
     with pytest.raises(ArgumentError, match=r"example_inputs\[0\]"):
         ts.from_pytorch(nn.ReLU(), (torch.empty(2, device="meta"),))

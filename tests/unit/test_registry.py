@@ -180,7 +180,7 @@ def test_an_exception_in_a_lowering_names_the_lowering(registered):
     def lower(node, ctx):
         return {}["missing"]
 
-    with pytest.raises(RegistrationError, match="lower of tessera_test.scale.default raised Key"):
+    with pytest.raises(RegistrationError, match=r"lower of tessera_test.scale.default raised Key"):
         ts.from_pytorch(Scale(), (torch.randn(3),))
 
 

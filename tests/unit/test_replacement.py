@@ -215,12 +215,12 @@ def test_wrap_without_fallback_raises_what_could_not_be_converted():
     wrapped = ts.compat.wrap(Unconverted(), allow_fallback=False)
     with pytest.raises(ConversionError, match="linalg_inv"):
         wrapped(torch.randn(4, 4))
-    with pytest.raises(RuntimeError, match="models.py"):
+    with pytest.raises(RuntimeError, match=r"models.py"):
         ts.compat.wrap(Branching(), allow_fallback=False)(torch.ones(4, 4))
 
 
 def test_wrap_takes_modules_only():
-    with pytest.raises(TypeError, match="torch.nn.Module, not int"):
+    with pytest.raises(TypeError, match=r"torch.nn.Module, not int"):
         ts.compat.wrap(3)
     with pytest.raises(TypeError, match="already"):
         ts.compat.wrap(Doubled())

@@ -1,0 +1,117 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What Python adds to ts.Tensor: operators, indexing, printing, copying."""
+
+from __future__ import annotations
+
+import copy
+import operator
+import pickle
+
+import pytest
+import torch
+
+import tessera as ts
+
+BINARY = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.lt,
+    operator.le,
+    operator.gt,
+    operator.ge,
+    operator.eq,
+    operator.ne,
+]
+
+
+@pytest.mark.parametrize("function", BINARY)
+@pytest.mark.parametrize("number", [2, 2.5])
+def test_operators(function, number):
+    left, right = torch.randn(2, 3), torch.rand(3) + 1
+    ours = ts.from_dlpack(left), ts.from_dlpack(right)
+    for got, want in [
+        (function(*ours), function(left, right)),
+        (function(ours[0], number), function(left, number)),
+        (function(number, ours[1]), function(number, right)),
+    ]:
+        assert type(got) is ts.Tensor
+        torch.testing.assert_close(got.torch(), want)
+
+
+def test_unary_operators_and_matmul():
+    x = torch.randn(3, 3)
+    t = ts.tensor(x)
+    torch.testing.assert_close((-t).torch(), -x)
+    torch.testing.assert_close(abs(t).torch(), abs(x))
+    torch.testing.assert_close((t @ t).torch(), x @ x)
+    torch.testing.assert_close((~(t > 0)).torch(), ~(x > 0))
+
+
+def test_methods_are_functions_of_ops():
+    x = torch.randn(2, 3)
+    t = ts.tensor(x)
+    torch.testing.assert_close(t.relu().torch(), x.relu())
+    torch.testing.assert_close(t.sum(0).torch(), x.sum(0))
+    with pytest.raises(AttributeError, match="nonsense"):
+        t.nonsense()
+
+
+def test_indexing_shares_memory():
+    x = torch.arange(6.0).reshape(2, 3)
+    t = ts.from_dlpack(x)
+    assert t[1].data_ptr() == x[1].data_ptr()
+    assert t[..., ::2].tolist() == [[0, 2], [3, 5]]
+    t[0, 0] = 9
+    assert x[0, 0] == 9
+    assert t.T.shape == (3, 2)
+
+
+def test_printing():
+    assert repr(ts.tensor([1.0, 2.5])) == "ts.Tensor([1.0000, 2.5000], dtype=torch.float32)"
+    assert "dtype=torch.float64" in repr(ts.tensor([1.0], dtype=torch.float64))
+    assert "dtype=torch.int64" in repr(ts.tensor(3))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool, torch.int8])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_copies(dtype, shape):
+    x = torch.randn(shape).to(dtype)
+    t = ts.from_dlpack(x)
+    for twin in (copy.deepcopy(t), pickle.loads(pickle.dumps(t)), t.clone(), ts.tensor(t)):
+        assert torch.equal(twin.torch(), x)
+        assert twin.dtype == dtype
+        assert not x.numel() or twin.data_ptr() != x.data_ptr()
+
+
+def test_making_tensors():
+    assert ts.tensor([[1, 2], [3, 4]]).dtype == torch.int64
+    assert ts.tensor(2.5).shape == ()
+    numpy = pytest.importorskip("numpy")
+    array = numpy.ones((2, 3), dtype=numpy.float32)
+    shared = ts.from_numpy(array)
+    array[0, 0] = 7
+    assert shared[0, 0].item() == 7
+    assert ts.tensor([1.0]).device == torch.device("cpu")
+
+
+def test_what_cannot_be_shared_says_why():
+    with pytest.raises(ValueError, match="requires grad"):
+        ts.from_dlpack(torch.ones(2, requires_grad=True))
+    with pytest.raises(TypeError, match="complex64"):
+        ts.from_dlpack(torch.ones(2, dtype=torch.complex64))
+    with pytest.raises(ValueError, match="meta"):
+        ts.from_dlpack(torch.ones(2, device="meta"))
+    with pytest.raises(TypeError, match=r"ts.Tensor, not int"):
+        ts.to_dlpack(3)
+
+
+def test_tensors_are_hashable_and_have_no_single_truth():
+    t = ts.tensor([1.0, 2.0])
+    assert len({t, t}) == 1
+    with pytest.raises((ValueError, RuntimeError, TypeError)):
+        bool(t)
