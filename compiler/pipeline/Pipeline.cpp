@@ -55,12 +55,14 @@ void tessera::buildTilePipeline(OpPassManager &pm, KnownKernels known) {
   pm.addPass(createConvertScheduleToTilePass(std::move(known)));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createVerifyTile());
 }
 
 void tessera::buildTargetPipeline(OpPassManager &pm) {
   pm.addPass(createTileToTarget());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addPass(createVerifyTarget());
 }
 
 void tessera::buildLLVMPipeline(OpPassManager &pm) {

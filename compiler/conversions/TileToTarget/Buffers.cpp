@@ -95,7 +95,7 @@ LogicalResult Buffers::flattenArgument(func::FuncOp function, unsigned index) {
     if (type.getRank() != 1)
       return emitError(argument.getLoc(), "[tile] argument ") << index << " of type " << type
                                                               << " needs static sizes";
-    buffers[argument] = {argument, {}, *strides};
+    buffers[argument] = {argument, {}, llvm::to_vector(type.getShape()), *strides};
     return success();
   }
   int64_t low = 0, high = 0;
@@ -107,7 +107,7 @@ LogicalResult Buffers::flattenArgument(func::FuncOp function, unsigned index) {
   argument.setType(MemRefType::get({span}, type.getElementType()));
   if (low != 0)
     function.setArgAttr(index, "target.low", Builder(function).getI64IntegerAttr(low));
-  buffers[argument] = {argument, {Value(), -low}, *strides};
+  buffers[argument] = {argument, {Value(), -low}, llvm::to_vector(type.getShape()), *strides};
   return success();
 }
 
@@ -132,6 +132,7 @@ LogicalResult Buffers::flattenView(Operation *op) {
   OpBuilder b(op->getContext());
   b.setInsertionPointAfter(op);
   FlatBuffer flat;
+  flat.sizes = llvm::to_vector(type.getShape());
   flat.strides = *strides;
   bool known = TypeSwitch<Operation *, bool>(op)
                    .Case([&](memref::ViewOp view) {

@@ -59,7 +59,7 @@ struct Address {
 struct FlatBuffer {
   mlir::Value base; ///< memref<NxT>
   Address start;    ///< of the element with indices 0
-  llvm::SmallVector<int64_t> strides;
+  llvm::SmallVector<int64_t> sizes, strides; ///< of the tile level
 
   Address at(mlir::OpBuilder &b, mlir::Location loc, mlir::ValueRange indices) const;
 };

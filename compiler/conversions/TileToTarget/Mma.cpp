@@ -60,6 +60,9 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
   return best;
 }
 
+/// Products one accumulator sums up before it is added to the total; a multiple of every unroll.
+constexpr int64_t sumDepth = 256;
+
 /// Emits one strip.
 class StripEmitter {
 public:
@@ -78,23 +81,43 @@ public:
     std::optional<int64_t> known = getConstantIntValue(depth);
     if (known && *known < unroll)
       unroll = std::max<int64_t>(*known, 1);
-    Value zero = indexConstant(b, loc, 0);
-    if (unroll == 1)
-      return loop(zero, depth, 1, acc, /*fetching=*/true);
-    Value step = indexConstant(b, loc, unroll), whole;
+    Value zero = indexConstant(b, loc, 0), whole = depth;
     if (known) {
       whole = indexConstant(b, loc, *known / unroll * unroll);
-    } else {
-      Value rest = arith::RemSIOp::create(b, loc, depth, step);
+    } else if (unroll != 1) {
+      Value rest = arith::RemSIOp::create(b, loc, depth, indexConstant(b, loc, unroll));
       whole = arith::SubIOp::create(b, loc, depth, rest);
     }
-    SmallVector<Value> result = loop(zero, whole, unroll, acc, /*fetching=*/true);
-    if (known && *known % unroll == 0)
+    bool chunked = isa<FloatType>(element) && !(known && *known <= sumDepth);
+    SmallVector<Value> result =
+        chunked ? chunks(zero, whole, unroll, acc) : loop(zero, whole, unroll, acc, /*fetching=*/true);
+    if (unroll == 1 || (known && *known % unroll == 0))
       return result;
     return loop(whole, depth, 1, result, /*fetching=*/false);
   }
 
 private:
+  /// Sums of `sumDepth` products each, added up: the rounding error of one long sum grows with its length, of
+  /// short sums with their number only as its root. The totals are touched once a chunk, so they may well live
+  /// on the stack while a chunk is summed.
+  SmallVector<Value> chunks(Value from, Value to, int64_t unroll, ValueRange acc) {
+    auto body = [&](OpBuilder &, Location, Value k, ValueRange totals) {
+      OpBuilder::InsertionGuard guard(b);
+      b.setInsertionPointToEnd(k.getParentBlock());
+      SmallVector<Value> zeros = llvm::map_to_vector(totals, [&](Value total) -> Value {
+        return arith::ConstantOp::create(b, loc, b.getZeroAttr(total.getType()));
+      });
+      Value end = arith::AddIOp::create(b, loc, k, indexConstant(b, loc, sumDepth));
+      end = arith::MinSIOp::create(b, loc, end, to);
+      SmallVector<Value> sums = loop(k, end, unroll, zeros, /*fetching=*/true);
+      for (auto [sum, total] : llvm::zip_equal(sums, totals))
+        sum = arith::AddFOp::create(b, loc, total, sum);
+      scf::YieldOp::create(b, loc, sums);
+    };
+    auto forOp = scf::ForOp::create(b, loc, from, to, indexConstant(b, loc, sumDepth), acc, body);
+    return SmallVector<Value>(forOp.getResults());
+  }
+
   SmallVector<Value> loop(Value from, Value to, int64_t unroll, ValueRange acc, bool fetching) {
     auto body = [&](OpBuilder &, Location, Value k, ValueRange carried) {
       OpBuilder::InsertionGuard guard(b);

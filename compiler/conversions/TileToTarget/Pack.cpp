@@ -90,10 +90,8 @@ public:
   PackEmitter(OpBuilder &b, tile::PackOp op, tile::PackOp::Adaptor adaptor, const Lowering &lowering)
       : b(b), loc(op.getLoc()), types(lowering.types), src(lowering.buffers[op.getSrc()]),
         dst(lowering.buffers[op.getDst()]), depth(adaptor.getDepth()), valid(adaptor.getValid()) {
-    auto panel = cast<MemRefType>(op.getDst().getType());
-    element = panel.getElementType();
-    // An argument has lost its shape already: rows of a panel follow one another there.
-    nr = panel.getRank() > 1 ? panel.getShape().back() : dst.strides[dst.strides.size() - 2];
+    element = cast<MemRefType>(dst.base.getType()).getElementType();
+    nr = dst.sizes.back();
     from = src.at(b, loc, adaptor.getSrcIndices());
     to = dst.at(b, loc, adaptor.getDstIndices());
     depthStride = src.strides[src.strides.size() - 2];
