@@ -13,8 +13,8 @@
 #include "compiler/conversions/ScheduleToTile/PointGraph.h"
 #include "compiler/conversions/ScheduleToTile/ScalarOps.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/tile/ir/TileOps.h"
 
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/BuiltinAttributes.h"
 
 using namespace mlir;
@@ -244,7 +244,7 @@ PointNode *PointGraph::buildConstant(Value value, ElementsAttr attr, ArrayRef<Li
   Value table = arith::ConstantOp::create(
       frame.b, loc, DenseElementsAttr::get(VectorType::get({count}, storage), elements));
   Value zero = arith::ConstantIndexOp::create(frame.b, loc, 0);
-  vector::StoreOp::create(frame.b, loc, table, buffer, ValueRange{zero});
+  tile::StoreOp::create(frame.b, loc, table, buffer, ValueRange{zero});
   PointNode *node = create(PointNode::Load, value);
   node->buffer = buffer;
   node->form = constant(0);

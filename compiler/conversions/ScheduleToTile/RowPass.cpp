@@ -176,7 +176,7 @@ void RowEmitter::prefetchPoint(PointScope &scope) {
 }
 
 RowEmitter::Values RowEmitter::emitPoint(PointScope &scope, ArrayRef<Value> accumulators) {
-  if (prefetchDim >= 0 && passIndex == 0)
+  if (prefetchDim >= 0 && passIndex == plan.getDearestPass())
     prefetchPoint(scope);
   // What earlier passes kept is read where it is needed.
   scope.reload = [&](const PointNode *node) -> Value {
@@ -211,12 +211,13 @@ void RowEmitter::emitPass(const RowPass &current, unsigned index, PointScope &ro
   passIndex = index;
   reductions.clear();
   hasSums = false;
+  bool alongRow = plan.laneDim >= 0 && !plan.acrossRows;
+  int64_t laneStep = alongRow ? graph.getRow().dims[plan.laneDim] : 0;
   for (const PointNode *node : current.reductions) {
-    reductions.emplace_back(emitter, graph, node);
+    reductions.emplace_back(emitter, graph, node, laneStep);
     hasSums |= reductions.back().isSum();
   }
   emitter.hoist(current.roots(), plan.getReducedMask(), row);
-  bool alongRow = plan.laneDim >= 0 && !plan.acrossRows;
   Values accumulators = identities(alongRow ? plan.lanes : row.lanes);
   if (tailWidth)
     llvm::append_range(accumulators, identities(tailWidth));

@@ -64,6 +64,21 @@ const RowCache *RowPlan::getCache(const PointNode *node) const {
   return it == caches.end() ? nullptr : &it->second;
 }
 
+unsigned RowPlan::getDearestPass() const {
+  auto *dearest = llvm::max_element(
+      passes, [](const RowPass &a, const RowPass &b) { return a.cost < b.cost; });
+  return dearest - passes.begin();
+}
+
+/// What one operation costs, its operands apart.
+double RowPlan::ownCost(const PointNode *node) const {
+  if (node->kind == PointNode::Apply)
+    return findScalarOp(node->op).cost;
+  bool isGather = node->kind == PointNode::Load && laneDim >= 0 &&
+                  std::abs(node->form.dims[laneDim]) > 1;
+  return isGather ? gatherCost : 1;
+}
+
 /// What computing `node` anew costs in a pass; values of the row as a whole are there already.
 double RowPlan::costOf(const PointNode *node) {
   if (!isInRow(node) || node->kind == PointNode::Constant)
@@ -71,11 +86,7 @@ double RowPlan::costOf(const PointNode *node) {
   auto [it, isNew] = costs.try_emplace(node, 0);
   if (!isNew)
     return it->second;
-  double cost = 1;
-  if (node->kind == PointNode::Load && laneDim >= 0 && std::abs(node->form.dims[laneDim]) > 1)
-    cost = gatherCost;
-  if (node->kind == PointNode::Apply)
-    cost = findScalarOp(node->op).cost;
+  double cost = ownCost(node);
   for (const PointNode *operand : node->operands)
     cost += costOf(operand);
   return costs[node] = cost;
@@ -137,6 +148,7 @@ void RowPlan::planCaches() {
         if (caches.contains(node))
           continue;
       }
+      pass.cost += ownCost(node);
       llvm::append_range(stack, node->operands);
     }
   }

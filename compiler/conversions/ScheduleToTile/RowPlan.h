@@ -27,6 +27,7 @@ struct RowPass {
   llvm::SmallVector<const PointNode *> reductions; ///< finished at the end of the pass
   llvm::SmallVector<const PointStore *> stores;
   llvm::SmallVector<const PointNode *> keeps; ///< values to cache in this pass
+  double cost = 0;                            ///< of a point, in additions
   /// What the pass computes from.
   llvm::SmallVector<const PointNode *> roots() const;
 };
@@ -47,6 +48,8 @@ public:
   /// Stores of values a row has one of.
   llvm::ArrayRef<const PointStore *> getRowStores() const { return rowStores; }
   const RowCache *getCache(const PointNode *node) const;
+  /// The pass with the most arithmetic, behind which memory hides best.
+  unsigned getDearestPass() const;
 
   int laneDim = -1;
   int64_t lanes = 1;
@@ -54,6 +57,7 @@ public:
 
 private:
   bool isInRow(const PointNode *node) const { return (node->varies & reducedMask) != 0; }
+  double ownCost(const PointNode *node) const;
   double costOf(const PointNode *node);
   void keep(const PointNode *node);
   LinearForm cacheForm() const;

@@ -15,9 +15,9 @@
 #include "compiler/graph/ir/GraphOps.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/Sequence.h"
 
 #include <limits>
-#include <numeric>
 
 using namespace mlir;
 using namespace tessera;
@@ -40,8 +40,9 @@ static bool isMaximum(CombiningKind kind) {
          kind == CombiningKind::MAXUI || kind == CombiningKind::MAXSI;
 }
 
-RowReduction::RowReduction(PointEmitter &emitter, const PointGraph &graph, const PointNode *node)
-    : emitter(emitter), graph(graph), node(node) {
+RowReduction::RowReduction(PointEmitter &emitter, const PointGraph &graph, const PointNode *node,
+                           int64_t laneStep)
+    : emitter(emitter), graph(graph), node(node), laneStep(laneStep) {
   Type operandElement = elementOf(node->op->getOperand(0));
   element = registerType(operandElement);
   isFloat = isa<FloatType>(element);
@@ -97,18 +98,21 @@ Value RowReduction::identityValue(Type like) {
   return b.integer(like, limit.getSExtValue());
 }
 
+/// 0, step, 2·step, …
+static Value laneSteps(ScalarBuilder &b, int64_t width, int64_t step) {
+  SmallVector<int64_t> steps;
+  for (int64_t lane = 0; lane < width; ++lane)
+    steps.push_back(lane * step);
+  return arith::ConstantOp::create(
+      b, DenseElementsAttr::get(VectorType::get({width}, b.getI64Type()), ArrayRef(steps)));
+}
+
 RowReduction::Values RowReduction::identity(int64_t width) {
   Values values{identityValue(lanesOf(element, width))};
   if (isArg) {
-    // Lanes without a better point keep this; the first lane's is the first position.
+    // What remains where no point is better than the identity: each lane's first position.
     ScalarBuilder b = scalars();
-    Type i64 = lanesOf(b.getI64Type(), width);
-    SmallVector<int64_t> first(width);
-    std::iota(first.begin(), first.end(), 0);
-    values.push_back(width == 1 ? b.integer(i64, 0)
-                                : Value(arith::ConstantOp::create(
-                                      b, DenseElementsAttr::get(cast<VectorType>(i64),
-                                                                ArrayRef<int64_t>(first)))));
+    values.push_back(width == 1 ? b.integer(b.getI64Type(), 0) : laneSteps(b, width, laneStep));
   }
   return values;
 }
@@ -124,6 +128,10 @@ Value RowReduction::combineValues(Value a, Value b) {
     return s.either(a, b);
   case CombiningKind::AND:
     return s.both(a, b);
+  case CombiningKind::MAXNUMF: // what the machine's maximum does: a NaN in b is passed over
+    return s.select(s.compare(CmpFPredicate::OGT, b, a), b, a);
+  case CombiningKind::MINNUMF:
+    return s.select(s.compare(CmpFPredicate::OLT, b, a), b, a);
   default:
     return vector::makeArithReduction(s, s.getLoc(), kind, a, b);
   }
@@ -150,12 +158,7 @@ Value RowReduction::positions(PointScope &scope, int64_t width) {
                                            emitter.emitIndex(b.getLoc(), row, scope));
   if (width == 1)
     return first;
-  int64_t step = row.dims[scope.laneDim];
-  SmallVector<int64_t> steps;
-  for (int64_t lane = 0; lane < width; ++lane)
-    steps.push_back(lane * step);
-  Value lanes = arith::ConstantOp::create(
-      b, DenseElementsAttr::get(VectorType::get({width}, b.getI64Type()), ArrayRef(steps)));
+  Value lanes = laneSteps(b, width, row.dims[scope.laneDim]);
   return arith::AddIOp::create(b, emitter.splat(b.getLoc(), first, width), lanes);
 }
 
@@ -192,14 +195,25 @@ RowReduction::Values RowReduction::combine(ValueRange first, ValueRange second) 
   return {b.select(better, second[0], first[0]), b.select(better, second[1], first[1])};
 }
 
+/// The lanes of `vector` combined pairwise, halves first: log2 of the lanes steps.
+Value RowReduction::combineLanes(Value vector) {
+  ScalarBuilder b = scalars();
+  int64_t width = cast<VectorType>(vector.getType()).getNumElements();
+  for (; width > 1; width /= 2) {
+    auto half = [&](int64_t start) -> Value {
+      auto lanes = llvm::to_vector(llvm::seq<int64_t>(start, start + width / 2));
+      return vector::ShuffleOp::create(b, vector, vector, lanes);
+    };
+    vector = combineValues(half(0), half(width / 2));
+  }
+  return vector::ExtractOp::create(b, vector, ArrayRef<int64_t>{0});
+}
+
 RowReduction::Values RowReduction::acrossLanes(ValueRange accumulators) {
   if (!isa<VectorType>(accumulators.front().getType()))
     return Values(accumulators);
   ScalarBuilder b = scalars();
-  auto fastMath = kind == CombiningKind::ADD || kind == CombiningKind::MUL
-                      ? arith::FastMathFlags::reassoc
-                      : arith::FastMathFlags::none;
-  Value value = vector::ReductionOp::create(b, kind, accumulators[0], fastMath);
+  Value value = combineLanes(accumulators[0]);
   if (!isArg)
     return {value};
   auto width = cast<VectorType>(accumulators[0].getType()).getNumElements();

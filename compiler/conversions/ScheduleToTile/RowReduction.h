@@ -19,7 +19,9 @@ namespace tessera {
 /// vectors of some width, or scalars for width 1.
 class RowReduction {
 public:
-  RowReduction(PointEmitter &emitter, const PointGraph &graph, const PointNode *node);
+  /// `laneStep`: how far apart in the row neighbouring lanes are; 0 where lanes are rows.
+  RowReduction(PointEmitter &emitter, const PointGraph &graph, const PointNode *node,
+               int64_t laneStep);
 
   const PointNode *getNode() const { return node; }
   unsigned parts() const { return isArg ? 2 : 1; }
@@ -39,6 +41,7 @@ public:
 
 private:
   mlir::Value combineValues(mlir::Value a, mlir::Value b);
+  mlir::Value combineLanes(mlir::Value vector);
   mlir::Value isBetter(mlir::Value candidate, mlir::Value best);
   mlir::Value identityValue(mlir::Type like);
   mlir::Value positions(PointScope &scope, int64_t width);
@@ -47,6 +50,7 @@ private:
   PointEmitter &emitter;
   const PointGraph &graph;
   const PointNode *node;
+  int64_t laneStep;
   bool isArg = false, isUnsigned = false, isFloat = false, ignoresNan = false, sums = false;
   mlir::vector::CombiningKind kind;
   mlir::Type element; ///< of values, in registers
