@@ -13,6 +13,8 @@
 
 using namespace tessera::runtime;
 
+/// Memory up to this size stays with its program: giving it back costs more than it is worth.
+static constexpr int64_t kKeptBytes = 1 << 20;
 /// Shorter programs are not worth asking in the midst of whether to stop.
 static constexpr double kPollingMicroseconds = 5000;
 static constexpr std::chrono::milliseconds kPollingInterval(20);
@@ -33,22 +35,41 @@ Executable::Context::Context(const Executable &executable, const Plan &plan)
 }
 
 bool Executable::Context::allocate() {
-  if (executable.program->arenaBytes)
-    arena = Storage::allocate(executable.program->arenaBytes);
+  int64_t arenaBytes = executable.program->arenaBytes;
   int64_t scratchBytes = executable.tables->scratchBytes * executable.options.threads;
-  scratch = Storage::allocate(scratchBytes);
-  return scratch && (arena || !executable.program->arenaBytes);
+  if (arenaBytes && !arena) {
+    arena = Storage::allocate(arenaBytes);
+    if (!arena)
+      return false;
+    // Usually the block that was given back last comes again, and the addresses still hold.
+    if (arena->data() != arenaBase)
+      placeArena();
+  }
+  if (!scratch)
+    scratch = Storage::allocate(scratchBytes);
+  return bool(scratch);
+}
+
+void Executable::Context::placeArena() {
+  arenaBase = static_cast<std::byte *>(arena->data());
+  const std::vector<StorageSpec> &storages = executable.program->storages;
+  for (size_t i = 0; i < storages.size(); ++i)
+    if (storages[i].kind == StorageSpec::Kind::Arena)
+      setBase(int32_t(i), arenaBase + storages[i].offset);
+}
+
+void Executable::Context::release() {
+  if (arena && arena->bytes() > kKeptBytes)
+    arena = StorageRef();
+  if (scratch->bytes() > kKeptBytes)
+    scratch = StorageRef();
 }
 
 void Executable::Context::setBinding(std::shared_ptr<const Binding> newBinding) {
   binding = std::move(newBinding);
-  const std::vector<StorageSpec> &storages = executable.program->storages;
-  for (size_t i = 0; i < storages.size(); ++i) {
-    if (storages[i].kind == StorageSpec::Kind::Arena && arena)
-      setBase(int32_t(i), static_cast<std::byte *>(arena->data()) + storages[i].offset);
-    else if (binding->bases[i])
+  for (size_t i = 0; i < binding->bases.size(); ++i)
+    if (binding->bases[i])
       setBase(int32_t(i), binding->bases[i]);
-  }
 }
 
 //===----------------------------------------------------------------------===//

@@ -30,7 +30,7 @@ struct Executable::Tables {
   std::vector<bool> reversed;
   std::vector<std::vector<int32_t>> inputStorages; ///< by input
   std::vector<int32_t> outputStorages;
-  std::vector<bool> lastOfStorage; ///< by output: no later one has the same storage
+  std::vector<bool> lastOfStorage;      ///< by output: no later one has the same storage
   std::vector<int32_t> dynamicStorages; ///< whose memory a call brings
   int64_t scratchBytes = 0;             ///< of one thread
 };
@@ -38,8 +38,10 @@ struct Executable::Tables {
 /// The memory of one call.
 struct Executable::Context {
   Context(const Executable &executable, const Plan &plan);
-  /// Arena and scratch; false when there is no memory left.
+  /// Arena and scratch where they are missing; false when there is no memory left.
   bool allocate();
+  /// Lends large memory to other programs until the next call.
+  void release();
   void setBinding(std::shared_ptr<const Binding> newBinding);
   void setBase(int32_t storage, void *base) {
     bases[storage] = base;
@@ -52,10 +54,13 @@ struct Executable::Context {
     setBase(storage, base);
   }
 
+  void placeArena();
+
   const Executable &executable;
   const Plan &plan;
   std::shared_ptr<const Binding> binding;
   StorageRef arena, scratch;
+  std::byte *arenaBase = nullptr; ///< what the addresses were made for
   std::vector<void *> slots;      ///< the addresses all launches take, one after another
   std::vector<void *> bases;      ///< by storage
   std::vector<StorageRef> owners; ///< by storage, while the call needs them

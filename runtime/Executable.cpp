@@ -203,12 +203,11 @@ Executable::Context *Executable::acquire(const std::shared_ptr<const Binding> &b
     if (slot.load(std::memory_order_relaxed) &&
         (context = slot.exchange(nullptr, std::memory_order_acquire)))
       break;
-  if (!context) {
+  if (!context)
     context = new Context(*this, tables->main);
-    if (!context->allocate()) {
-      delete context;
-      return nullptr;
-    }
+  if (!context->allocate()) {
+    delete context;
+    return nullptr;
   }
   if (context->binding != binding)
     context->setBinding(binding);
@@ -216,6 +215,7 @@ Executable::Context *Executable::acquire(const std::shared_ptr<const Binding> &b
 }
 
 void Executable::recycle(Context *context) const {
+  context->release();
   for (std::atomic<Context *> &slot : kept) {
     Context *empty = nullptr;
     if (!slot.load(std::memory_order_relaxed) &&

@@ -60,6 +60,19 @@ TEST(Executable, OutputsAreFreshAndRecycled) {
   EXPECT_EQ(run({x})[0].data(), data);
 }
 
+TEST(Executable, LargeArenasAreSharedBetweenPrograms) {
+  std::vector<int64_t> sizes{1 << 20};
+  Runner first(addTwo(sizes)), second(addTwo(sizes));
+  Tensor x = filled(sizes, 1);
+  trimStorageCache();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(at(first({x})[0], 5), 3);
+    EXPECT_EQ(at(second({x})[0], 5), 3);
+  }
+  // One arena and one output, for both.
+  EXPECT_LE(storageStats().cachedBytes, 2 * (4 << 20) + (64 << 10));
+}
+
 TEST(Executable, NothingLeaks) {
   Runner run(addTwo({64}));
   Tensor x = filled({64}, 0);
