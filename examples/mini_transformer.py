@@ -29,6 +29,8 @@ MAX_DIFFERENCE = 1e-4
 MAX_ERROR_RATIO = 1.5
 
 console = Console()
+if not console.is_terminal:  # a file or a pipe has no width
+    console = Console(width=120)
 
 
 # The model is the guide's, to the letter.

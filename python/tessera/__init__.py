@@ -11,6 +11,7 @@ from tessera._versions import check_versions
 
 check_versions()
 
+import tessera.lowering.aten  # noqa: E402, F401 - fills the registry
 from tessera import compat, errors, lowering, nn, ops, report  # noqa: E402
 from tessera.api import from_pytorch  # noqa: E402
 from tessera.errors import TesseraError  # noqa: E402

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,4 +57,9 @@ def _debug() -> frozenset[str]:
 @functools.cache
 def settings() -> Settings:
     """The settings, read at the first use."""
-    return Settings(_cache_dir(), _debug())
+    found = Settings(_cache_dir(), _debug())
+    if "capture" in found.debug:
+        logger = logging.getLogger("tessera.capture")
+        logger.addHandler(logging.StreamHandler())
+        logger.setLevel(logging.INFO)
+    return found

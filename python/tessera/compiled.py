@@ -113,9 +113,11 @@ class CompiledModule(Module):
         result = execution.run(args, kwargs)
         if self._example is not None and self._fast is None:
             fast = execution.fast
-            if fast is not None and self._current is execution:
-                self.__dict__["_arity"] = len(execution.signature.leaves)
-                self.__dict__["_fast"] = fast
+            with self._lock:
+                # Unless the tree was changed meanwhile.
+                if fast is not None and self._current is execution:
+                    self.__dict__["_arity"] = len(execution.signature.leaves)
+                    self.__dict__["_fast"] = fast
         return result
 
     def _execution(
@@ -126,10 +128,8 @@ class CompiledModule(Module):
         if mode is None:
             mode = self.__dict__["_mode"] = self._modes()
         key: Any = mode
-        if self._example is not None:
-            args, kwargs = self._example_arguments()
-            signature = None
-        else:
+        signature = None
+        if self._example is None:
             args, kwargs = args or (), kwargs or {}
             signature = CallSignature.of(self._torch.forward, args, kwargs)
             key = (mode, signature.key())
@@ -138,11 +138,21 @@ class CompiledModule(Module):
             with self._lock:
                 found = self._programs.get(key)
                 if found is None:
-                    signature = signature or CallSignature.of(self._torch.forward, args, kwargs)
-                    found = compile_execution(self, signature, args, kwargs)
+                    found = self._compile(signature, args, kwargs)
                     self._programs[key] = found
         self.__dict__["_current"] = found
         return found
+
+    def _compile(
+        self,
+        signature: CallSignature | None,
+        args: tuple[Any, ...] | None,
+        kwargs: dict[str, Any] | None,
+    ) -> Execution:
+        if signature is None or args is None or kwargs is None:
+            args, kwargs = self._example_arguments()
+            signature = CallSignature.of(self._torch.forward, args, kwargs)
+        return compile_execution(self, signature, args, kwargs)
 
     def _example_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments of the example's form: the example itself the first time, zeros after."""
@@ -226,18 +236,20 @@ class CompiledModule(Module):
             self._children[name] = replacement
             if isinstance(replacement, CompiledModule):
                 replacement._owners.append(weakref.ref(self))
-            self._mark_stale()
+        self._mark_stale()
 
     def _mark_stale(self) -> None:
         """The tree changed: the next call captures again. Calls that run keep their program."""
-        self._reset()
+        with self._lock:
+            self._reset()
         for owner in self._living_owners():
             owner._mark_stale()
 
     def _mode_changed(self) -> None:
-        self.__dict__["_mode"] = None
-        self.__dict__["_fast"] = None
-        self.__dict__["_current"] = None
+        with self._lock:
+            self.__dict__["_mode"] = None
+            self.__dict__["_fast"] = None
+            self.__dict__["_current"] = None
         for owner in self._living_owners():
             owner._mode_changed()
 

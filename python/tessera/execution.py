@@ -6,7 +6,6 @@ compiled children, or PyTorch alone. Which one it became is in the report.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ from tessera.tensor import Tensor, from_torch
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
-LOG = logging.getLogger("tessera")
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -279,8 +277,6 @@ def compile_execution(
     report.capture = result.attempts
     if result.value is not None:
         return ProgramExecution(owner, result.value, report)
-    for attempt in result.attempts:
-        LOG.warning("%s: %s", report.model, attempt)
     report.nodes, report.islands = [], []
     if owner._children:
         report.mode = "hybrid"

@@ -24,7 +24,7 @@ from tessera.capture.export import Captured, export
 from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import error_source, first_line, innermost_module
 from tessera.capture.symbolic import trace_symbolically
-from tessera.errors import CaptureError, TesseraError
+from tessera.errors import CaptureError, CompileError, TesseraError
 from tessera.lowering.importer import CannotCross
 from tessera.report.report import CaptureAttempt
 
@@ -107,9 +107,15 @@ def _built(
     try:
         result.value = build(captured)
         result.attempts.append(CaptureAttempt(rung, True))
+        LOG.info("%s", result.attempts[-1])
     except CannotCross as error:
         result.attempts.append(_attempt(rung, error, RUNG_MODULES))
         _stop_if(strict, result, error)
+    except CompileError as error:
+        # Smaller programs may compile where the whole does not.
+        if strict:
+            raise
+        result.attempts.append(_attempt(f"{rung}, then compiling", error, RUNG_MODULES))
     finally:
         captured.session.close()
     return result
@@ -120,7 +126,7 @@ def _attempt(rung: str, error: BaseException, next_rung: str) -> CaptureAttempt:
     if isinstance(error, CannotCross):
         _, file, line = error.location
     attempt = CaptureAttempt(rung, False, first_line(error), file, line, next_rung)
-    LOG.info("%s", attempt)
+    LOG.warning("%s", attempt)
     return attempt
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
@@ -62,6 +63,8 @@ def crossable_spec(value: Any) -> TensorSpec | None:
     """The type of a tensor a compiled program can hold; None for everything else."""
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
         return None
+    if is_traceable_wrapper_subclass(value):
+        return None  # its data is somewhere else
     if value.device.type != "cpu" or not is_supported(value.dtype) or value.is_quantized:
         return None
     if not all(isinstance(size, int) for size in value.shape):
@@ -101,6 +104,8 @@ class Importer:
             value = self.program.state_dict.get(name, self.program.constants.get(name))
         if not isinstance(value, torch.Tensor):
             raise InternalError(f"the captured program refers to {name!r}, which has no value")
+        if type(value) not in (torch.Tensor, nn.Parameter) and crossable_spec(value) is not None:
+            return value.detach().as_subclass(torch.Tensor)
         return value
 
     def run(self) -> Imported:
@@ -379,8 +384,6 @@ def import_program(
     `root` holds the live parameters, `input_names` names the user's inputs in order, `outputs`
     are the nodes whose values the program must return.
     """
-    import tessera.lowering.aten  # noqa: F401 - registers the built-in lowerings
-
     if builder_factory is None:
         from tessera import _core
 

@@ -172,6 +172,7 @@ class Registry:
         self._rules: dict[OpKey, list[Rule]] = {}
         self._lock = threading.Lock()
         self._order = 0
+        self._user_rules = 0
         #: Moves with each change, so that cached conversions know they are out of date.
         self.version = 0
 
@@ -198,6 +199,7 @@ class Registry:
                 rules.append(rule)
                 rules.sort(key=Rule.rank, reverse=True)
                 self._rules[key] = rules
+            self._user_rules += 0 if builtin else len(keys)
             self.version += 1
 
     def remove(self, lower: LoweringFn) -> int:
@@ -207,6 +209,7 @@ class Registry:
             for key, rules in list(self._rules.items()):
                 kept = [rule for rule in rules if rule.lower is not lower]
                 removed += len(rules) - len(kept)
+                self._user_rules -= sum(not rule.builtin for rule in rules if rule not in kept)
                 if kept:
                     self._rules[key] = kept
                 else:
@@ -228,16 +231,21 @@ class Registry:
 
     def user_overrides_inside(self, op: Any) -> bool:
         """Whether the user has a rule for an operator that ``op`` would hide by staying whole."""
+        users = (
+            {
+                key.any_overload
+                for key, rules in list(self._rules.items())
+                if key.any_overload in OUTER_OPERATORS and any(not rule.builtin for rule in rules)
+            }
+            if self._user_rules
+            else set()
+        )
+        if not users:
+            return False
         outer = parse_op_name(op)
         if any(not rule.builtin for rule in self.lookup(outer)):
             return False
-        for inner, outers in OUTER_OPERATORS.items():
-            if outer.any_overload not in outers:
-                continue
-            for key, rules in self._rules.items():
-                if key.any_overload == inner and any(not rule.builtin for rule in rules):
-                    return True
-        return False
+        return any(outer.any_overload in OUTER_OPERATORS[inner] for inner in users)
 
     def __iter__(self) -> Iterator[OpKey]:
         return iter(sorted(self._rules, key=str))

@@ -19,7 +19,10 @@ def print_report(report: Report, *, nodes: bool = False, console: Any = None) ->
     except ImportError:
         print(render_text(report))
         return
-    console = console or Console()
+    if console is None:
+        console = Console()
+        if not console.is_terminal:  # a file or a pipe has no width
+            console = Console(width=120)
     _print(report, console, nodes, "")
 
 
@@ -52,23 +55,26 @@ def kernel_table(kernels: list[KernelRow]) -> Table:
     """Launches in order: what they compute, where it stands in the model, how long it took."""
     from rich.table import Table
 
+    measured = any(row.measured_us is not None for row in kernels)
     table = Table(title="compiled kernels", title_justify="left", header_style="bold")
-    for name in ("kind", "module", "source"):
-        table.add_column(name, overflow="fold")
-    for name in ("GFLOP", "MB", "µs", "GFLOP/s"):
-        table.add_column(name, justify="right")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("module", overflow="fold")
+    table.add_column("source", overflow="fold")
+    for name in ("GFLOP", "MB", *(("µs", "GFLOP/s") if measured else ())):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in kernels:
-        measured = row.measured_us
-        rate = row.flops / measured / 1e3 if measured and row.flops else None
-        table.add_row(
+        cells = [
             row.kind,
             _escape(", ".join(row.fqns) or "(root)"),
             _escape(", ".join(row.sources)),
             f"{row.flops / 1e9:.3f}" if row.flops else "",
             f"{row.bytes / 1e6:.2f}",
-            "" if measured is None else f"{measured:.1f}",
-            "" if rate is None else f"{rate:.0f}",
-        )
+        ]
+        if measured:
+            time = row.measured_us
+            rate = f"{row.flops / time / 1e3:.0f}" if time and row.flops else ""
+            cells += ["" if time is None else f"{time:.1f}", rate]
+        table.add_row(*cells)
     return table
 
 
@@ -76,7 +82,11 @@ def island_table(islands: list[IslandRow]) -> Table:
     """Regions that run in PyTorch, why, and what to do about it."""
     from rich.table import Table
 
-    table = Table(title="PyTorch islands", title_justify="left", header_style="bold")
+    table = Table(
+        title="PyTorch islands and replaced submodules",
+        title_justify="left",
+        header_style="bold",
+    )
     for name in ("module", "operators", "why", "what to do"):
         table.add_column(name, overflow="fold")
     for name in ("KB in", "KB out", "µs"):
