@@ -68,21 +68,21 @@ void transpose(const Loop &rows, const Loop &columns, const char *source, char *
   constexpr int64_t kTile = sizeof(T) == 8 ? 32 : 64;
   T tile[kTile][kTile];
   for (int64_t c = 0; c < columns.size; c += kTile) {
-    int64_t width = std::min(kTile, columns.size - c);
+    auto width = std::min<size_t>(kTile, columns.size - c);
     for (int64_t r = 0; r < rows.size; r += kTile) {
-      int64_t height = std::min(kTile, rows.size - r);
-      for (int64_t j = 0; j < width; ++j) {
-        const char *from = source + r * rows.source + (c + j) * columns.source;
+      auto height = std::min<size_t>(kTile, rows.size - r);
+      for (size_t j = 0; j < width; ++j) {
+        const char *from = source + r * rows.source + (c + int64_t(j)) * columns.source;
         // Short runs a page apart: the hardware does not foresee the next.
-        for (int64_t i = 0; i < height; i += 64 / int64_t(sizeof(T)))
-          __builtin_prefetch(from + 8 * columns.source + i * int64_t(sizeof(T)));
+        for (size_t i = 0; i < height; i += 64 / sizeof(T))
+          __builtin_prefetch(from + 8 * columns.source + i * sizeof(T));
         T line[kTile];
         std::memcpy(line, from, height * sizeof(T));
-        for (int64_t i = 0; i < height; ++i)
+        for (size_t i = 0; i < height; ++i)
           tile[i][j] = line[i];
       }
-      for (int64_t i = 0; i < height; ++i)
-        std::memcpy(target + (r + i) * rows.target + c * columns.target, tile[i],
+      for (size_t i = 0; i < height; ++i)
+        std::memcpy(target + (r + int64_t(i)) * rows.target + c * columns.target, tile[i],
                     width * sizeof(T));
     }
   }
