@@ -6,9 +6,9 @@
 // CHECK:         %[[QKV:.*]] = schedule.kernel contraction
 // CHECK:         %[[Q:.*]] = schedule.view %[[QKV]] offset 0 strides [3072, 8, 192, 1] : tensor<2x16x192xf32> to tensor<2x8x16x8xf32>
 // CHECK:         %[[K:.*]] = schedule.view %[[QKV]] offset 64 strides [3072, 8, 192, 1]
-// CHECK:         %[[A:.*]] = schedule.kernel attention(%[[Q]], %[[K]], %[[Q]])
+// CHECK:         %[[A:.*]] = schedule.kernel attention(%[[Q]], %[[K]])
 // CHECK-SAME:      result_perms = [array<i64: 0, 2, 1, 3>]
-// CHECK-SAME:      -> tensor<2x16x8x8xf32>
+// CHECK-SAME:    tensor<2x16x8x8xf32> {
 // CHECK:         schedule.view %[[A]] offset 0 strides [1024, 64, 1] : tensor<2x16x8x8xf32> to tensor<2x16x64xf32>
 func.func @heads(%x: tensor<2x16x64xf32>, %w: tensor<64x192xf32>) -> tensor<2x16x64xf32> {
   %0 = graph.matmul %x, %w : (tensor<2x16x64xf32>, tensor<64x192xf32>) -> tensor<2x16x192xf32>

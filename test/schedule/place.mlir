@@ -5,7 +5,7 @@
 
 // CHECK-LABEL: func.func @chain
 // CHECK-SAME:    schedule.arena = 8192
-// CHECK:         schedule.kernel contraction(%arg0, %arg0) {placement = [#schedule.placement<arena, 0>]}
+// CHECK:         schedule.kernel contraction(%arg0) {placement = [#schedule.placement<arena, 0>]}
 // CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 4096>]}
 // CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 0>]}
 // CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<output, 0>]}
