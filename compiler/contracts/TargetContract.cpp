@@ -32,21 +32,24 @@ using namespace tessera;
 
 static bool isKnown(Operation *op) {
   if (isa<memref::MemRefDialect>(op->getDialect()))
-    return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp, memref::AllocaOp>(op);
-  return isa<arith::ArithDialect, LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect, target::TargetDialect,
-             ub::UBDialect, vector::VectorDialect, x86vector::X86VectorDialect>(op->getDialect()) ||
+    return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp,
+               memref::AllocaOp>(op);
+  return isa<arith::ArithDialect, LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect,
+             target::TargetDialect, ub::UBDialect, vector::VectorDialect,
+             x86vector::X86VectorDialect>(op->getDialect()) ||
          isa<func::ReturnOp>(op);
 }
 
 static LogicalResult verifyType(Operation *op, Type type, target::MachineAttr machine) {
   if (auto vector = dyn_cast<VectorType>(type))
-    if (vector.isScalable() || vector.getRank() != 1 || vector.getNumElements() > machine.getLanes()) {
+    if (vector.isScalable() || vector.getRank() != 1 ||
+        vector.getNumElements() > machine.getLanes()) {
       // The wider lanes of a narrowing or the halves of a pair never leave one op.
       if (isa<x86vector::X86VectorDialect>(op->getDialect()))
         return success();
       return op->emitOpError("[verify-target] uses ")
-             << type << "; a machine of " << machine.getVectorBits() << " bits has vectors of at most "
-             << machine.getLanes() << " lanes";
+             << type << "; a machine of " << machine.getVectorBits()
+             << " bits has vectors of at most " << machine.getLanes() << " lanes";
     }
   auto buffer = dyn_cast<MemRefType>(type);
   if (buffer && (buffer.getRank() != 1 || !buffer.getLayout().isIdentity()))
@@ -56,7 +59,8 @@ static LogicalResult verifyType(Operation *op, Type type, target::MachineAttr ma
 
 static LogicalResult verifyOp(Operation *op, target::MachineAttr machine) {
   if (!isKnown(op))
-    return op->emitOpError("[verify-target] is not of the target level; run tessera-tile-to-target");
+    return op->emitOpError(
+        "[verify-target] is not of the target level; run tessera-tile-to-target");
   for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
     if (failed(verifyType(op, type, machine)))
       return failure();

@@ -30,21 +30,24 @@ using namespace tessera;
 
 static bool isScratch(Type type) {
   auto buffer = dyn_cast<MemRefType>(type);
-  return buffer && buffer.getRank() == 1 && buffer.isDynamicDim(0) && buffer.getElementType().isInteger(8);
+  return buffer && buffer.getRank() == 1 && buffer.isDynamicDim(0) &&
+         buffer.getElementType().isInteger(8);
 }
 
 /// Whether the function claims to be a kernel.
 static bool isKernel(func::FuncOp function) {
-  ArrayRef<Type> inputs = function.getFunctionType().getInputs(), results = function.getFunctionType().getResults();
+  ArrayRef<Type> inputs = function.getFunctionType().getInputs(),
+                 results = function.getFunctionType().getResults();
   size_t count = inputs.size();
-  return count >= 3 && isScratch(inputs[count - 3]) && inputs[count - 2].isIndex() && inputs[count - 1].isIndex() &&
-         results.size() == 1 && results.front().isInteger(32);
+  return count >= 3 && isScratch(inputs[count - 3]) && inputs[count - 2].isIndex() &&
+         inputs[count - 1].isIndex() && results.size() == 1 && results.front().isInteger(32);
 }
 
 static LogicalResult verifyType(Operation *op, Type type) {
   if (auto vector = dyn_cast<VectorType>(type))
     if (vector.isScalable() || vector.getRank() < 1 || vector.getRank() > 2)
-      return op->emitOpError("[verify-tile] uses ") << type << "; vectors have one or two fixed dimensions";
+      return op->emitOpError("[verify-tile] uses ")
+             << type << "; vectors have one or two fixed dimensions";
   if (isa<TensorType>(type))
     return op->emitOpError("[verify-tile] uses ") << type << "; kernels work on buffers";
   auto buffer = dyn_cast<MemRefType>(type);
@@ -52,35 +55,40 @@ static LogicalResult verifyType(Operation *op, Type type) {
     return success();
   SmallVector<int64_t> strides;
   int64_t offset;
-  if (failed(buffer.getStridesAndOffset(strides, offset)) || llvm::any_of(strides, ShapedType::isDynamic))
+  if (failed(buffer.getStridesAndOffset(strides, offset)) ||
+      llvm::any_of(strides, ShapedType::isDynamic))
     return op->emitOpError("[verify-tile] uses ") << type << "; strides must be static";
   return success();
 }
 
 static bool isKnown(Operation *op) {
   if (isa<memref::MemRefDialect>(op->getDialect()))
-    return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp, memref::SubViewOp, memref::CastOp,
-               memref::ReinterpretCastOp, memref::CollapseShapeOp, memref::ExpandShapeOp, memref::AllocaOp>(op);
+    return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp,
+               memref::SubViewOp, memref::CastOp, memref::ReinterpretCastOp,
+               memref::CollapseShapeOp, memref::ExpandShapeOp, memref::AllocaOp>(op);
   if (isa<vector::VectorDialect>(op->getDialect()))
     return isa<vector::BroadcastOp, vector::ExtractOp, vector::InsertOp, vector::ShapeCastOp,
-               vector::ExtractStridedSliceOp, vector::InsertStridedSliceOp, vector::ShuffleOp, vector::FromElementsOp,
-               vector::ToElementsOp, vector::ReductionOp, vector::StepOp, vector::CreateMaskOp, vector::FMAOp>(op);
-  return isa<arith::ArithDialect, math::MathDialect, scf::SCFDialect, tile::TileDialect, ub::UBDialect>(
-             op->getDialect()) ||
+               vector::ExtractStridedSliceOp, vector::InsertStridedSliceOp, vector::ShuffleOp,
+               vector::FromElementsOp, vector::ToElementsOp, vector::ReductionOp, vector::StepOp,
+               vector::CreateMaskOp, vector::FMAOp>(op);
+  return isa<arith::ArithDialect, math::MathDialect, scf::SCFDialect, tile::TileDialect,
+             ub::UBDialect>(op->getDialect()) ||
          isa<func::ReturnOp>(op);
 }
 
 static LogicalResult verifyOp(Operation *op) {
   if (!isKnown(op))
-    return op->emitOpError("[verify-tile] is not of the tile level; lanes are moved by tile.load and tile.store, "
-                           "buffers made by memref.view of scratch");
+    return op->emitOpError(
+        "[verify-tile] is not of the tile level; lanes are moved by tile.load and tile.store, "
+        "buffers made by memref.view of scratch");
   for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
     if (failed(verifyType(op, type)))
       return failure();
   if (isa<math::MathDialect>(op->getDialect()))
     for (Type type : op->getResultTypes())
       if (getElementTypeOrSelf(type).isF16() || getElementTypeOrSelf(type).isBF16())
-        return op->emitOpError("[verify-tile] computes in ") << type << "; f16 and bf16 are for storage, widen to f32";
+        return op->emitOpError("[verify-tile] computes in ")
+               << type << "; f16 and bf16 are for storage, widen to f32";
   return success();
 }
 
@@ -93,12 +101,14 @@ struct VerifyTile : tessera::impl::VerifyTileBase<VerifyTile> {
     for (Type type : function.getArgumentTypes().drop_back(3)) {
       auto buffer = dyn_cast<MemRefType>(type);
       if (!buffer || !buffer.hasStaticShape()) {
-        function.emitOpError("[verify-tile] takes ") << type << "; a kernel's arguments are buffers of static sizes";
+        function.emitOpError("[verify-tile] takes ")
+            << type << "; a kernel's arguments are buffers of static sizes";
         return signalPassFailure();
       }
     }
-    WalkResult result = function.getBody().walk(
-        [](Operation *op) { return failed(verifyOp(op)) ? WalkResult::interrupt() : WalkResult::advance(); });
+    WalkResult result = function.getBody().walk([](Operation *op) {
+      return failed(verifyOp(op)) ? WalkResult::interrupt() : WalkResult::advance();
+    });
     if (result.wasInterrupted())
       signalPassFailure();
   }

@@ -43,8 +43,8 @@ llvm::Expected<std::shared_ptr<CodeImage>> CodeImage::create() {
   auto impl = std::make_unique<Impl>();
   impl->jit = std::move(*jit);
   llvm::orc::ExecutionSession &session = impl->jit->getExecutionSession();
-  auto library = llvm::orc::DynamicLibrarySearchGenerator::Load("libmvec.so.1",
-                                                                impl->jit->getDataLayout().getGlobalPrefix());
+  auto library = llvm::orc::DynamicLibrarySearchGenerator::Load(
+      "libmvec.so.1", impl->jit->getDataLayout().getGlobalPrefix());
   if (library) {
     impl->mathLibrary = &session.createBareJITDylib("libmvec");
     impl->mathLibrary->addGenerator(std::move(*library));

@@ -49,7 +49,8 @@ void tessera::jit::registerTranslations(mlir::DialectRegistry &registry) {
 
 namespace {
 
-/// Target machines are dear to make and serve one thread at a time: they are made once and lent out.
+/// Target machines are dear to make and serve one thread at a time: they are made once and lent
+/// out.
 class TargetMachines {
 public:
   using Owner = std::unique_ptr<llvm::TargetMachine>;
@@ -85,8 +86,9 @@ private:
       return llvm::createStringError("[jit] " + error);
     llvm::TargetOptions options;
     options.MCOptions.AsmVerbose = false;
-    Owner owner(target->createTargetMachine(triple, machine.getCpu(), machine.getFeatures(), options,
-                                            llvm::Reloc::PIC_, llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default,
+    Owner owner(target->createTargetMachine(triple, machine.getCpu(), machine.getFeatures(),
+                                            options, llvm::Reloc::PIC_, llvm::CodeModel::Small,
+                                            llvm::CodeGenOptLevel::Default,
                                             /*JIT=*/true));
     if (!owner)
       return llvm::createStringError("[jit] no target machine for " + machine.getCpu());
@@ -123,8 +125,8 @@ struct Kernel {
 // From the LLVM dialect to optimised LLVM IR
 //===----------------------------------------------------------------------===//
 
-/// Everything is scheduled and unrolled already; what is left is to fold addresses and constants, to merge
-/// what is computed twice and to move what does not change out of loops.
+/// Everything is scheduled and unrolled already; what is left is to fold addresses and constants,
+/// to merge what is computed twice and to move what does not change out of loops.
 void optimize(Kernel &kernel) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
@@ -141,8 +143,8 @@ void optimize(Kernel &kernel) {
   passes.addPass(llvm::EarlyCSEPass());
   passes.addPass(llvm::InstCombinePass());
   passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(
-      llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()),
+                                                       /*UseMemorySSA=*/true));
   passes.addPass(llvm::EarlyCSEPass());
   for (llvm::Function &function : *kernel.module)
     if (!function.isDeclaration())
@@ -151,17 +153,21 @@ void optimize(Kernel &kernel) {
 
 llvm::Expected<std::unique_ptr<Kernel>> translate(mlir::ModuleOp module) {
   auto kernel = std::make_unique<Kernel>();
-  kernel->machine = module->getAttrOfType<target::MachineAttr>(target::MachineAttr::getModuleAttrName());
+  kernel->machine =
+      module->getAttrOfType<target::MachineAttr>(target::MachineAttr::getModuleAttrName());
   if (!kernel->machine)
-    return llvm::createStringError("[jit] the kernel module has no target.machine; run tessera-tile-to-target");
+    return llvm::createStringError(
+        "[jit] the kernel module has no target.machine; run tessera-tile-to-target");
   llvm::Expected<TargetMachines::Owner> targetMachine = targetMachines().take(kernel->machine);
   if (!targetMachine)
     return targetMachine.takeError();
   kernel->targetMachine = std::move(*targetMachine);
   kernel->context = std::make_unique<llvm::LLVMContext>();
-  kernel->module = mlir::translateModuleToLLVMIR(module, *kernel->context, "kernel", /*disableVerification=*/true);
+  kernel->module = mlir::translateModuleToLLVMIR(module, *kernel->context, "kernel",
+                                                 /*disableVerification=*/true);
   if (!kernel->module)
-    return llvm::createStringError("[jit] the kernel module is not in the LLVM dialect; run tessera-target-to-llvm");
+    return llvm::createStringError(
+        "[jit] the kernel module is not in the LLVM dialect; run tessera-target-to-llvm");
   kernel->module->setDataLayout(kernel->targetMachine->createDataLayout());
   kernel->module->setTargetTriple(kernel->targetMachine->getTargetTriple());
   for (llvm::Function &function : *kernel->module) {
@@ -192,8 +198,10 @@ llvm::Expected<std::string> tessera::jit::compileKernelToObject(mlir::ModuleOp k
   llvm::raw_svector_ostream stream(object);
   llvm::legacy::PassManager passes;
   llvm::MCContext *machineContext = nullptr;
-  if ((*kernel)->targetMachine->addPassesToEmitMC(passes, machineContext, stream, /*DisableVerify=*/true))
-    return llvm::createStringError("[jit] this LLVM cannot write objects for " + (*kernel)->machine.getCpu());
+  if ((*kernel)->targetMachine->addPassesToEmitMC(passes, machineContext, stream,
+                                                  /*DisableVerify=*/true))
+    return llvm::createStringError("[jit] this LLVM cannot write objects for " +
+                                   (*kernel)->machine.getCpu());
   passes.run(*(*kernel)->module);
   return std::string(object.begin(), object.end());
 }

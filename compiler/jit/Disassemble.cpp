@@ -45,14 +45,16 @@ public:
     if (!target)
       return llvm::createStringError("[jit] " + error);
     self->registers.reset(target->createMCRegInfo(triple));
-    self->assembly.reset(target->createMCAsmInfo(*self->registers, triple, llvm::MCTargetOptions()));
+    self->assembly.reset(
+        target->createMCAsmInfo(*self->registers, triple, llvm::MCTargetOptions()));
     self->instructions.reset(target->createMCInstrInfo());
     self->subtarget.reset(target->createMCSubtargetInfo(triple, "", ""));
-    self->context = std::make_unique<llvm::MCContext>(triple, self->assembly.get(), self->registers.get(),
-                                                      self->subtarget.get());
+    self->context = std::make_unique<llvm::MCContext>(triple, self->assembly.get(),
+                                                      self->registers.get(), self->subtarget.get());
     self->decoder.reset(target->createMCDisassembler(*self->subtarget, *self->context));
-    self->printer.reset(target->createMCInstPrinter(triple, self->assembly->getAssemblerDialect(), *self->assembly,
-                                                    *self->instructions, *self->registers));
+    self->printer.reset(target->createMCInstPrinter(triple, self->assembly->getAssemblerDialect(),
+                                                    *self->assembly, *self->instructions,
+                                                    *self->registers));
     if (!self->decoder || !self->printer)
       return llvm::createStringError("[jit] this LLVM has no disassembler for " + triple.str());
     self->printer->setPrintBranchImmAsAddress(true);
@@ -64,7 +66,8 @@ public:
     for (uint64_t at = 0; at < bytes.size();) {
       llvm::MCInst instruction;
       uint64_t size = 0;
-      auto status = decoder->getInstruction(instruction, size, bytes.slice(at), address + at, llvm::nulls());
+      auto status =
+          decoder->getInstruction(instruction, size, bytes.slice(at), address + at, llvm::nulls());
       os << llvm::format("%6" PRIx64 ":", address + at);
       if (status == llvm::MCDisassembler::Success) {
         printer->printInst(&instruction, address + at, "", *subtarget, os);
@@ -126,7 +129,8 @@ llvm::Expected<std::string> tessera::jit::disassemble(llvm::StringRef object) {
     for (auto it = functions.begin(); it != functions.end(); ++it) {
       uint64_t end = std::next(it) == functions.end() ? section.getSize() : std::next(it)->first;
       os << it->second << ":\n";
-      (*disassembler)->print(llvm::arrayRefFromStringRef(contents->slice(it->first, end)), it->first, os);
+      (*disassembler)
+          ->print(llvm::arrayRefFromStringRef(contents->slice(it->first, end)), it->first, os);
     }
   }
   return text;

@@ -46,8 +46,8 @@ struct Machine {
   std::string key() const;
 };
 
-/// `spec` is empty for the host, "avx2" or "avx512" for that baseline, else an LLVM CPU name. An error
-/// when the host cannot run the code or has neither AVX-512 nor AVX2.
+/// `spec` is empty for the host, "avx2" or "avx512" for that baseline, else an LLVM CPU name. An
+/// error when the host cannot run the code or has neither AVX-512 nor AVX2.
 llvm::Expected<Machine> machineFor(llvm::StringRef spec = "");
 
 /// Registers the translations to LLVM IR; call before the first `compileKernelToObject`.

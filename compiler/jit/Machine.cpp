@@ -22,8 +22,8 @@ using namespace tessera;
 using namespace tessera::jit;
 
 /// What the emitted code of each width relies on.
-static constexpr llvm::StringLiteral kNeedsAvx512[] = {"avx512f", "avx512bw", "avx512dq", "avx512vl",
-                                                       "avx2",    "fma",      "f16c"};
+static constexpr llvm::StringLiteral kNeedsAvx512[] = {
+    "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma", "f16c"};
 static constexpr llvm::StringLiteral kNeedsAvx2[] = {"avx2", "fma", "f16c"};
 
 static int widthOf(const llvm::StringSet<> &features) {
@@ -61,15 +61,16 @@ static llvm::StringSet<> hostFeatures() {
   return features;
 }
 
-/// Features of a CPU LLVM knows by name, with all they imply; none when it does not know it. What only tunes
-/// code stays out.
+/// Features of a CPU LLVM knows by name, with all they imply; none when it does not know it. What
+/// only tunes code stays out.
 static llvm::StringSet<> featuresOf(llvm::StringRef cpu) {
   llvm::InitializeNativeTarget();
   llvm::StringSet<> features;
   llvm::Triple triple(llvm::sys::getDefaultTargetTriple());
   std::string error;
   const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, error);
-  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(target ? target->createMCSubtargetInfo(triple, "", "") : nullptr);
+  std::unique_ptr<llvm::MCSubtargetInfo> subtarget(
+      target ? target->createMCSubtargetInfo(triple, "", "") : nullptr);
   if (!subtarget || !subtarget->isCPUStringValid(cpu))
     return features;
   subtarget->setDefaultFeatures(cpu, cpu, "");
@@ -99,21 +100,24 @@ llvm::Expected<Machine> tessera::jit::machineFor(llvm::StringRef spec) {
     machine.cpu = spec == "avx512" ? "x86-64-v4" : spec == "avx2" ? "x86-64-v3" : spec.str();
     wanted = featuresOf(machine.cpu);
     if (wanted.empty())
-      return unsupported("unknown cpu '" + spec + "'; use \"avx2\", \"avx512\", a name LLVM knows such as "
-                                                  "\"znver4\", or leave it empty for this machine's");
+      return unsupported("unknown cpu '" + spec +
+                         "'; use \"avx2\", \"avx512\", a name LLVM knows such as "
+                         "\"znver4\", or leave it empty for this machine's");
     std::string missing;
     for (llvm::StringRef feature : wanted.keys())
       if (!host.contains(feature) && (feature.starts_with("avx") || feature.starts_with("amx")))
         missing += (missing.empty() ? "" : ", ") + feature.str();
     if (!missing.empty())
-      return unsupported("this machine (" + llvm::sys::getHostCPUName() + ") cannot run code for '" + spec +
-                         "': it lacks " + missing + "; leave the cpu empty for this machine's");
+      return unsupported("this machine (" + llvm::sys::getHostCPUName() +
+                         ") cannot run code for '" + spec + "': it lacks " + missing +
+                         "; leave the cpu empty for this machine's");
   }
   machine.features = join(wanted);
   machine.vectorBits = widthOf(wanted);
   if (machine.vectorBits == 0)
-    return unsupported("'" + machine.cpu + "' has neither AVX-512 (F, BW, DQ, VL) nor AVX2 with FMA and F16C, which "
-                                           "Tessera's code needs");
+    return unsupported("'" + machine.cpu +
+                       "' has neither AVX-512 (F, BW, DQ, VL) nor AVX2 with FMA and F16C, which "
+                       "Tessera's code needs");
   return machine;
 }
 

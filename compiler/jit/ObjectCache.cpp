@@ -66,7 +66,8 @@ std::optional<std::string> ObjectCache::load(llvm::StringRef key) const {
   std::string name = path(key);
   auto file = llvm::MemoryBuffer::getFile(name, /*IsText=*/false, /*RequiresNullTerminator=*/false);
   if (!file) {
-    if (file.getError() != std::errc::no_such_file_or_directory && file.getError() != std::errc::not_a_directory)
+    if (file.getError() != std::errc::no_such_file_or_directory &&
+        file.getError() != std::errc::not_a_directory)
       warnOnce("cannot read " + name + ": " + file.getError().message());
     return std::nullopt;
   }
@@ -90,10 +91,12 @@ bool ObjectCache::store(llvm::StringRef key, llvm::StringRef bytes) const {
   };
   if (std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(name)))
     return fail(error);
-  // A name nobody else has: what a killed process leaves behind is a stray file, never a damaged entry.
+  // A name nobody else has: what a killed process leaves behind is a stray file, never a damaged
+  // entry.
   int descriptor;
   llvm::SmallString<256> temporary;
-  if (std::error_code error = llvm::sys::fs::createUniqueFile(name + ".%%%%%%%%.tmp", descriptor, temporary))
+  if (std::error_code error =
+          llvm::sys::fs::createUniqueFile(name + ".%%%%%%%%.tmp", descriptor, temporary))
     return fail(error);
   llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
   stream << kMagic << digest({key, bytes}) << bytes;

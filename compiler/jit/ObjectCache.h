@@ -29,8 +29,8 @@ public:
   /// `folder` is made on the first store; empty disables the cache.
   explicit ObjectCache(std::string folder) : folder(std::move(folder)) {}
 
-  /// SHA-256 of the parts, each with its length, as 64 hex digits. The versions of the kernel ABI, of LLVM
-  /// and of the file format are always among them.
+  /// SHA-256 of the parts, each with its length, as 64 hex digits. The versions of the kernel ABI,
+  /// of LLVM and of the file format are always among them.
   static std::string key(llvm::ArrayRef<llvm::StringRef> parts);
 
   /// The bytes stored under `key`, or none. Safe to call from any thread.

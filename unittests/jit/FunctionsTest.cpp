@@ -23,17 +23,20 @@ namespace {
 
 constexpr int64_t kPoints = 1 << 12;
 
-/// Applies `op` to blocks of kPoints floats or doubles, in vectors of `lanes` or as scalars (lanes 0).
+/// Applies `op` to blocks of kPoints floats or doubles, in vectors of `lanes` or as scalars (lanes
+/// 0).
 std::string functionKernel(const std::string &op, const std::string &element, int lanes) {
   std::string buffer = "memref<" + std::to_string(kPoints) + "x" + element + ">";
   std::string vector = "vector<" + std::to_string(lanes) + "x" + element + ">";
   std::string body = "  %n = arith.constant " + std::to_string(kPoints) + " : index\n";
   if (lanes == 0)
-    body += "  scf.for %i = %c0 to %n step %c1 {\n    %x = memref.load %in[%i] : " + buffer + "\n    %y = " + op +
-            " %x : " + element + "\n    memref.store %y, %out[%i] : " + buffer + "\n  }";
+    body += "  scf.for %i = %c0 to %n step %c1 {\n    %x = memref.load %in[%i] : " + buffer +
+            "\n    %y = " + op + " %x : " + element +
+            "\n    memref.store %y, %out[%i] : " + buffer + "\n  }";
   else
     body += "  %s = arith.constant " + std::to_string(lanes) +
-            " : index\n  scf.for %i = %c0 to %n step %s {\n    %left = arith.subi %n, %i : index\n    %x = tile.load "
+            " : index\n  scf.for %i = %c0 to %n step %s {\n    %left = arith.subi %n, %i : index\n "
+            "   %x = tile.load "
             "%in[%i] valid %left : " +
             buffer + " -> " + vector + "\n    %y = " + op + " %x : " + vector +
             "\n    tile.store %y, %out[%i] valid %left : " + vector + ", " + buffer + "\n  }";
@@ -132,9 +135,10 @@ TEST(Functions, ScalarsAndOddLanesAgreeWithTheLibrary) {
 }
 
 TEST(Functions, LibraryFunctions) {
-  const Case cases[] = {{"math.sin", std::sin, 4},     {"math.log", std::log, 4},   {"math.log1p", std::log1p, 4},
-                        {"math.expm1", std::expm1, 4}, {"math.cbrt", std::cbrt, 4}, {"math.atan", std::atan, 4},
-                        {"math.erfc", std::erfc, 6},   {"tile.exp", std::exp, 4},   {"tile.tanh", std::tanh, 4}};
+  const Case cases[] = {
+      {"math.sin", std::sin, 4},     {"math.log", std::log, 4},   {"math.log1p", std::log1p, 4},
+      {"math.expm1", std::expm1, 4}, {"math.cbrt", std::cbrt, 4}, {"math.atan", std::atan, 4},
+      {"math.erfc", std::erfc, 6},   {"tile.exp", std::exp, 4},   {"tile.tanh", std::tanh, 4}};
   std::vector<float> in(kPoints), out(kPoints);
   std::vector<double> in64(kPoints), out64(kPoints);
   for (int64_t i = 0; i < kPoints; ++i)
@@ -149,8 +153,10 @@ TEST(Functions, LibraryFunctions) {
         kernel64({in64.data(), out64.data()});
         for (int64_t i = 0; i < kPoints; ++i) {
           double exact = test.reference(in[i]), scale = std::max(1.0, std::abs(exact));
-          ASSERT_NEAR(out[i], exact, test.bound * 0x1p-23 * scale) << test.op << " " << lanes << " " << cpu << " " << in[i];
-          ASSERT_NEAR(out64[i], exact, test.bound * 0x1p-52 * scale) << test.op << " " << lanes << " " << cpu;
+          ASSERT_NEAR(out[i], exact, test.bound * 0x1p-23 * scale)
+              << test.op << " " << lanes << " " << cpu << " " << in[i];
+          ASSERT_NEAR(out64[i], exact, test.bound * 0x1p-52 * scale)
+              << test.op << " " << lanes << " " << cpu;
         }
       }
 }

@@ -41,9 +41,10 @@ TEST(Memory, StridesAndMasks) {
         std::string type = typeOf(bytes), vector = "vector<24x" + type + ">";
         std::string in = "memref<24x" + type + ", strided<[" + str(stride) + "], offset: 5>>";
         std::string out = "memref<24x" + type + ", strided<[3]>>";
-        std::string text = "  %pad = arith.constant 9 : " + type + "\n  %v = tile.load %in[%c0] valid %begin pad %pad : " +
-                           type + " : " + in + " -> " + vector + "\n  tile.store %v, %out[%c0] valid %end : " + vector +
-                           ", " + out;
+        std::string text = "  %pad = arith.constant 9 : " + type +
+                           "\n  %v = tile.load %in[%c0] valid %begin pad %pad : " + type + " : " +
+                           in + " -> " + vector +
+                           "\n  tile.store %v, %out[%c0] valid %end : " + vector + ", " + out;
         TileKernel kernel = compileTile(kernelText("%in: " + in + ", %out: " + out, text), cpu);
         ASSERT_TRUE(kernel.entry);
         for (int64_t valid : {0, 1, 5, 16, 23, 24, 40}) {
@@ -73,19 +74,24 @@ TEST(Pack, AgreesWithTheDefinition) {
           std::string type = typeOf(bytes), layout = transposed ? "[1, 50]" : "[60, 1]";
           std::string src = "memref<45x50x" + type + ", strided<" + layout + ">>";
           std::string dst = "memref<2x45x" + str(nr) + "x" + type + ">";
-          std::string text = "  tile.pack %src[%c1, %c1], %dst[%c1, %c0, %c0] depth %begin valid %end : " + src + ", " + dst;
+          std::string text =
+              "  tile.pack %src[%c1, %c1], %dst[%c1, %c0, %c0] depth %begin valid %end : " + src +
+              ", " + dst;
           TileKernel kernel = compileTile(kernelText("%src: " + src + ", %dst: " + dst, text), cpu);
           ASSERT_TRUE(kernel.entry);
-          for (auto [depth, valid] : {std::pair<int64_t, int64_t>{1, 3}, {16, nr}, {35, nr}, {35, nr - 1}, {7, nr}}) {
+          for (auto [depth, valid] :
+               {std::pair<int64_t, int64_t>{1, 3}, {16, nr}, {35, nr}, {35, nr - 1}, {7, nr}}) {
             std::vector<char> from = numbers(4000, bytes), to(2 * 45 * nr * bytes, 7);
             kernel({from.data(), to.data()}, depth, valid);
             for (int64_t k = 0; k < 45; ++k)
               for (int64_t j = 0; j < nr; ++j) {
                 std::vector<char> expected(bytes, k < depth ? 0 : 7);
                 if (k < depth && j < valid)
-                  expected = element(from, transposed ? k + 1 + 50 * (j + 1) : 60 * (k + 1) + j + 1, bytes);
+                  expected = element(from, transposed ? k + 1 + 50 * (j + 1) : 60 * (k + 1) + j + 1,
+                                     bytes);
                 ASSERT_EQ(element(to, (45 + k) * nr + j, bytes), expected)
-                    << cpu << " " << type << " nr " << nr << (transposed ? " transposed " : " ") << k << "," << j;
+                    << cpu << " " << type << " nr " << nr << (transposed ? " transposed " : " ")
+                    << k << "," << j;
               }
           }
         }
@@ -104,7 +110,8 @@ TEST(Memory, ScratchViews) {
   %w = tile.load %rows[%c2, %c9] : memref<4x40xf32> -> vector<23xf32>
   tile.store %w, %out[%c0] : vector<23xf32>, memref<24xf32>)";
   for (const std::string &cpu : runnableCpus()) {
-    TileKernel kernel = compileTile(kernelText("%in: memref<24xf32>, %out: memref<24xf32>", body), cpu);
+    TileKernel kernel =
+        compileTile(kernelText("%in: memref<24xf32>, %out: memref<24xf32>", body), cpu);
     ASSERT_TRUE(kernel.entry);
     std::vector<float> in(24), out(24, -1), scratch(200, -2);
     std::iota(in.begin(), in.end(), 1);
@@ -141,7 +148,8 @@ TEST(Vectors, RowsSlicesReductions) {
   %all = vector.from_elements %sum, %max, %s19, %b1, %e7, %hs : vector<6xf32>
   tile.store %all, %out[%c0] : vector<6xf32>, memref<6xf32>)";
   for (const std::string &cpu : runnableCpus()) {
-    TileKernel kernel = compileTile(kernelText("%in: memref<96xf32>, %out: memref<6xf32>", body), cpu);
+    TileKernel kernel =
+        compileTile(kernelText("%in: memref<96xf32>, %out: memref<6xf32>", body), cpu);
     ASSERT_TRUE(kernel.entry);
     std::vector<float> in(96), out(6);
     for (int i = 0; i < 96; ++i)

@@ -94,9 +94,11 @@ void check(const GemmShape &s, const std::string &cpu) {
 
 TEST(Mma, TailsInEveryDirection) {
   for (const std::string &cpu : runnableCpus())
-    for (GemmShape s : {GemmShape{8, 32, 16}, GemmShape{9, 33, 5}, GemmShape{7, 31, 1}, GemmShape{16, 64, 7},
-                        GemmShape{17, 40, 66, 16, 16, 2}, GemmShape{12, 70, 13, 6, 64, 1}, GemmShape{5, 20, 9, 4, 24, 3},
-                        GemmShape{1, 100, 30, 1, 64, 8}})
+    for (GemmShape s :
+         {GemmShape{8, 32, 16}, GemmShape{9, 33, 5}, GemmShape{7, 31, 1}, GemmShape{16, 64, 7},
+          GemmShape{17, 40, 66, 16, 16, 2}, GemmShape{12, 70, 13, 6, 64, 1},
+          GemmShape{5, 20, 9, 4, 24, 3}, GemmShape{1, 100, 30, 1, 64, 8},
+          GemmShape{3, 20, 800, 3, 32, 3}, GemmShape{8, 32, 777, 8, 32, 5}})
       for (bool prefetch : {false, true}) {
         s.prefetch = prefetch;
         check(s, cpu);
@@ -105,26 +107,31 @@ TEST(Mma, TailsInEveryDirection) {
 
 TEST(Mma, ElementTypes) {
   for (const std::string &cpu : runnableCpus())
-    for (auto [element, acc] : {std::pair("f64", "f64"), std::pair("bf16", "f32"), std::pair("f16", "f32"),
-                                std::pair("i8", "i32"), std::pair("i8", "i8"), std::pair("i16", "i64"),
-                                std::pair("i32", "i32"), std::pair("i64", "i64")})
+    for (auto [element, acc] :
+         {std::pair("f64", "f64"), std::pair("bf16", "f32"), std::pair("f16", "f32"),
+          std::pair("i8", "i32"), std::pair("i8", "i8"), std::pair("i16", "i64"),
+          std::pair("i32", "i32"), std::pair("i64", "i64")})
       check(GemmShape{11, 45, 10, 8, 32, 4, element, acc}, cpu);
 }
 
-/// Spills would show as accesses of the stack among the products. Strips lie apart: what passes between them
-/// over the stack does so where no product is near.
+/// Spills would show as accesses of the stack among the products. Strips lie apart: what passes
+/// between them over the stack does so where no product is near.
 TEST(Mma, AccumulatorsStayInRegisters) {
   for (const std::string &cpu : runnableCpus())
-    for (auto [mr, nr] : {std::pair(8, 32), std::pair(12, 32), std::pair(6, 64), std::pair(4, 64), std::pair(16, 16)}) {
-      TileKernel kernel = compileTile(gemmText({64, 256, 256, mr, nr, 4, "f32", "f32", true}), cpu);
+    for (auto [mr, nr] : {std::pair(8, 32), std::pair(12, 32), std::pair(6, 64), std::pair(4, 64),
+                          std::pair(16, 16)}) {
+      TileKernel kernel =
+          compileTile(gemmText({64, 256, 1024, mr, nr, 4, "f32", "f32", true}), cpu);
       ASSERT_TRUE(kernel.entry);
       std::istringstream text(kernel.assembly());
       std::vector<std::string> lines;
       for (std::string line; std::getline(text, line);)
         lines.push_back(line);
       for (size_t i = 1; i + 1 < lines.size(); ++i)
-        if (lines[i].find("(%rsp)") != std::string::npos && lines[i].find("mm") != std::string::npos) {
-          EXPECT_FALSE(lines[i - 1].find("vfmadd") != std::string::npos && lines[i + 1].find("vfmadd") != std::string::npos)
+        if (lines[i].find("(%rsp)") != std::string::npos &&
+            lines[i].find("mm") != std::string::npos) {
+          EXPECT_FALSE(lines[i - 1].find("vfmadd") != std::string::npos &&
+                       lines[i + 1].find("vfmadd") != std::string::npos)
               << mr << "x" << nr << " " << cpu << lines[i];
         }
     }
@@ -143,11 +150,14 @@ TEST(Mma, DISABLED_Speed) {
         for (int r = 0; r < 15; ++r) {
           auto start = std::chrono::steady_clock::now();
           kernel({a.data(), b.data(), c.data()}, 0, s.n / s.nr);
-          best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+          best = std::min(
+              best,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
         }
-        std::printf("%-7s %2dx%2d unroll %d: %.1f GFLOP/s; lower %.1f, codegen %.1f, load %.2f ms, %zu bytes\n", cpu.c_str(),
-                    mr, nr, unroll, 2e-9 * s.m * s.n * s.k / best, kernel.lowerMs, kernel.codegenMs, kernel.loadMs,
-                    kernel.object.size());
+        std::printf("%-7s %2dx%2d unroll %d: %.1f GFLOP/s; lower %.1f, codegen %.1f, load %.2f ms, "
+                    "%zu bytes\n",
+                    cpu.c_str(), mr, nr, unroll, 2e-9 * s.m * s.n * s.k / best, kernel.lowerMs,
+                    kernel.codegenMs, kernel.loadMs, kernel.object.size());
       }
 }
 

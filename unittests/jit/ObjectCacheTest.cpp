@@ -21,14 +21,17 @@ namespace {
 
 class ObjectCacheTest : public ::testing::Test {
 protected:
-  void SetUp() override { ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("tessera-cache", folder)); }
+  void SetUp() override {
+    ASSERT_FALSE(llvm::sys::fs::createUniqueDirectory("tessera-cache", folder));
+  }
   void TearDown() override { llvm::sys::fs::remove_directories(folder); }
 
   /// The only file under the folder.
   std::string onlyFile() {
     std::error_code error;
     std::string found;
-    for (llvm::sys::fs::recursive_directory_iterator it(folder, error), end; it != end; it.increment(error))
+    for (llvm::sys::fs::recursive_directory_iterator it(folder, error), end; it != end;
+         it.increment(error))
       if (it->type() == llvm::sys::fs::file_type::regular_file) {
         EXPECT_TRUE(found.empty()) << "unexpected file " << it->path();
         found = it->path();
@@ -58,7 +61,8 @@ TEST_F(ObjectCacheTest, DamagedAndForeignFilesAreMisses) {
   std::string key = ObjectCache::key({"k"});
   ASSERT_TRUE(cache.store(key, "machine code"));
   std::string file = onlyFile();
-  for (llvm::StringRef bytes : {"", "tessera", "tessera object 1\n", "tessera object 1\nshort", "ELF something else"}) {
+  for (llvm::StringRef bytes :
+       {"", "tessera", "tessera object 1\n", "tessera object 1\nshort", "ELF something else"}) {
     overwrite(bytes);
     EXPECT_FALSE(cache.load(key)) << bytes.str();
   }

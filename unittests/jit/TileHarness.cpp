@@ -39,8 +39,9 @@ static double since(std::chrono::steady_clock::time_point &start) {
 
 static std::unique_ptr<MLIRContext> makeContext() {
   DialectRegistry registry;
-  registry.insert<arith::ArithDialect, func::FuncDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
-                  vector::VectorDialect, tile::TileDialect, target::TargetDialect>();
+  registry
+      .insert<arith::ArithDialect, func::FuncDialect, math::MathDialect, memref::MemRefDialect,
+              scf::SCFDialect, vector::VectorDialect, tile::TileDialect, target::TargetDialect>();
   jit::registerTranslations(registry);
   return std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
 }
@@ -63,7 +64,8 @@ TileKernel tessera::test::compileTile(const std::string &text, const std::string
     ADD_FAILURE() << "the kernel does not parse";
     return kernel;
   }
-  module.get()->setAttr(target::MachineAttr::getModuleAttrName(), machine->attribute(context.get()));
+  module.get()->setAttr(target::MachineAttr::getModuleAttrName(),
+                        machine->attribute(context.get()));
   auto start = std::chrono::steady_clock::now();
   PassManager passes(context.get());
   passes.addPass(createTileToTarget());
@@ -111,7 +113,8 @@ std::vector<std::string> tessera::test::runnableCpus() {
 }
 
 std::string tessera::test::kernelText(const std::string &arguments, const std::string &body) {
-  return "func.func @k(" + arguments + ", %scratch: memref<?xi8>, %begin: index, %end: index) -> i32 {\n" +
+  return "func.func @k(" + arguments +
+         ", %scratch: memref<?xi8>, %begin: index, %end: index) -> i32 {\n" +
          "  %c0 = arith.constant 0 : index\n  %c1 = arith.constant 1 : index\n" + body +
          "\n  %ok = arith.constant 0 : i32\n  return %ok : i32\n}\n";
 }

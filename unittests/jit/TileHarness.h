@@ -30,14 +30,15 @@ struct TileKernel {
   std::string assembly() const;
 };
 
-/// Compiles the function @k of `text` for `cpu` ("avx512", "avx2", "" for the host). Fails the test, and
-/// returns no entry, when that does not work.
+/// Compiles the function @k of `text` for `cpu` ("avx512", "avx2", "" for the host). Fails the
+/// test, and returns no entry, when that does not work.
 TileKernel compileTile(const std::string &text, const std::string &cpu);
 
 /// The widths this machine can run: of "avx512" and "avx2".
 std::vector<std::string> runnableCpus();
 
-/// Frame of a kernel: "func.func @k(<arguments>, %scratch…, %begin…, %end…) -> i32 { <body> return 0 }".
+/// Frame of a kernel: "func.func @k(<arguments>, %scratch…, %begin…, %end…) -> i32 { <body> return
+/// 0 }".
 std::string kernelText(const std::string &arguments, const std::string &body);
 
 } // namespace tessera::test

@@ -22,7 +22,8 @@ static LogicalResult verifySignature(func::FuncOp function) {
   FunctionType type = function.getFunctionType();
   auto isBuffer = [](Type t) {
     auto buffer = dyn_cast<MemRefType>(t);
-    return buffer && buffer.getRank() == 1 && buffer.hasStaticShape() && buffer.getLayout().isIdentity();
+    return buffer && buffer.getRank() == 1 && buffer.hasStaticShape() &&
+           buffer.getLayout().isIdentity();
   };
   unsigned count = type.getNumInputs();
   bool good = count >= kTrailing && type.getNumResults() == 1 && type.getResult(0).isInteger(32);
@@ -33,7 +34,8 @@ static LogicalResult verifySignature(func::FuncOp function) {
            llvm::all_of(type.getInputs().drop_back(kTrailing), isBuffer);
   }
   if (!good)
-    return function.emitOpError("[target] is no kernel: expected (flat buffers…, memref<?xi8>, index, index) -> i32, "
+    return function.emitOpError("[target] is no kernel: expected (flat buffers…, memref<?xi8>, "
+                                "index, index) -> i32, "
                                 "got ")
            << type;
   return success();
@@ -47,17 +49,21 @@ FailureOr<KernelBody> tessera::prepareBody(func::FuncOp function) {
   for (unsigned i = 0; i < buffers; ++i) {
     auto type = cast<MemRefType>(function.getArgument(i).getType());
     auto low = function.getArgAttrOfType<IntegerAttr>(i, "target.low");
-    body.low.push_back(low ? low.getInt() * static_cast<int64_t>(type.getElementTypeBitWidth() / 8) : 0);
+    body.low.push_back(low ? low.getInt() * static_cast<int64_t>(type.getElementTypeBitWidth() / 8)
+                           : 0);
     function.removeArgAttr(i, "target.low");
   }
   // A bare pointer needs a static size; nothing reads scratch's.
   Builder b(function);
   function.getArgument(buffers).setType(MemRefType::get({0}, b.getI8Type()));
-  function.setFunctionType(b.getFunctionType(function.getBody().getArgumentTypes(), function.getResultTypes()));
+  function.setFunctionType(
+      b.getFunctionType(function.getBody().getArgumentTypes(), function.getResultTypes()));
   function.setName(body.name + ".body");
-  // Inlined, the parameters' attributes would become metadata for each access: slower to compile, no faster.
+  // Inlined, the parameters' attributes would become metadata for each access: slower to compile,
+  // no faster.
   function->setAttr("passthrough", b.getStrArrayAttr({"noinline"}));
-  function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal));
+  function->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal));
   return body;
 }
 

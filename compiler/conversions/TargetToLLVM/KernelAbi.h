@@ -17,13 +17,13 @@ namespace tessera {
 
 /// What an entry needs to know of the function behind it.
 struct KernelBody {
-  std::string name;             ///< of the entry
+  std::string name;               ///< of the entry
   llvm::SmallVector<int64_t> low; ///< bytes each buffer begins before its first element, 0 or less
   mlir::Location loc;
 };
 
-/// Checks that `function` has a kernel's signature, renames it to `<name>.body` and gives its buffers types
-/// that convert to bare pointers.
+/// Checks that `function` has a kernel's signature, renames it to `<name>.body` and gives its
+/// buffers types that convert to bare pointers.
 mlir::FailureOr<KernelBody> prepareBody(mlir::func::FuncOp function);
 
 /// Builds the entry `body.name` that calls `function`.

@@ -59,8 +59,8 @@ public:
       function = LLVM::LLVMFuncOp::create(rewriter, op.getLoc(), op.getCallee(), type);
       function->setAttr("passthrough", rewriter.getStrArrayAttr({"nounwind", "willreturn"}));
       auto none = LLVM::ModRefInfo::NoModRef;
-      function.setMemoryEffectsAttr(
-          LLVM::MemoryEffectsAttr::get(rewriter.getContext(), {none, none, none, none, none, none}));
+      function.setMemoryEffectsAttr(LLVM::MemoryEffectsAttr::get(
+          rewriter.getContext(), {none, none, none, none, none, none}));
       symbols.insert(function);
     }
     rewriter.replaceOpWithNewOp<LLVM::CallOp>(op, function, adaptor.getOperands());

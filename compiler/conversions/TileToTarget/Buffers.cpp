@@ -79,8 +79,10 @@ void Buffers::eraseDead() {
 static FailureOr<SmallVector<int64_t>> staticStrides(Location loc, MemRefType type) {
   SmallVector<int64_t> strides;
   int64_t offset;
-  if (failed(type.getStridesAndOffset(strides, offset)) || llvm::any_of(strides, ShapedType::isDynamic))
-    return emitError(loc, "[tile] buffer ") << type << " needs static strides; only the outermost size may be dynamic";
+  if (failed(type.getStridesAndOffset(strides, offset)) ||
+      llvm::any_of(strides, ShapedType::isDynamic))
+    return emitError(loc, "[tile] buffer ")
+           << type << " needs static strides; only the outermost size may be dynamic";
   return strides;
 }
 
@@ -93,8 +95,8 @@ LogicalResult Buffers::flattenArgument(func::FuncOp function, unsigned index) {
   if (!type.hasStaticShape()) {
     // Scratch: its views say how much of it they use.
     if (type.getRank() != 1)
-      return emitError(argument.getLoc(), "[tile] argument ") << index << " of type " << type
-                                                              << " needs static sizes";
+      return emitError(argument.getLoc(), "[tile] argument ")
+             << index << " of type " << type << " needs static sizes";
     buffers[argument] = {argument, {}, llvm::to_vector(type.getShape()), *strides};
     return success();
   }
@@ -116,7 +118,8 @@ static Value flatView(OpBuilder &b, memref::ViewOp op, ArrayRef<int64_t> strides
   MemRefType type = op.getType();
   if (type.hasStaticShape()) {
     auto flat = MemRefType::get({type.getNumElements()}, type.getElementType());
-    return memref::ViewOp::create(b, op.getLoc(), flat, op.getSource(), op.getByteShift(), ValueRange());
+    return memref::ViewOp::create(b, op.getLoc(), flat, op.getSource(), op.getByteShift(),
+                                  ValueRange());
   }
   Value size = indexConstant(b, op.getLoc(), strides.front());
   size = arith::MulIOp::create(b, op.getLoc(), op.getSizes().front(), size, kNoWrap);
@@ -134,44 +137,49 @@ LogicalResult Buffers::flattenView(Operation *op) {
   FlatBuffer flat;
   flat.sizes = llvm::to_vector(type.getShape());
   flat.strides = *strides;
-  bool known = TypeSwitch<Operation *, bool>(op)
-                   .Case([&](memref::ViewOp view) {
-                     flat.base = flatView(b, view, *strides);
-                     return isa<BlockArgument>(view.getSource());
-                   })
-                   .Case([&](memref::AllocaOp alloca) {
-                     if (!type.hasStaticShape() || !type.getLayout().isIdentity())
-                       return false;
-                     auto one = MemRefType::get({type.getNumElements()}, type.getElementType());
-                     flat.base = memref::AllocaOp::create(b, op->getLoc(), one, ValueRange(), alloca.getAlignmentAttr());
-                     return true;
-                   })
-                   .Case([&](memref::SubViewOp view) {
-                     const FlatBuffer &source = (*this)[view.getSource()];
-                     flat.base = source.base;
-                     flat.start = source.start;
-                     for (auto [offset, stride] : llvm::zip_equal(view.getMixedOffsets(), source.strides))
-                       flat.start = flat.start.plus(b, op->getLoc(),
-                                                    getValueOrCreateConstantIndexOp(b, op->getLoc(), offset), stride);
-                     return true;
-                   })
-                   .Case([&](memref::ReinterpretCastOp view) {
-                     const FlatBuffer &source = (*this)[view.getSource()];
-                     flat.base = source.base;
-                     Value offset = getValueOrCreateConstantIndexOp(b, op->getLoc(), view.getMixedOffsets().front());
-                     flat.start = source.start.plus(b, op->getLoc(), offset, 1);
-                     return true;
-                   })
-                   .Case<memref::CastOp, memref::CollapseShapeOp, memref::ExpandShapeOp>([&](auto view) {
-                     const FlatBuffer &source = (*this)[view->getOperand(0)];
-                     flat.base = source.base;
-                     flat.start = source.start;
-                     return true;
-                   })
-                   .Default([](Operation *) { return false; });
+  bool known =
+      TypeSwitch<Operation *, bool>(op)
+          .Case([&](memref::ViewOp view) {
+            flat.base = flatView(b, view, *strides);
+            return isa<BlockArgument>(view.getSource());
+          })
+          .Case([&](memref::AllocaOp alloca) {
+            if (!type.hasStaticShape() || !type.getLayout().isIdentity())
+              return false;
+            auto one = MemRefType::get({type.getNumElements()}, type.getElementType());
+            flat.base = memref::AllocaOp::create(b, op->getLoc(), one, ValueRange(),
+                                                 alloca.getAlignmentAttr());
+            return true;
+          })
+          .Case([&](memref::SubViewOp view) {
+            const FlatBuffer &source = (*this)[view.getSource()];
+            flat.base = source.base;
+            flat.start = source.start;
+            for (auto [offset, stride] : llvm::zip_equal(view.getMixedOffsets(), source.strides))
+              flat.start =
+                  flat.start.plus(b, op->getLoc(),
+                                  getValueOrCreateConstantIndexOp(b, op->getLoc(), offset), stride);
+            return true;
+          })
+          .Case([&](memref::ReinterpretCastOp view) {
+            const FlatBuffer &source = (*this)[view.getSource()];
+            flat.base = source.base;
+            Value offset =
+                getValueOrCreateConstantIndexOp(b, op->getLoc(), view.getMixedOffsets().front());
+            flat.start = source.start.plus(b, op->getLoc(), offset, 1);
+            return true;
+          })
+          .Case<memref::CastOp, memref::CollapseShapeOp, memref::ExpandShapeOp>([&](auto view) {
+            const FlatBuffer &source = (*this)[view->getOperand(0)];
+            flat.base = source.base;
+            flat.start = source.start;
+            return true;
+          })
+          .Default([](Operation *) { return false; });
   if (!known)
-    return op->emitOpError("[tile] cannot make a kernel's buffer: use arguments and memref.view, subview, "
-                           "reinterpret_cast, cast, collapse_shape, expand_shape or alloca of them");
+    return op->emitOpError(
+        "[tile] cannot make a kernel's buffer: use arguments and memref.view, subview, "
+        "reinterpret_cast, cast, collapse_shape, expand_shape or alloca of them");
   buffers[op->getResult(0)] = std::move(flat);
   views.push_back(op);
   return success();
@@ -202,9 +210,11 @@ static Value rootOf(Value base) {
 FailureOr<Buffers> Buffers::flatten(func::FuncOp function) {
   Buffers result;
   for (unsigned i = 0, e = function.getNumArguments(); i < e; ++i)
-    if (isa<MemRefType>(function.getArgument(i).getType()) && failed(result.flattenArgument(function, i)))
+    if (isa<MemRefType>(function.getArgument(i).getType()) &&
+        failed(result.flattenArgument(function, i)))
       return failure();
-  function.setFunctionType(FunctionType::get(function.getContext(), function.getBody().getArgumentTypes(),
+  function.setFunctionType(FunctionType::get(function.getContext(),
+                                             function.getBody().getArgumentTypes(),
                                              function.getFunctionType().getResults()));
   SmallVector<Operation *> producers, accesses;
   function.walk([&](Operation *op) {

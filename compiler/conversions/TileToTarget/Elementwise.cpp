@@ -25,20 +25,23 @@ namespace {
 class SplitElementwise : public ConversionPattern {
 public:
   explicit SplitElementwise(const Lowering &lowering)
-      : ConversionPattern(lowering.types, MatchAnyOpTypeTag(), /*benefit=*/1, lowering.machine.getContext()),
+      : ConversionPattern(lowering.types, MatchAnyOpTypeTag(), /*benefit=*/1,
+                          lowering.machine.getContext()),
         lowering(lowering) {}
 
   LogicalResult matchAndRewrite(Operation *op, ArrayRef<ValueRange> operands,
                                 ConversionPatternRewriter &rewriter) const override {
     if (!OpTrait::hasElementwiseMappableTraits(op) && !isa<vector::FMAOp>(op))
       return rewriter.notifyMatchFailure(op, "expected an elementwise op");
-    auto type = op->getNumResults() == 1 ? dyn_cast<VectorType>(op->getResult(0).getType()) : VectorType();
+    auto type =
+        op->getNumResults() == 1 ? dyn_cast<VectorType>(op->getResult(0).getType()) : VectorType();
     if (!type)
       return rewriter.notifyMatchFailure(op, "expected one result, a vector");
     SmallVector<Value> results;
     for (auto [i, piece] : llvm::enumerate(lowering.types.split(type))) {
       SmallVector<Value> arguments;
-      for (auto [operand, values] : llvm::zip_equal(op->getOperands(), operands)) // a select's condition may be a scalar
+      for (auto [operand, values] :
+           llvm::zip_equal(op->getOperands(), operands)) // a select's condition may be a scalar
         arguments.push_back(isa<VectorType>(operand.getType()) ? values[i] : values.front());
       OperationState state(op->getLoc(), op->getName(), arguments, TypeRange(piece),
                            llvm::to_vector(op->getDiscardableAttrs()));
@@ -63,7 +66,8 @@ public:
     if (!value)
       return rewriter.notifyMatchFailure(op, "expected dense elements");
     SmallVector<Value> results;
-    auto elements = value.isSplat() ? SmallVector<Attribute>() : llvm::to_vector(value.getValues<Attribute>());
+    auto elements =
+        value.isSplat() ? SmallVector<Attribute>() : llvm::to_vector(value.getValues<Attribute>());
     ArrayRef<Attribute> rest = elements;
     for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
       DenseElementsAttr part;
@@ -84,7 +88,8 @@ class SplitPoison : public LoweringPattern<ub::PoisonOp> {
 public:
   using LoweringPattern::LoweringPattern;
 
-  LogicalResult matchAndRewrite(ub::PoisonOp op, OpAdaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(ub::PoisonOp op, OpAdaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     SmallVector<Value> results;
     for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType())))
       results.push_back(ub::PoisonOp::create(rewriter, op.getLoc(), piece, op.getValue()));
@@ -103,20 +108,25 @@ Value roundToBF16(OpBuilder &b, Location loc, Value x) {
   auto constant = [&](int64_t v) { return splatConstant(b, loc, i32, v); };
   Value bits = arith::BitcastOp::create(b, loc, i32, x);
   Value sixteen = constant(16);
-  Value odd = arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, sixteen), constant(1));
-  Value rounded = arith::AddIOp::create(b, loc, arith::AddIOp::create(b, loc, bits, constant(0x7fff)), odd);
+  Value odd =
+      arith::AndIOp::create(b, loc, arith::ShRUIOp::create(b, loc, bits, sixteen), constant(1));
+  Value rounded =
+      arith::AddIOp::create(b, loc, arith::AddIOp::create(b, loc, bits, constant(0x7fff)), odd);
   // Rounding could carry a NaN's payload into infinity.
   Value isNan = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, x, x);
   rounded = arith::SelectOp::create(b, loc, isNan, constant(0x7fc00000), rounded);
-  Value high = arith::TruncIOp::create(b, loc, typed(b.getI16Type()), arith::ShRUIOp::create(b, loc, rounded, sixteen));
+  Value high = arith::TruncIOp::create(b, loc, typed(b.getI16Type()),
+                                       arith::ShRUIOp::create(b, loc, rounded, sixteen));
   return arith::BitcastOp::create(b, loc, typed(b.getBF16Type()), high);
 }
 
 /// Narrowing of one value; `to` is the element type.
 Value narrow(OpBuilder &b, Location loc, Value x, Type to, bool hasBF16) {
   auto vector = dyn_cast<VectorType>(x.getType());
-  if (getElementTypeOrSelf(x.getType()).isF64() && to.getIntOrFloatBitWidth() == 16) // by way of f32, as PyTorch does
-    x = arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(b.getF32Type())) : b.getF32Type(), x);
+  if (getElementTypeOrSelf(x.getType()).isF64() &&
+      to.getIntOrFloatBitWidth() == 16) // by way of f32, as PyTorch does
+    x = arith::TruncFOp::create(b, loc,
+                                vector ? Type(vector.clone(b.getF32Type())) : b.getF32Type(), x);
   if (to.isBF16() && !hasBF16)
     return roundToBF16(b, loc, x);
   return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(to)) : to, x);
@@ -139,7 +149,8 @@ public:
       return rewriter.notifyMatchFailure(op, "expected a conversion the machine lacks");
     SmallVector<Value> results;
     for (Value piece : adaptor.getIn())
-      results.push_back(narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType()), hasBF16));
+      results.push_back(
+          narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType()), hasBF16));
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
     return success();
   }

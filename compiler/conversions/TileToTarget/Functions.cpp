@@ -55,16 +55,19 @@ public:
     return p;
   }
 
-  /// p · 2^n for whole n of at most ±300; overflows to infinity and underflows through the denormals to 0.
+  /// p · 2^n for whole n of at most ±300; overflows to infinity and underflows through the
+  /// denormals to 0.
   Value scale(Value p, Value n) {
     auto vector = dyn_cast<VectorType>(type);
     if (vector && vector.getNumElements() == 16 && machine.getVectorBits() == 512) {
       Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
-      Value rounding = arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // the current mode
+      Value rounding =
+          arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // the current mode
       // MLIR hands the operands on as they stand to an intrinsic whose order is (a, b, src).
       return x86vector::MaskScaleFOp::create(b, loc, type, p, n, p, all, rounding);
     }
-    // One factor of 2^n would leave the exponent's range where the product does not: two halves do not.
+    // One factor of 2^n would leave the exponent's range where the product does not: two halves do
+    // not.
     Type i32 = vector ? Type(vector.clone(b.getI32Type())) : b.getI32Type();
     auto integer = [&](int64_t v) { return splatConstant(b, loc, i32, v); };
     Value whole = arith::FPToSIOp::create(b, loc, i32, n);
@@ -90,9 +93,14 @@ Value emitExp(F32Builder &f, Value x, double accuracy) {
   Value r = f.fma(n, f.constant(-0.693145751953125), x);
   r = f.fma(n, f.constant(-1.42860682030941723e-6), r);
   // On [-ln2/2, ln2/2].
-  static const double five[] = {1.0, 9.999997020e-01, 4.999915063e-01, 1.666763723e-01, 4.189797491e-02,
-                                8.290306665e-03};
-  static const double six[] = {1.0, 1.0, 4.999999404e-01, 1.666643173e-01, 4.166800156e-02, 8.374163881e-03,
+  static const double five[] = {
+      1.0, 9.999997020e-01, 4.999915063e-01, 1.666763723e-01, 4.189797491e-02, 8.290306665e-03};
+  static const double six[] = {1.0,
+                               1.0,
+                               4.999999404e-01,
+                               1.666643173e-01,
+                               4.166800156e-02,
+                               8.374163881e-03,
                                1.384364441e-03};
   Value p = accuracy < 2.0 ? f.polynomial(r, six) : f.polynomial(r, five);
   return f.scale(p, n);
@@ -104,17 +112,23 @@ Value emitExp2(F32Builder &f, Value x, double accuracy) {
   Value n = f.round(x);
   Value r = f.sub(x, n);
   // On [-1/2, 1/2].
-  static const double five[] = {1.0, 6.931470037e-01, 2.402224243e-01, 5.550733581e-02, 9.671512991e-03,
-                                1.326472731e-03};
-  static const double six[] = {1.0, 6.931471825e-01, 2.402264774e-01, 5.550332367e-02, 9.618436918e-03,
-                               1.339887502e-03, 1.535336196e-04};
+  static const double five[] = {
+      1.0, 6.931470037e-01, 2.402224243e-01, 5.550733581e-02, 9.671512991e-03, 1.326472731e-03};
+  static const double six[] = {1.0,
+                               6.931471825e-01,
+                               2.402264774e-01,
+                               5.550332367e-02,
+                               9.618436918e-03,
+                               1.339887502e-03,
+                               1.535336196e-04};
   Value p = accuracy < 2.0 ? f.polynomial(r, six) : f.polynomial(r, five);
   return f.scale(p, n);
 }
 
-/// x·p(x²)/q(x²), odd like the function, relative to which the error is small near 0 as well. Beyond
-/// `saturation` the function rounds to ±1.
-Value emitOddRational(F32Builder &f, Value x, double saturation, ArrayRef<double> p, ArrayRef<double> q) {
+/// x·p(x²)/q(x²), odd like the function, relative to which the error is small near 0 as well.
+/// Beyond `saturation` the function rounds to ±1.
+Value emitOddRational(F32Builder &f, Value x, double saturation, ArrayRef<double> p,
+                      ArrayRef<double> q) {
   x = f.clamp(x, -saturation, saturation);
   Value square = f.mul(x, x);
   Value numerator = f.mul(x, f.polynomial(square, p));
@@ -125,14 +139,16 @@ Value emitOddRational(F32Builder &f, Value x, double saturation, ArrayRef<double
 Value emitErf(F32Builder &f, Value x, double) {
   static const double p[] = {1.128379107e+00, 1.907844245e-01, 5.279036239e-02,
                              3.779633669e-03, 2.848089207e-04, 2.041963171e-06};
-  static const double q[] = {1.0,             5.024110079e-01, 1.142577678e-01,
-                             1.499748696e-02, 1.165218186e-03, 3.800401464e-05};
+  static const double q[] = {
+      1.0, 5.024110079e-01, 1.142577678e-01, 1.499748696e-02, 1.165218186e-03, 3.800401464e-05};
   return emitOddRational(f, x, 3.93, p, q);
 }
 
 Value emitTanh(F32Builder &f, Value x, double) {
-  static const double p[] = {1.0, 1.337971538e-01, 3.494032193e-03, 2.058344398e-05, 1.331902499e-08};
-  static const double q[] = {1.0, 4.671303034e-01, 2.587106451e-02, 3.283089027e-04, 7.761998972e-07};
+  static const double p[] = {1.0, 1.337971538e-01, 3.494032193e-03, 2.058344398e-05,
+                             1.331902499e-08};
+  static const double q[] = {1.0, 4.671303034e-01, 2.587106451e-02, 3.283089027e-04,
+                             7.761998972e-07};
   return emitOddRational(f, x, 9.02, p, q);
 }
 

@@ -83,7 +83,8 @@ bool ProgramWriter::readByPrepare(Value root) const {
 LogicalResult ProgramWriter::declareLaunch(schedule::LaunchOp launch) {
   ArrayAttr placement = launch.getPlacementAttr();
   if (!placement)
-    return launch.emitOpError("[host-program] has no placements; run tessera-schedule-place before");
+    return launch.emitOpError(
+        "[host-program] has no placements; run tessera-schedule-place before");
   for (auto [result, attr] : llvm::zip_equal(launch.getOutputs(), placement)) {
     auto place = cast<schedule::PlacementAttr>(attr);
     auto type = cast<RankedTensorType>(result.getType());
@@ -102,7 +103,8 @@ LogicalResult ProgramWriter::declareLaunch(schedule::LaunchOp launch) {
       break;
     }
     int64_t bytes = type.getNumElements() * elementBytes(type);
-    declareRoot(result, target::StorageOp::create(b, launch.getLoc(), storageType, kind, place.getOffset(), bytes));
+    declareRoot(result, target::StorageOp::create(b, launch.getLoc(), storageType, kind,
+                                                  place.getOffset(), bytes));
   }
   return success();
 }
@@ -111,9 +113,10 @@ LogicalResult ProgramWriter::declare(Operation *op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](graph::ParameterOp parameter) {
         Value root = parameter.getResult();
-        declareRoot(root, target::ParameterOp::create(b, op->getLoc(), storageType, parameter.getNameAttr(),
-                                                      TypeAttr::get(root.getType()),
-                                                      readByPrepare(root) ? b.getUnitAttr() : UnitAttr()));
+        declareRoot(
+            root, target::ParameterOp::create(b, op->getLoc(), storageType, parameter.getNameAttr(),
+                                              TypeAttr::get(root.getType()),
+                                              readByPrepare(root) ? b.getUnitAttr() : UnitAttr()));
         return success();
       })
       .Case([&](graph::ConstantOp constant) {
@@ -126,31 +129,33 @@ LogicalResult ProgramWriter::declare(Operation *op) {
       .Case([&](graph::IslandOp island) {
         for (Value result : island->getResults()) {
           auto type = cast<RankedTensorType>(result.getType());
-          declareRoot(result, target::StorageOp::create(b, op->getLoc(), storageType,
-                                                        target::StorageKind::Island, 0,
-                                                        type.getNumElements() * elementBytes(type)));
+          declareRoot(result, target::StorageOp::create(
+                                  b, op->getLoc(), storageType, target::StorageKind::Island, 0,
+                                  type.getNumElements() * elementBytes(type)));
         }
         return success();
       })
       .Case([&](schedule::ViewOp view) {
         auto type = cast<RankedTensorType>(view.getType());
-        values[view] = target::ValueOp::create(b, op->getLoc(), type, storages.lookup(view.getSource()),
-                                               b.getI64IntegerAttr(view.getOffset() * elementBytes(type)),
-                                               view.getStridesAttr());
+        values[view] = target::ValueOp::create(
+            b, op->getLoc(), type, storages.lookup(view.getSource()),
+            b.getI64IntegerAttr(view.getOffset() * elementBytes(type)), view.getStridesAttr());
         return success();
       })
       .Case([](func::ReturnOp) { return success(); })
       .Default([](Operation *other) {
-        return other->emitOpError("[host-program] has no place in the host program; expected launches, views, "
-                                  "islands, parameters and constants");
+        return other->emitOpError(
+            "[host-program] has no place in the host program; expected launches, views, "
+            "islands, parameters and constants");
       });
 }
 
 void ProgramWriter::declareKernel(schedule::LaunchOp launch) {
   if (!kernels.insert(launch.getCallee()).second)
     return;
-  target::KernelOp::create(b, launch.getLoc(), launch.getCallee(), launch.getUnits(), launch.getGrain(),
-                           launch.getScratch(), launch.getFlops(), launch.getBytes());
+  target::KernelOp::create(b, launch.getLoc(), launch.getCallee(), launch.getUnits(),
+                           launch.getGrain(), launch.getScratch(), launch.getFlops(),
+                           launch.getBytes());
 }
 
 SmallVector<Value> ProgramWriter::lookup(ValueRange range) const {
@@ -164,8 +169,8 @@ void ProgramWriter::writeList(bool prepare) {
         target::LaunchOp::create(b, op.getLoc(), launch.getCallee(), lookup(launch.getInputs()),
                                  lookup(launch.getOutputs()));
     } else if (auto island = dyn_cast<graph::IslandOp>(op); island && !prepare) {
-      target::IslandOp::create(b, op.getLoc(), island.getId(), island.getReason(), lookup(island.getInputs()),
-                               lookup(island->getResults()));
+      target::IslandOp::create(b, op.getLoc(), island.getId(), island.getReason(),
+                               lookup(island.getInputs()), lookup(island->getResults()));
     }
   }
 }

@@ -57,8 +57,8 @@ struct Address {
 
 /// A buffer of the tile level as the target sees it.
 struct FlatBuffer {
-  mlir::Value base; ///< memref<NxT>
-  Address start;    ///< of the element with indices 0
+  mlir::Value base;                          ///< memref<NxT>
+  Address start;                             ///< of the element with indices 0
   llvm::SmallVector<int64_t> sizes, strides; ///< of the tile level
 
   Address at(mlir::OpBuilder &b, mlir::Location loc, mlir::ValueRange indices) const;
@@ -67,8 +67,9 @@ struct FlatBuffer {
 /// The buffers of one kernel function.
 class Buffers {
 public:
-  /// Flattens the function's buffers; diagnoses one whose layout is not static. Function arguments change
-  /// their type at once, so the accesses must be rewritten before the function verifies again.
+  /// Flattens the function's buffers; diagnoses one whose layout is not static. Function arguments
+  /// change their type at once, so the accesses must be rewritten before the function verifies
+  /// again.
   static mlir::FailureOr<Buffers> flatten(mlir::func::FuncOp function);
 
   const FlatBuffer &operator[](mlir::Value buffer) const;
@@ -113,8 +114,8 @@ void populatePackPatterns(mlir::RewritePatternSet &patterns, const Lowering &low
 void populateFunctionPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
 void populateMathLibraryPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
 
-/// Whether the op is arithmetic on machine types that the machine yet lacks: maths without an instruction,
-/// conversions that LLVM would make calls of.
+/// Whether the op is arithmetic on machine types that the machine yet lacks: maths without an
+/// instruction, conversions that LLVM would make calls of.
 bool needsExpansion(mlir::Operation *op, target::MachineAttr machine);
 bool needsMathLibrary(mlir::Operation *op);
 
@@ -129,10 +130,12 @@ mlir::Value indexConstant(mlir::OpBuilder &b, mlir::Location loc, int64_t value)
 /// A scalar or splat constant of a float or integer type.
 mlir::Value splatConstant(mlir::OpBuilder &b, mlir::Location loc, mlir::Type type, double value);
 /// vector<lanes x i1>: lane l is set when start + l < valid.
-mlir::Value laneMask(mlir::OpBuilder &b, mlir::Location loc, mlir::Value valid, int64_t start, int64_t lanes);
+mlir::Value laneMask(mlir::OpBuilder &b, mlir::Location loc, mlir::Value valid, int64_t start,
+                     int64_t lanes);
 /// `x` (floats or integers of at least the width) in the element type `element`.
 mlir::Value widen(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x, mlir::Type element);
-/// Calls `function` ("sin") of the machine's mathematical library on scalars or machine vectors of f32 or f64.
+/// Calls `function` ("sin") of the machine's mathematical library on scalars or machine vectors of
+/// f32 or f64.
 mlir::Value callMath(mlir::OpBuilder &b, mlir::Location loc, target::MachineAttr machine,
                      llvm::StringRef function, mlir::ValueRange operands);
 

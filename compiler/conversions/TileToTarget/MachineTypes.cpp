@@ -15,12 +15,13 @@ using namespace tessera;
 
 MachineTypes::MachineTypes(int64_t lanes) : lanes(lanes) {
   addConversion([](Type type) { return type; });
-  addConversion([this](VectorType type, SmallVectorImpl<Type> &result) -> std::optional<LogicalResult> {
-    if (type.isScalable() || type.getRank() < 1 || type.getRank() > 2)
-      return failure();
-    llvm::append_range(result, split(type));
-    return success();
-  });
+  addConversion(
+      [this](VectorType type, SmallVectorImpl<Type> &result) -> std::optional<LogicalResult> {
+        if (type.isScalable() || type.getRank() < 1 || type.getRank() > 2)
+          return failure();
+        llvm::append_range(result, split(type));
+        return success();
+      });
 }
 
 SmallVector<VectorType> MachineTypes::split(VectorType type) const {
@@ -60,7 +61,8 @@ Value tessera::laneMask(OpBuilder &b, Location loc, Value valid, int64_t start, 
   SmallVector<int32_t> numbers(lanes);
   for (int64_t l = 0; l < lanes; ++l)
     numbers[l] = static_cast<int32_t>(start + l);
-  Value lane = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
+  Value lane =
+      arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(numbers)));
   Value limit = vector::BroadcastOp::create(b, loc, type, count);
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lane, limit);
 }

@@ -24,13 +24,16 @@ using namespace tessera;
 
 /// The C function behind a math op, or nothing where the machine computes it itself.
 static StringRef libraryFunction(Operation *op) {
-  if (op->getName().getDialectNamespace() != math::MathDialect::getDialectNamespace() || op->getNumResults() != 1 ||
-      !isa<FloatType>(getElementTypeOrSelf(op->getResult(0).getType())))
+  if (op->getName().getDialectNamespace() != math::MathDialect::getDialectNamespace() ||
+      op->getNumResults() != 1 || !isa<FloatType>(getElementTypeOrSelf(op->getResult(0).getType())))
     return "";
   return llvm::StringSwitch<StringRef>(op->getName().stripDialect())
-      .Cases({"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"}, op->getName().stripDialect())
-      .Cases({"cbrt", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1"}, op->getName().stripDialect())
-      .Cases({"log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh"}, op->getName().stripDialect())
+      .Cases({"acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh"},
+             op->getName().stripDialect())
+      .Cases({"cbrt", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1"},
+             op->getName().stripDialect())
+      .Cases({"log", "log10", "log1p", "log2", "sin", "sinh", "tan", "tanh"},
+             op->getName().stripDialect())
       .Case("powf", "pow")
       .Default("");
 }
@@ -50,7 +53,8 @@ namespace {
 /// Calls one function on vectors of any lanes.
 class VectorCall {
 public:
-  VectorCall(OpBuilder &b, Location loc, target::MachineAttr machine, StringRef function, Type element)
+  VectorCall(OpBuilder &b, Location loc, target::MachineAttr machine, StringRef function,
+             Type element)
       : b(b), loc(loc), machine(machine), function(function), element(element) {}
 
   Value scalar(ValueRange operands) {
@@ -73,7 +77,8 @@ public:
     // The vector ABI's letters: b is SSE, d AVX2, e AVX-512.
     char isa = width * bits == 128 ? 'b' : width * bits == 256 ? 'd' : 'e';
     std::string name = "_ZGV" + std::string(1, isa) + "N" + std::to_string(width) +
-                       std::string(operands.size(), 'v') + "_" + function.str() + (element.isF32() ? "f" : "");
+                       std::string(operands.size(), 'v') + "_" + function.str() +
+                       (element.isF32() ? "f" : "");
     return target::CallMathOp::create(b, loc, operands.front().getType(), name, operands);
   }
 
@@ -88,11 +93,12 @@ private:
         scalars.push_back(vector::ExtractOp::create(b, loc, operand, ArrayRef<int64_t>{lane}));
       results.push_back(scalar(scalars));
     }
-    return vector::FromElementsOp::create(b, loc, cast<VectorType>(operands.front().getType()), results);
+    return vector::FromElementsOp::create(b, loc, cast<VectorType>(operands.front().getType()),
+                                          results);
   }
 
-  /// The lanes [start, start + count) of `v`; past its end, its first lane, which is always a number the
-  /// function is asked for anyway.
+  /// The lanes [start, start + count) of `v`; past its end, its first lane, which is always a
+  /// number the function is asked for anyway.
   Value lanes(Value v, int64_t start, int64_t count) {
     SmallVector<int64_t> mask(count, start);
     for (int64_t i = 0; i < count && start + i < lanesOf(v); ++i)
@@ -131,7 +137,8 @@ private:
 class CallLibrary : public ConversionPattern {
 public:
   explicit CallLibrary(const Lowering &lowering)
-      : ConversionPattern(lowering.types, MatchAnyOpTypeTag(), /*benefit=*/2, lowering.machine.getContext()),
+      : ConversionPattern(lowering.types, MatchAnyOpTypeTag(), /*benefit=*/2,
+                          lowering.machine.getContext()),
         lowering(lowering) {}
 
   LogicalResult matchAndRewrite(Operation *op, ArrayRef<ValueRange> operands,
@@ -141,10 +148,12 @@ public:
       return rewriter.notifyMatchFailure(op, "expected a function of the C library");
     Type element = getElementTypeOrSelf(op->getResult(0).getType());
     if (!element.isF32() && !element.isF64())
-      return rewriter.notifyMatchFailure(op, "expected f32 or f64: narrower floats are computed in f32");
+      return rewriter.notifyMatchFailure(
+          op, "expected f32 or f64: narrower floats are computed in f32");
     SmallVector<Value> results;
     for (size_t piece = 0; piece < operands.front().size(); ++piece) {
-      auto arguments = llvm::map_to_vector(operands, [&](ValueRange values) -> Value { return values[piece]; });
+      auto arguments =
+          llvm::map_to_vector(operands, [&](ValueRange values) -> Value { return values[piece]; });
       results.push_back(callMath(rewriter, op->getLoc(), lowering.machine, function, arguments));
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});

@@ -22,15 +22,16 @@ using namespace tessera;
 
 namespace {
 
-/// Offsets 0, stride, 2·stride, … of the lanes; 32 bits where they fit, since gathers then take half the
-/// registers.
+/// Offsets 0, stride, 2·stride, … of the lanes; 32 bits where they fit, since gathers then take
+/// half the registers.
 Value laneOffsets(OpBuilder &b, Location loc, int64_t lanes, int64_t stride) {
   bool narrow = std::abs(stride) < (int64_t{1} << 26);
   Type element = narrow ? b.getI32Type() : b.getI64Type();
   auto offsets = llvm::map_to_vector(llvm::seq<int64_t>(0, lanes), [&](int64_t lane) -> Attribute {
     return b.getIntegerAttr(element, lane * stride);
   });
-  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(VectorType::get({lanes}, element), offsets));
+  return arith::ConstantOp::create(
+      b, loc, DenseElementsAttr::get(VectorType::get({lanes}, element), offsets));
 }
 
 /// The lanes of one piece that exist: a mask, or none of it where that is known before.
@@ -70,7 +71,8 @@ public:
     for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
       int64_t lanes = piece.getNumElements();
       Extent extent = extentOf(rewriter, op.getLoc(), adaptor.getValid(), start, lanes);
-      results.push_back(load(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride, extent, adaptor.getPad()));
+      results.push_back(load(rewriter, op.getLoc(), piece, buffer.base, address + start * stride,
+                             stride, extent, adaptor.getPad()));
       start += lanes;
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
@@ -78,8 +80,8 @@ public:
   }
 
 private:
-  static Value load(OpBuilder &b, Location loc, VectorType type, Value base, Address address, int64_t stride,
-                    Extent extent, Value padding) {
+  static Value load(OpBuilder &b, Location loc, VectorType type, Value base, Address address,
+                    int64_t stride, Extent extent, Value padding) {
     auto pad = [&]() -> Value {
       if (padding)
         return vector::BroadcastOp::create(b, loc, type, padding);
@@ -92,7 +94,8 @@ private:
     if (stride == 0) {
       Value scalar = memref::LoadOp::create(b, loc, base, index);
       Value all = vector::BroadcastOp::create(b, loc, type, scalar);
-      return extent.mask ? arith::SelectOp::create(b, loc, extent.mask, all, pad()).getResult() : all;
+      return extent.mask ? arith::SelectOp::create(b, loc, extent.mask, all, pad()).getResult()
+                         : all;
     }
     if (stride == 1 || lanes == 1) {
       if (extent.mask)
@@ -100,7 +103,8 @@ private:
       return vector::LoadOp::create(b, loc, type, base, index);
     }
     Value mask = extent.mask ? extent.mask : allLanes(b, loc, lanes);
-    return vector::GatherOp::create(b, loc, type, base, index, laneOffsets(b, loc, lanes, stride), mask, pad());
+    return vector::GatherOp::create(b, loc, type, base, index, laneOffsets(b, loc, lanes, stride),
+                                    mask, pad());
   }
 };
 
@@ -119,7 +123,8 @@ public:
       int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
       Extent extent = extentOf(rewriter, op.getLoc(), valid, start, lanes);
       if (extent.kind != Extent::None)
-        store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride, extent.mask);
+        store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride,
+              extent.mask);
       start += lanes;
     }
     rewriter.eraseOp(op);
@@ -127,12 +132,14 @@ public:
   }
 
 private:
-  static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address, int64_t stride, Value mask) {
+  static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address,
+                    int64_t stride, Value mask) {
     int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
     Value index = address.materialize(b, loc);
     if (stride != 1 && lanes > 1) {
       Value offsets = laneOffsets(b, loc, lanes, stride);
-      vector::ScatterOp::create(b, loc, Type(), base, index, offsets, mask ? mask : allLanes(b, loc, lanes), piece);
+      vector::ScatterOp::create(b, loc, Type(), base, index, offsets,
+                                mask ? mask : allLanes(b, loc, lanes), piece);
     } else if (mask) {
       vector::MaskedStoreOp::create(b, loc, base, index, mask, piece);
     } else {
@@ -143,9 +150,11 @@ private:
 
 struct FlattenLoad : LoweringPattern<memref::LoadOp> {
   using LoweringPattern::LoweringPattern;
-  LogicalResult matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
-    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    Value index =
+        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
     rewriter.replaceOpWithNewOp<memref::LoadOp>(op, buffer.base, index);
     return success();
   }
@@ -153,9 +162,11 @@ struct FlattenLoad : LoweringPattern<memref::LoadOp> {
 
 struct FlattenStore : LoweringPattern<memref::StoreOp> {
   using LoweringPattern::LoweringPattern;
-  LogicalResult matchAndRewrite(memref::StoreOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(memref::StoreOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
-    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    Value index =
+        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
     rewriter.replaceOpWithNewOp<memref::StoreOp>(op, adaptor.getValue(), buffer.base, index);
     return success();
   }
@@ -163,11 +174,13 @@ struct FlattenStore : LoweringPattern<memref::StoreOp> {
 
 struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
   using LoweringPattern::LoweringPattern;
-  LogicalResult matchAndRewrite(memref::PrefetchOp op, OpAdaptor adaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(memref::PrefetchOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     const FlatBuffer &buffer = lowering.buffers[op.getMemref()];
-    Value index = buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
-    rewriter.replaceOpWithNewOp<memref::PrefetchOp>(op, buffer.base, index, op.getIsWrite(), op.getLocalityHint(),
-                                                    op.getIsDataCache());
+    Value index =
+        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
+    rewriter.replaceOpWithNewOp<memref::PrefetchOp>(op, buffer.base, index, op.getIsWrite(),
+                                                    op.getLocalityHint(), op.getIsDataCache());
     return success();
   }
 };

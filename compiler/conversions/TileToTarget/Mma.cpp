@@ -30,16 +30,16 @@ struct Strip {
   int64_t rows, columns;
 };
 
-/// Cycles of one step of depth of an r x c strip, in halves: two products and two loads a cycle, and four
-/// cycles until a product may be used again.
+/// Cycles of one step of depth of an r x c strip, in halves: two products and two loads a cycle,
+/// and four cycles until a product may be used again.
 int64_t halfCycles(int64_t rows, int64_t columns, int64_t registersPerVector) {
   int64_t products = rows * columns * registersPerVector;
   int64_t loads = rows + columns * registersPerVector;
   return std::max<int64_t>({products, loads, 8});
 }
 
-/// The strip of a rows x columns tile that takes the fewest cycles within the registers: accumulators, one
-/// row of B and a broadcast of A.
+/// The strip of a rows x columns tile that takes the fewest cycles within the registers:
+/// accumulators, one row of B and a broadcast of A.
 Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int64_t registers) {
   Strip best{1, 1};
   int64_t bestCost = std::numeric_limits<int64_t>::max();
@@ -47,7 +47,9 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
     for (int64_t c = 1; c <= columns; ++c) {
       if ((r * c + c) * registersPerVector + 1 > registers && r * c > 1)
         continue;
-      auto cost = [&](int64_t h, int64_t w) { return h && w ? halfCycles(h, w, registersPerVector) : 0; };
+      auto cost = [&](int64_t h, int64_t w) {
+        return h && w ? halfCycles(h, w, registersPerVector) : 0;
+      };
       int64_t restRows = rows % r, restColumns = columns % c;
       int64_t total = (rows / r) * ((columns / c) * cost(r, c) + cost(r, restColumns)) +
                       (columns / c) * cost(restRows, c) + cost(restRows, restColumns);
@@ -60,19 +62,20 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
   return best;
 }
 
-/// Products one accumulator sums up before it is added to the total; a multiple of every unroll.
-constexpr int64_t sumDepth = 256;
+/// About how many products one accumulator sums up before it is added to the total.
+constexpr int64_t kSumDepth = 256;
 
 /// Emits one strip.
 class StripEmitter {
 public:
   StripEmitter(OpBuilder &b, tile::MmaOp op, const Lowering &lowering, Value depth)
-      : b(b), loc(op.getLoc()), op(op), a(lowering.buffers[op.getA()]), bb(lowering.buffers[op.getB()]), depth(depth) {
+      : b(b), loc(op.getLoc()), op(op), a(lowering.buffers[op.getA()]),
+        bb(lowering.buffers[op.getB()]), depth(depth) {
     element = cast<VectorType>(op.getAcc().getType()).getElementType();
   }
 
-  Address aStart, bStart;        ///< of the strip's first row and lane, at depth 0
-  std::optional<Address> fetch;  ///< where to begin fetching ahead
+  Address aStart, bStart;       ///< of the strip's first row and lane, at depth 0
+  std::optional<Address> fetch; ///< where to begin fetching ahead
   Strip strip;
   SmallVector<VectorType> lanes; ///< types of the strip's columns
 
@@ -88,33 +91,35 @@ public:
       Value rest = arith::RemSIOp::create(b, loc, depth, indexConstant(b, loc, unroll));
       whole = arith::SubIOp::create(b, loc, depth, rest);
     }
-    bool chunked = isa<FloatType>(element) && !(known && *known <= sumDepth);
-    SmallVector<Value> result =
-        chunked ? chunks(zero, whole, unroll, acc) : loop(zero, whole, unroll, acc, /*fetching=*/true);
+    bool chunked = isa<FloatType>(element) && !(known && *known <= kSumDepth);
+    SmallVector<Value> result = chunked ? chunks(zero, whole, unroll, acc)
+                                        : loop(zero, whole, unroll, acc, /*fetching=*/true);
     if (unroll == 1 || (known && *known % unroll == 0))
       return result;
     return loop(whole, depth, 1, result, /*fetching=*/false);
   }
 
 private:
-  /// Sums of `sumDepth` products each, added up: the rounding error of one long sum grows with its length, of
-  /// short sums with their number only as its root. The totals are touched once a chunk, so they may well live
-  /// on the stack while a chunk is summed.
+  /// Sums of about `kSumDepth` products each, added up: the rounding error of one long sum grows
+  /// with its length, of short sums with their number only as its root. The totals are touched once
+  /// a chunk, so they may well live on the stack while a chunk is summed.
   SmallVector<Value> chunks(Value from, Value to, int64_t unroll, ValueRange acc) {
+    Value chunk = indexConstant(
+        b, loc, llvm::alignTo(kSumDepth, unroll)); // whole steps, so that none runs over
     auto body = [&](OpBuilder &, Location, Value k, ValueRange totals) {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToEnd(k.getParentBlock());
       SmallVector<Value> zeros = llvm::map_to_vector(totals, [&](Value total) -> Value {
         return arith::ConstantOp::create(b, loc, b.getZeroAttr(total.getType()));
       });
-      Value end = arith::AddIOp::create(b, loc, k, indexConstant(b, loc, sumDepth));
+      Value end = arith::AddIOp::create(b, loc, k, chunk);
       end = arith::MinSIOp::create(b, loc, end, to);
       SmallVector<Value> sums = loop(k, end, unroll, zeros, /*fetching=*/true);
       for (auto [sum, total] : llvm::zip_equal(sums, totals))
         sum = arith::AddFOp::create(b, loc, total, sum);
       scf::YieldOp::create(b, loc, sums);
     };
-    auto forOp = scf::ForOp::create(b, loc, from, to, indexConstant(b, loc, sumDepth), acc, body);
+    auto forOp = scf::ForOp::create(b, loc, from, to, chunk, acc, body);
     return SmallVector<Value>(forOp.getResults());
   }
 
@@ -141,13 +146,15 @@ private:
     int64_t lane = 0;
     for (VectorType type : lanes) {
       VectorType stored = type.clone(bType());
-      Value loaded = vector::LoadOp::create(b, loc, stored, bb.base, (bHere + lane).materialize(b, loc));
+      Value loaded =
+          vector::LoadOp::create(b, loc, stored, bb.base, (bHere + lane).materialize(b, loc));
       row.push_back(widen(b, loc, loaded, element));
       lane += type.getNumElements();
     }
     int64_t rowStride = a.strides[a.strides.size() - 2];
     for (int64_t i = 0; i < strip.rows; ++i) {
-      Value scalar = memref::LoadOp::create(b, loc, a.base, (aHere + i * rowStride).materialize(b, loc));
+      Value scalar =
+          memref::LoadOp::create(b, loc, a.base, (aHere + i * rowStride).materialize(b, loc));
       scalar = widen(b, loc, scalar, element);
       for (int64_t j = 0; j < strip.columns; ++j) {
         Value &sum = acc[i * strip.columns + j];
@@ -168,8 +175,9 @@ private:
     int64_t elements = unroll * static_cast<int64_t>(op.getPrefetchStep());
     Address here = fetch->plus(b, loc, k, op.getPrefetchStep());
     for (int64_t at = 0; at < elements; at += perLine)
-      memref::PrefetchOp::create(b, loc, bb.base, (here + at).materialize(b, loc), /*isWrite=*/false,
-                                 static_cast<uint32_t>(op.getLocality()), /*isDataCache=*/true);
+      memref::PrefetchOp::create(b, loc, bb.base, (here + at).materialize(b, loc),
+                                 /*isWrite=*/false, static_cast<uint32_t>(op.getLocality()),
+                                 /*isDataCache=*/true);
   }
 
   Type bType() const { return cast<MemRefType>(bb.base.getType()).getElementType(); }
@@ -182,17 +190,19 @@ private:
   Type element;
 };
 
-/// Accumulators that wait for their strip's turn. They lie on the stack: kept in SSA values, all strips' would
-/// be alive together and the register allocator would spill in the innermost loop. The accesses are volatile,
-/// since LLVM would promote them to SSA values otherwise.
+/// Accumulators that wait for their strip's turn. They lie on the stack: kept in SSA values, all
+/// strips' would be alive together and the register allocator would spill in the innermost loop.
+/// The accesses are volatile, since LLVM would promote them to SSA values otherwise.
 class Waiting {
 public:
   Waiting(OpBuilder &b, tile::MmaOp op, ArrayRef<Value> acc) : b(b), loc(op.getLoc()), values(acc) {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
-    Value count = LLVM::ConstantOp::create(b, loc, b.getI64Type(), static_cast<int64_t>(values.size()));
+    Value count =
+        LLVM::ConstantOp::create(b, loc, b.getI64Type(), static_cast<int64_t>(values.size()));
     // The first piece of a row is the widest.
-    stack = LLVM::AllocaOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()), values.front().getType(), count,
+    stack = LLVM::AllocaOp::create(b, loc, LLVM::LLVMPointerType::get(b.getContext()),
+                                   values.front().getType(), count,
                                    /*alignment=*/64);
     slot = values.front().getType();
   }
@@ -206,7 +216,8 @@ public:
   Value get(size_t i) {
     if (matchPattern(values[i], m_Constant()))
       return values[i];
-    return LLVM::LoadOp::create(b, loc, values[i].getType(), place(i), /*alignment=*/0, /*isVolatile=*/true);
+    return LLVM::LoadOp::create(b, loc, values[i].getType(), place(i), /*alignment=*/0,
+                                /*isVolatile=*/true);
   }
   void put(size_t i, Value value) {
     LLVM::StoreOp::create(b, loc, value, place(i), /*alignment=*/0, /*isVolatile=*/true);
@@ -268,10 +279,12 @@ public:
 
 private:
   static void emitStrips(OpBuilder &b, tile::MmaOp op, Strip strip, int64_t rows, int64_t columns,
-                         SmallVectorImpl<Value> &acc, function_ref<StripEmitter(int64_t, int64_t)> emitterAt) {
+                         SmallVectorImpl<Value> &acc,
+                         function_ref<StripEmitter(int64_t, int64_t)> emitterAt) {
     Waiting waiting(b, op, acc);
     waiting.putAll();
-    for (int64_t c = 0; c < columns; c += strip.columns) // all strips of some columns find their part of B in cache
+    for (int64_t c = 0; c < columns;
+         c += strip.columns) // all strips of some columns find their part of B in cache
       for (int64_t r = 0; r < rows; r += strip.rows) {
         StripEmitter emitter = emitterAt(r, c);
         SmallVector<size_t> places;

@@ -27,7 +27,8 @@ namespace {
 /// Permutes two vectors of `lanes` elements.
 using Mask = SmallVector<int64_t>;
 
-/// Chunks of `g` elements of a and b in turn, from the low or high half of each block of `block` elements.
+/// Chunks of `g` elements of a and b in turn, from the low or high half of each block of `block`
+/// elements.
 Mask unpackMask(int64_t lanes, int64_t block, int64_t g, bool high) {
   Mask mask;
   for (int64_t at = 0; at < lanes; at += block)
@@ -48,9 +49,9 @@ Mask blocksMask(int64_t lanes, int64_t block, bool odd) {
   return mask;
 }
 
-/// Transposes `rows`, as many as each has lanes (a power of two). Shuffles stay within 128 bits as long as
-/// they can, which every machine does fastest. The network leaves the columns in an order of its own, which
-/// is found by running it on labels.
+/// Transposes `rows`, as many as each has lanes (a power of two). Shuffles stay within 128 bits as
+/// long as they can, which every machine does fastest. The network leaves the columns in an order
+/// of its own, which is found by running it on labels.
 SmallVector<Value> transpose(OpBuilder &b, Location loc, ArrayRef<Value> rows) {
   auto type = cast<VectorType>(rows.front().getType());
   int64_t lanes = type.getNumElements();
@@ -73,7 +74,8 @@ SmallVector<Value> transpose(OpBuilder &b, Location loc, ArrayRef<Value> rows) {
   };
   for (int64_t distance = 1; distance < lanes; distance *= 2) {
     bool inBlock = distance < block;
-    Mask low = inBlock ? unpackMask(lanes, block, distance, false) : blocksMask(lanes, block, false);
+    Mask low =
+        inBlock ? unpackMask(lanes, block, distance, false) : blocksMask(lanes, block, false);
     Mask high = inBlock ? unpackMask(lanes, block, distance, true) : blocksMask(lanes, block, true);
     for (int64_t i = 0; i < lanes; ++i)
       if (!(i & distance))
@@ -87,7 +89,8 @@ SmallVector<Value> transpose(OpBuilder &b, Location loc, ArrayRef<Value> rows) {
 
 class PackEmitter {
 public:
-  PackEmitter(OpBuilder &b, tile::PackOp op, tile::PackOp::Adaptor adaptor, const Lowering &lowering)
+  PackEmitter(OpBuilder &b, tile::PackOp op, tile::PackOp::Adaptor adaptor,
+              const Lowering &lowering)
       : b(b), loc(op.getLoc()), types(lowering.types), src(lowering.buffers[op.getSrc()]),
         dst(lowering.buffers[op.getDst()]), depth(adaptor.getDepth()), valid(adaptor.getValid()) {
     element = cast<MemRefType>(dst.base.getType()).getElementType();
@@ -102,12 +105,14 @@ public:
   void emit() {
     Value zero = indexConstant(b, loc, 0);
     int64_t square = types.getLanes();
-    if (columnStride == 1 || depthStride != 1 || nr < square || element.getIntOrFloatBitWidth() < 16)
+    if (columnStride == 1 || depthStride != 1 || nr < square ||
+        element.getIntOrFloatBitWidth() < 16)
       return loop(zero, depth, 1, [&](Value k) { row(k, valid); });
     if (getConstantIntValue(valid) == nr)
       return transposing(zero);
     // A panel with fewer columns than lanes is rare: it takes the general way.
-    Value full = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, valid, indexConstant(b, loc, nr));
+    Value full =
+        arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, valid, indexConstant(b, loc, nr));
     auto ifOp = scf::IfOp::create(b, loc, TypeRange(), full, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&ifOp.getThenRegion().front());
@@ -137,9 +142,10 @@ private:
       if (columnStride == 1) {
         loaded = vector::MaskedLoadOp::create(b, loc, type, src.base, index, mask, zero);
       } else {
-        auto offsets = llvm::map_to_vector(llvm::seq<int64_t>(0, lanes), [&](int64_t l) -> Attribute {
-          return b.getI64IntegerAttr(l * columnStride);
-        });
+        auto offsets =
+            llvm::map_to_vector(llvm::seq<int64_t>(0, lanes), [&](int64_t l) -> Attribute {
+              return b.getI64IntegerAttr(l * columnStride);
+            });
         auto offsetType = VectorType::get({lanes}, b.getI64Type());
         Value at = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(offsetType, offsets));
         loaded = vector::GatherOp::create(b, loc, type, src.base, index, at, mask, zero);
@@ -169,11 +175,12 @@ private:
     Address source = from.plus(b, loc, k, 1), target = to.plus(b, loc, k, rowStride);
     SmallVector<Value> rows;
     for (int64_t j = 0; j < square; ++j)
-      rows.push_back(
-          vector::LoadOp::create(b, loc, type, src.base, (source + (start + j) * columnStride).materialize(b, loc)));
+      rows.push_back(vector::LoadOp::create(
+          b, loc, type, src.base, (source + (start + j) * columnStride).materialize(b, loc)));
     for (auto [i, column] : llvm::enumerate(transpose(b, loc, rows)))
-      vector::StoreOp::create(b, loc, column, dst.base,
-                              (target + static_cast<int64_t>(i) * rowStride + start).materialize(b, loc));
+      vector::StoreOp::create(
+          b, loc, column, dst.base,
+          (target + static_cast<int64_t>(i) * rowStride + start).materialize(b, loc));
   }
 
   /// The columns from `start` on of one row, one by one.
@@ -181,7 +188,8 @@ private:
     Address source = from.plus(b, loc, k.index, depthStride) + k.constant * depthStride;
     Address target = to.plus(b, loc, k.index, rowStride) + k.constant * rowStride;
     for (int64_t j = start; j < nr; ++j) {
-      Value x = memref::LoadOp::create(b, loc, src.base, (source + j * columnStride).materialize(b, loc));
+      Value x =
+          memref::LoadOp::create(b, loc, src.base, (source + j * columnStride).materialize(b, loc));
       memref::StoreOp::create(b, loc, x, dst.base, (target + j).materialize(b, loc));
     }
   }

@@ -43,10 +43,12 @@ public:
     return vector::ExtractOp::create(b, loc, pieces[piece], ArrayRef<int64_t>{at});
   }
 
-  /// The vector of the lanes `wanted`: a whole piece as it is, else a shuffle a piece that takes part.
+  /// The vector of the lanes `wanted`: a whole piece as it is, else a shuffle a piece that takes
+  /// part.
   Value pick(OpBuilder &b, Location loc, ArrayRef<int64_t> wanted) const {
     Value whole = pieces[places[wanted.front()].first];
-    bool isWhole = cast<VectorType>(whole.getType()).getNumElements() == static_cast<int64_t>(wanted.size());
+    bool isWhole =
+        cast<VectorType>(whole.getType()).getNumElements() == static_cast<int64_t>(wanted.size());
     for (auto [i, lane] : llvm::enumerate(wanted))
       isWhole &= places[lane] == std::pair<size_t, int64_t>(places[wanted.front()].first, i);
     if (isWhole)
@@ -88,7 +90,8 @@ SmallVector<Value> pickAll(OpBuilder &b, Location loc, const MachineTypes &types
 }
 
 /// Row-major numbers of the elements of the box [offsets, offsets + sizes) of `shape`.
-SmallVector<int64_t> box(ArrayRef<int64_t> shape, ArrayRef<int64_t> offsets, ArrayRef<int64_t> sizes) {
+SmallVector<int64_t> box(ArrayRef<int64_t> shape, ArrayRef<int64_t> offsets,
+                         ArrayRef<int64_t> sizes) {
   SmallVector<int64_t> numbers(1, 0);
   for (auto [extent, offset, size] : llvm::zip_equal(shape, offsets, sizes)) {
     SmallVector<int64_t> next;
@@ -101,7 +104,8 @@ SmallVector<int64_t> box(ArrayRef<int64_t> shape, ArrayRef<int64_t> offsets, Arr
 }
 
 SmallVector<int64_t> integers(ArrayAttr attr) {
-  return llvm::map_to_vector(attr.getAsRange<IntegerAttr>(), [](IntegerAttr i) { return i.getInt(); });
+  return llvm::map_to_vector(attr.getAsRange<IntegerAttr>(),
+                             [](IntegerAttr i) { return i.getInt(); });
 }
 
 /// The box a static position names: [position…, all of the rest).
@@ -140,10 +144,13 @@ struct SplitInsert : LoweringPattern<vector::InsertOp> {
     SmallVector<int64_t> places = boxAt(type, op.getStaticPosition());
     SmallVector<Value> results(adaptor.getDest());
     if (!isa<VectorType>(op.getValueToStore().getType())) {
-      int64_t lane = places.front() % type.getShape().back(), row = places.front() / type.getShape().back();
-      int64_t piece = row * lowering.types.pieces(type.getShape().back()) + lane / lowering.types.getLanes();
-      results[piece] = vector::InsertOp::create(rewriter, op.getLoc(), adaptor.getValueToStore().front(), results[piece],
-                                                ArrayRef<int64_t>{lane % lowering.types.getLanes()});
+      int64_t lane = places.front() % type.getShape().back(),
+              row = places.front() / type.getShape().back();
+      int64_t piece =
+          row * lowering.types.pieces(type.getShape().back()) + lane / lowering.types.getLanes();
+      results[piece] = vector::InsertOp::create(
+          rewriter, op.getLoc(), adaptor.getValueToStore().front(), results[piece],
+          ArrayRef<int64_t>{lane % lowering.types.getLanes()});
       rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
       return success();
     }
@@ -153,8 +160,8 @@ struct SplitInsert : LoweringPattern<vector::InsertOp> {
     std::iota(wanted.begin(), wanted.end(), 0);
     for (auto [i, place] : llvm::enumerate(places))
       wanted[place] = type.getNumElements() + i;
-    rewriter.replaceOpWithMultiple(
-        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, LaneSource(all), wanted))});
+    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
+                                                           type, LaneSource(all), wanted))});
     return success();
   }
 };
@@ -211,8 +218,9 @@ struct SplitExtractSlice : LoweringPattern<vector::ExtractStridedSliceOp> {
     offsets.resize(from.getRank(), 0);
     auto type = cast<VectorType>(op.getType());
     SmallVector<int64_t> wanted = box(from.getShape(), offsets, type.getShape());
-    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type,
-                                                           LaneSource(adaptor.getSource()), wanted))});
+    rewriter.replaceOpWithMultiple(op,
+                                   {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type,
+                                                       LaneSource(adaptor.getSource()), wanted))});
     return success();
   }
 };
@@ -230,8 +238,8 @@ struct SplitInsertSlice : LoweringPattern<vector::InsertStridedSliceOp> {
       wanted[place] = type.getNumElements() + i;
     SmallVector<Value> all(adaptor.getDest());
     llvm::append_range(all, adaptor.getValueToStore());
-    rewriter.replaceOpWithMultiple(
-        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, LaneSource(all), wanted))});
+    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
+                                                           type, LaneSource(all), wanted))});
     return success();
   }
 };
@@ -245,9 +253,11 @@ struct SplitShuffle : LoweringPattern<vector::ShuffleOp> {
     SmallVector<Value> all(adaptor.getV1());
     llvm::append_range(all, adaptor.getV2());
     // A lane nobody reads may be any lane.
-    auto wanted = llvm::map_to_vector(op.getMask(), [](int64_t lane) { return std::max<int64_t>(lane, 0); });
-    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
-                                                           cast<VectorType>(op.getType()), LaneSource(all), wanted))});
+    auto wanted =
+        llvm::map_to_vector(op.getMask(), [](int64_t lane) { return std::max<int64_t>(lane, 0); });
+    rewriter.replaceOpWithMultiple(
+        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
+                                cast<VectorType>(op.getType()), LaneSource(all), wanted))});
     return success();
   }
 };
@@ -259,8 +269,8 @@ struct SplitFromElements : LoweringPattern<vector::FromElementsOp> {
     SmallVector<Value> results;
     ValueRange rest = adaptor.getElements();
     for (VectorType piece : lowering.types.split(op.getType())) {
-      results.push_back(
-          vector::FromElementsOp::create(rewriter, op.getLoc(), piece, rest.take_front(piece.getNumElements())));
+      results.push_back(vector::FromElementsOp::create(rewriter, op.getLoc(), piece,
+                                                       rest.take_front(piece.getNumElements())));
       rest = rest.drop_front(piece.getNumElements());
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
@@ -274,7 +284,8 @@ struct SplitToElements : LoweringPattern<vector::ToElementsOp> {
                                 ConversionPatternRewriter &rewriter) const override {
     SmallVector<Value> results;
     for (Value piece : adaptor.getSource())
-      llvm::append_range(results, vector::ToElementsOp::create(rewriter, op.getLoc(), piece).getResults());
+      llvm::append_range(results,
+                         vector::ToElementsOp::create(rewriter, op.getLoc(), piece).getResults());
     rewriter.replaceOp(op, results);
     return success();
   }
@@ -291,16 +302,18 @@ struct SplitReduction : LoweringPattern<vector::ReductionOp> {
     while (pieces.size() > 1) { // pairs at a time: half the depth of a chain
       SmallVector<Value> next;
       for (size_t i = 0; i + 1 < pieces.size(); i += 2)
-        next.push_back(vector::makeArithReduction(rewriter, op.getLoc(), op.getKind(), pieces[i], pieces[i + 1],
-                                                  op.getFastmathAttr()));
+        next.push_back(vector::makeArithReduction(rewriter, op.getLoc(), op.getKind(), pieces[i],
+                                                  pieces[i + 1], op.getFastmathAttr()));
       if (pieces.size() % 2)
         next.push_back(pieces.back());
       pieces = std::move(next);
     }
     Value acc = adaptor.getAcc().empty() ? Value() : adaptor.getAcc().front();
     auto reduce = [&](Value piece) {
-      acc = acc ? vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, acc, op.getFastmath())
-                : vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, op.getFastmath());
+      acc = acc ? vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, acc,
+                                              op.getFastmath())
+                : vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece,
+                                              op.getFastmath());
     };
     reduce(pieces.front());
     if (tail)
@@ -312,13 +325,16 @@ struct SplitReduction : LoweringPattern<vector::ReductionOp> {
 
 struct SplitStep : LoweringPattern<vector::StepOp> {
   using LoweringPattern::LoweringPattern;
-  LogicalResult matchAndRewrite(vector::StepOp op, OpAdaptor, ConversionPatternRewriter &rewriter) const override {
+  LogicalResult matchAndRewrite(vector::StepOp op, OpAdaptor,
+                                ConversionPatternRewriter &rewriter) const override {
     SmallVector<Value> results;
     int64_t start = 0;
     for (VectorType piece : lowering.types.split(op.getType())) {
-      auto numbers = llvm::map_to_vector(llvm::seq<int64_t>(start, start + piece.getNumElements()),
-                                         [&](int64_t i) -> Attribute { return rewriter.getIndexAttr(i); });
-      results.push_back(arith::ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(piece, numbers)));
+      auto numbers =
+          llvm::map_to_vector(llvm::seq<int64_t>(start, start + piece.getNumElements()),
+                              [&](int64_t i) -> Attribute { return rewriter.getIndexAttr(i); });
+      results.push_back(
+          arith::ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(piece, numbers)));
       start += piece.getNumElements();
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
@@ -335,7 +351,8 @@ struct SplitCreateMask : LoweringPattern<vector::CreateMaskOp> {
     SmallVector<Value> results;
     int64_t start = 0;
     for (VectorType piece : lowering.types.split(op.getType())) {
-      results.push_back(laneMask(rewriter, op.getLoc(), adaptor.getOperands().front(), start, piece.getNumElements()));
+      results.push_back(laneMask(rewriter, op.getLoc(), adaptor.getOperands().front(), start,
+                                 piece.getNumElements()));
       start += piece.getNumElements();
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
@@ -346,6 +363,7 @@ struct SplitCreateMask : LoweringPattern<vector::CreateMaskOp> {
 } // namespace
 
 void tessera::populateShapePatterns(RewritePatternSet &patterns, const Lowering &lowering) {
-  patterns.add<SplitExtract, SplitInsert, SplitBroadcast, SplitShapeCast, SplitExtractSlice, SplitInsertSlice,
-               SplitShuffle, SplitFromElements, SplitToElements, SplitReduction, SplitStep, SplitCreateMask>(lowering);
+  patterns.add<SplitExtract, SplitInsert, SplitBroadcast, SplitShapeCast, SplitExtractSlice,
+               SplitInsertSlice, SplitShuffle, SplitFromElements, SplitToElements, SplitReduction,
+               SplitStep, SplitCreateMask>(lowering);
 }

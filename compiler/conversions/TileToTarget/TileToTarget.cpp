@@ -56,8 +56,9 @@ private:
     if (auto machine = module->getAttrOfType<target::MachineAttr>(name))
       return machine;
     auto emitError = [&] { return module.emitError(); };
-    auto machine = target::MachineAttr::getChecked(emitError, &getContext(), StringRef(cpu), StringRef(features),
-                                                   int64_t(vectorBits), StringRef(mathLibrary));
+    auto machine = target::MachineAttr::getChecked(emitError, &getContext(), StringRef(cpu),
+                                                   StringRef(features), int64_t(vectorBits),
+                                                   StringRef(mathLibrary));
     if (machine)
       module->setAttr(name, machine);
     return machine;
@@ -85,7 +86,8 @@ private:
       return types.isLegal(op) && !Buffers::isTileAccess(op) && !needsExpansion(op, machine);
     });
     ConversionConfig config;
-    config.foldingMode = DialectConversionFoldingMode::Never; // the buffers' types are in between two levels
+    config.foldingMode =
+        DialectConversionFoldingMode::Never; // the buffers' types are in between two levels
     config.allowPatternRollback = false;
     if (failed(applyPartialConversion(function, legal, std::move(patterns), config)))
       return failure();

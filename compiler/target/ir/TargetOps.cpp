@@ -46,11 +46,11 @@ void TargetDialect::initialize() {
 // MachineAttr
 //===----------------------------------------------------------------------===//
 
-LogicalResult MachineAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef cpu, StringRef,
-                                  int64_t vectorBits, StringRef mathLibrary) {
+LogicalResult MachineAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef cpu,
+                                  StringRef, int64_t vectorBits, StringRef mathLibrary) {
   if (vectorBits != 512 && vectorBits != 256)
-    return emitError() << "[machine] vectorBits must be 512 (AVX-512) or 256 (AVX2), got " << vectorBits
-                       << " for " << cpu;
+    return emitError() << "[machine] vectorBits must be 512 (AVX-512) or 256 (AVX2), got "
+                       << vectorBits << " for " << cpu;
   if (mathLibrary != "libmvec-2.35" && mathLibrary != "libmvec-2.22" && mathLibrary != "none")
     return emitError() << "[machine] mathLibrary must be libmvec-2.35, libmvec-2.22 or none, got "
                        << mathLibrary;
@@ -70,7 +70,8 @@ bool MachineAttr::hasFeature(StringRef feature) const {
 LogicalResult CallMathOp::verify() {
   for (Type type : getOperandTypes())
     if (type != getType())
-      return emitOpError("[call_math] operand of type ") << type << " differs from the result's type " << getType();
+      return emitOpError("[call_math] operand of type ")
+             << type << " differs from the result's type " << getType();
   if (getOperands().empty())
     return emitOpError("[call_math] needs an operand");
   Type element = getElementTypeOrSelf(getType());
@@ -105,7 +106,8 @@ LogicalResult ProgramOp::verifyRegions() {
   auto count = [&](auto ops) { return std::distance(ops.begin(), ops.end()); };
   if (count(getBody().getOps<PrepareOp>()) != 1 || count(getBody().getOps<MainOp>()) != 1 ||
       count(getBody().getOps<OutputsOp>()) != 1)
-    return emitOpError("[program] needs exactly one target.prepare, one target.main and one target.outputs");
+    return emitOpError(
+        "[program] needs exactly one target.prepare, one target.main and one target.outputs");
   if (!isa<OutputsOp>(getBody().front().back()))
     return emitOpError("[program] must end in target.outputs");
   for (auto storage : getBody().getOps<StorageOp>()) {
@@ -133,7 +135,9 @@ static int64_t bytesOf(Type elementType) {
 
 /// Bytes a storage spans, or none for what an island returned.
 static std::optional<int64_t> storageBytes(Operation *storage) {
-  auto contiguous = [](ShapedType type) { return type.getNumElements() * bytesOf(type.getElementType()); };
+  auto contiguous = [](ShapedType type) {
+    return type.getNumElements() * bytesOf(type.getElementType());
+  };
   return TypeSwitch<Operation *, std::optional<int64_t>>(storage)
       .Case([&](InputOp op) { return contiguous(cast<ShapedType>(op.getType())); })
       .Case([&](ParameterOp op) { return contiguous(cast<ShapedType>(op.getType())); })
@@ -162,7 +166,8 @@ LogicalResult ValueOp::verify() {
   for (auto [dim, stride] : llvm::zip_equal(type.getShape(), getStrides()))
     (stride < 0 ? low : high) += (dim - 1) * stride * size;
   if (low < 0 || high > *bytes)
-    return emitOpError("[value] addresses bytes ") << low << " to " << high << " of a storage of " << *bytes;
+    return emitOpError("[value] addresses bytes ")
+           << low << " to " << high << " of a storage of " << *bytes;
   return success();
 }
 

@@ -30,7 +30,8 @@ void TileDialect::initialize() {
 //===----------------------------------------------------------------------===//
 
 /// One index a dimension.
-static LogicalResult verifyIndices(Operation *op, StringRef what, MemRefType buffer, unsigned count) {
+static LogicalResult verifyIndices(Operation *op, StringRef what, MemRefType buffer,
+                                   unsigned count) {
   if (count != static_cast<unsigned>(buffer.getRank()))
     return op->emitOpError("[") << op->getName().stripDialect() << "] " << what << " " << buffer
                                 << " has rank " << buffer.getRank() << " but got " << count
@@ -42,7 +43,8 @@ static LogicalResult verifyLanes(Operation *op, MemRefType base, VectorType lane
                                  std::optional<int64_t> dim) {
   StringRef name = op->getName().stripDialect();
   if (base.getRank() == 0)
-    return op->emitOpError("[") << name << "] needs a buffer with at least one dimension; use memref."
+    return op->emitOpError("[") << name
+                                << "] needs a buffer with at least one dimension; use memref."
                                 << name << " for " << base;
   if (failed(verifyIndices(op, "buffer", base, indices)))
     return failure();
@@ -89,8 +91,8 @@ LogicalResult LoadOp::verify() {
   return success();
 }
 
-void StoreOp::build(OpBuilder &b, OperationState &state, Value value, Value base, ValueRange indices,
-                    Value valid) {
+void StoreOp::build(OpBuilder &b, OperationState &state, Value value, Value base,
+                    ValueRange indices, Value valid) {
   build(b, state, value, base, indices, valid, IntegerAttr());
 }
 
@@ -101,8 +103,8 @@ LogicalResult StoreOp::verify() {
     return failure();
   int64_t dim = getDim().value_or(base.getRank() - 1);
   if (lanes.getNumElements() > 1 && staticStride(base, dim) == 0)
-    return emitOpError("[store] dimension ") << dim << " of " << base
-                                             << " has stride 0: its lanes are one element";
+    return emitOpError("[store] dimension ")
+           << dim << " of " << base << " has stride 0: its lanes are one element";
   return success();
 }
 
@@ -110,7 +112,8 @@ LogicalResult StoreOp::verify() {
 // mma, pack
 //===----------------------------------------------------------------------===//
 
-/// Operands are multiplied in the accumulators' type: floats widen to f32 or f64, integers to integers.
+/// Operands are multiplied in the accumulators' type: floats widen to f32 or f64, integers to
+/// integers.
 static bool accumulates(Type operand, Type acc) {
   if (operand == acc)
     return isa<IntegerType>(acc) || acc.isF32() || acc.isF64();
@@ -149,13 +152,16 @@ LogicalResult MmaOp::verify() {
 LogicalResult PackOp::verify() {
   auto src = cast<MemRefType>(getSrc().getType()), dst = cast<MemRefType>(getDst().getType());
   if (src.getRank() < 2 || dst.getRank() < 2)
-    return emitOpError("[pack] buffers need at least two dimensions, got ") << src << " and " << dst;
+    return emitOpError("[pack] buffers need at least two dimensions, got ")
+           << src << " and " << dst;
   if (failed(verifyIndices(*this, "source", src, getSrcIndices().size())) ||
       failed(verifyIndices(*this, "destination", dst, getDstIndices().size())))
     return failure();
   if (src.getElementType() != dst.getElementType())
-    return emitOpError("[pack] cannot convert ") << src.getElementType() << " to " << dst.getElementType();
+    return emitOpError("[pack] cannot convert ")
+           << src.getElementType() << " to " << dst.getElementType();
   if (dst.isDynamicDim(dst.getRank() - 1) || staticStride(dst, dst.getRank() - 1) != 1)
-    return emitOpError("[pack] the panel's last dimension must be static and contiguous, got ") << dst;
+    return emitOpError("[pack] the panel's last dimension must be static and contiguous, got ")
+           << dst;
   return success();
 }

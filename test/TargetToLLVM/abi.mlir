@@ -1,0 +1,41 @@
+// RUN: tessera-opt %s -tessera-target-to-llvm -split-input-file -verify-diagnostics | FileCheck %s
+
+// CHECK: llvm.func @_ZGVeN16v_sinf(vector<16xf32>) -> vector<16xf32> attributes {memory_effects = #llvm.memory_effects<other = none, argMem = none, inaccessibleMem = none
+// CHECK: llvm.func internal @k.body(%{{.*}}: !llvm.ptr {llvm.readonly}, %{{.*}}: !llvm.ptr {llvm.noalias}, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64) -> i32
+// CHECK-SAME: noinline
+// CHECK: llvm.call @_ZGVeN16v_sinf
+// CHECK: "llvm.intr.vector.reduce.fadd"(%{{.*}}, %{{.*}}) <{fastmathFlags = #llvm.fastmath<reassoc>}>
+// CHECK: llvm.func @k(%[[B:.*]]: !llvm.ptr, %{{.*}}: !llvm.ptr, %[[S:.*]]: !llvm.ptr, %[[L:.*]]: i64, %[[U:.*]]: i64) -> i32 {
+// CHECK:   %[[P0:.*]] = llvm.getelementptr %[[B]][0] : (!llvm.ptr) -> !llvm.ptr, !llvm.ptr
+// CHECK:   %[[X:.*]] = llvm.load %[[P0]] : !llvm.ptr -> !llvm.ptr
+// CHECK:   %[[LOW:.*]] = llvm.mlir.constant(-112 : i64) : i64
+// CHECK:   %[[X2:.*]] = llvm.getelementptr %[[X]][%[[LOW]]] : (!llvm.ptr, i64) -> !llvm.ptr, i8
+// CHECK:   %[[P1:.*]] = llvm.getelementptr %[[B]][1]
+// CHECK:   %[[Y:.*]] = llvm.load %[[P1]]
+// CHECK:   %[[R:.*]] = llvm.call @k.body(%[[X2]], %[[Y]], %[[S]], %[[L]], %[[U]])
+// CHECK:   llvm.return %[[R]] : i32
+func.func @k(%x: memref<29xf32> {llvm.readonly, target.low = -28 : i64}, %y: memref<16xf32> {llvm.noalias}, %s: memref<?xi8>,
+             %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %0 = vector.load %x[%begin] : memref<29xf32>, vector<16xf32>
+  %1 = target.call_math "_ZGVeN16v_sinf"(%0) : (vector<16xf32>) -> vector<16xf32>
+  %2 = vector.reduction <add>, %1 : vector<16xf32> into f32
+  memref.store %2, %y[%end] : memref<16xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
+// -----
+
+// expected-error @+1 {{[target] is no kernel: expected (flat buffers…, memref<?xi8>, index, index) -> i32}}
+func.func @strided(%x: memref<4x4xf32>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
+// -----
+
+// expected-error @+1 {{[target] is no kernel}}
+func.func @plain() {
+  return
+}

@@ -1,0 +1,78 @@
+// RUN: tessera-opt %s -tessera-tile-to-target -canonicalize -cse | FileCheck %s
+// RUN: tessera-opt %s -tessera-tile-to-target="cpu=x86-64-v3 vector-bits=256" -canonicalize -cse | FileCheck %s --check-prefix=AVX2
+
+// The offset of a layout is dropped: a buffer argument is the address of its first element.
+// CHECK: module attributes {target.machine = #target.machine<cpu = "x86-64-v4"
+// CHECK-LABEL: func.func @strides
+// CHECK-SAME: %[[X:.*]]: memref<152xf32> {llvm.readonly}, %[[Y:.*]]: memref<128xf32> {llvm.noalias}, %[[Z:.*]]: memref<5xf32> {llvm.readonly},
+func.func @strides(%x: memref<4x32xf32, strided<[40, 1], offset: 8>>, %y: memref<4x32xf32>, %z: memref<4x5xf32, strided<[0, 1]>>,
+                   %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  // CHECK: %[[ROW:.*]] = arith.muli %{{.*}}, %c40 overflow<nsw> : index
+  // CHECK: vector.load %[[X]][%[[ROW]]] : memref<152xf32>, vector<16xf32>
+  // CHECK: %[[NEXT:.*]] = arith.addi %[[ROW]], %c16 overflow<nsw> : index
+  // CHECK: vector.load %[[X]][%[[NEXT]]] : memref<152xf32>, vector<16xf32>
+  // AVX2-COUNT-4: vector.load {{.*}}, vector<8xf32>
+  %0 = tile.load %x[%begin, %c0] : memref<4x32xf32, strided<[40, 1], offset: 8>> -> vector<32xf32>
+  // CHECK: memref.load %[[Z]]
+  // CHECK: vector.broadcast {{.*}} : f32 to vector<16xf32>
+  %1 = tile.load %z[%c0, %end] {dim = 0 : i64} : memref<4x5xf32, strided<[0, 1]>> -> vector<16xf32>
+  // CHECK: vector.gather %[[X]][%{{.*}}] [%{{.*}}], %{{.*}}, %{{.*}} : memref<152xf32>, vector<4xi32>
+  %2 = tile.load %x[%c0, %end] {dim = 0 : i64} : memref<4x32xf32, strided<[40, 1], offset: 8>> -> vector<4xf32>
+  // CHECK: vector.scatter %[[Y]]
+  tile.store %2, %y[%c0, %end] {dim = 0 : i64} : vector<4xf32>, memref<4x32xf32>
+  // CHECK-COUNT-2: vector.store
+  tile.store %0, %y[%begin, %c0] : vector<32xf32>, memref<4x32xf32>
+  tile.store %1, %y[%begin, %c0] : vector<16xf32>, memref<4x32xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
+// A mask where lanes may be missing, none where they cannot be.
+// CHECK-LABEL: func.func @masks
+func.func @masks(%x: memref<70xi8>, %y: memref<70xi8>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %c20 = arith.constant 20 : index
+  %pad = arith.constant 3 : i8
+  // CHECK: vector.load %{{.*}}[%c0] : memref<70xi8>, vector<16xi8>
+  // CHECK: vector.maskedload %{{.*}}[%c16], %{{.*}}, %{{.*}} : memref<70xi8>, vector<16xi1>, vector<16xi8>
+  // CHECK-NOT: memref<70xi8>
+  %0 = tile.load %x[%c0] valid %c20 pad %pad : i8 : memref<70xi8> -> vector<48xi8>
+  // CHECK: %[[COUNT:.*]] = arith.index_cast %{{.*}} : index to i32
+  // CHECK: %[[ALL:.*]] = vector.broadcast %[[COUNT]] : i32 to vector<16xi32>
+  // CHECK: %[[MASK:.*]] = arith.cmpi sgt, %[[ALL]], %{{.*}} : vector<16xi32>
+  // CHECK: vector.maskedstore %{{.*}}[%c0], %[[MASK]], %{{.*}} : memref<70xi8>, vector<16xi1>, vector<16xi8>
+  // CHECK-COUNT-2: vector.maskedstore
+  tile.store %0, %y[%c0] valid %end : vector<48xi8>, memref<70xi8>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
+// Backwards: the flat buffer begins below the first element.
+// CHECK-LABEL: func.func @reversed
+// CHECK-SAME: memref<29xf32> {llvm.readonly, target.low = -28 : i64}
+func.func @reversed(%x: memref<8xf32, strided<[-4], offset: 28>>, %y: memref<8xf32>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  // CHECK: arith.muli %{{.*}}, %c-4 overflow<nsw>
+  // CHECK: arith.addi %{{.*}}, %c28 overflow<nsw>
+  %0 = memref.load %x[%begin] : memref<8xf32, strided<[-4], offset: 28>>
+  memref.store %0, %y[%begin] : memref<8xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
+// Views disappear into addresses; scratch and an in-place output.
+// CHECK-LABEL: func.func @views
+// CHECK-SAME: %{{.*}}: memref<64xf32>, %[[S:.*]]: memref<?xi8> {llvm.noalias}
+func.func @views(%y: memref<8x8xf32> {tile.inplace}, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c64 = arith.constant 64 : index
+  // CHECK: %[[V:.*]] = memref.view %[[S]][%c64][] : memref<?xi8> to memref<160xf32>
+  %v = memref.view %s[%c64][] : memref<?xi8> to memref<4x40xf32>
+  %sub = memref.subview %v[1, 8] [2, 24] [1, 1] : memref<4x40xf32> to memref<2x24xf32, strided<[40, 1], offset: 48>>
+  // CHECK-NOT: memref.subview
+  // CHECK: memref.load %[[V]][%{{.*}}] : memref<160xf32>
+  %0 = memref.load %sub[%begin, %end] : memref<2x24xf32, strided<[40, 1], offset: 48>>
+  memref.store %0, %sub[%end, %begin] : memref<2x24xf32, strided<[40, 1], offset: 48>>
+  memref.store %0, %y[%begin, %end] : memref<8x8xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
