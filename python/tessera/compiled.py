@@ -286,12 +286,17 @@ class CompiledModule(Module):
     # --- containers -----------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._children)
+        return len(self._torch) if self._holds_parameters() else len(self._children)
+
+    def _holds_parameters(self) -> bool:
+        return isinstance(self._torch, (nn.ParameterList, nn.ParameterDict))
 
     def __bool__(self) -> bool:
         return True
 
     def __iter__(self) -> Iterator[Any]:
+        if self._holds_parameters():
+            return iter(self._torch)
         if isinstance(self._torch, nn.ModuleDict):
             return iter(self._children)
         return iter(self._children.values())
@@ -312,6 +317,8 @@ class CompiledModule(Module):
         return str(names[index])
 
     def __getitem__(self, index: Any) -> Any:
+        if self._holds_parameters():
+            return self._torch[index]
         if isinstance(index, slice):
             return list(self._children.values())[index]
         return self._children[self._child_name(index)]
@@ -428,10 +435,16 @@ class CompiledModule(Module):
         return self._present().ir(level, locations)
 
     def refresh(self) -> None:
-        """Reads all parameters again, for writes that PyTorch does not count (through .data,
-        NumPy or DLPack), also in submodules."""
-        for execution in list(self._programs.values()):
-            execution.refresh()
+        """Reads all parameters again, also in submodules.
+
+        Needed after writes that PyTorch does not count (through .data, NumPy or DLPack), and when
+        the PyTorch model was given other Parameter objects.
+        """
+        with self._lock:
+            if any(execution.outdated for execution in self._programs.values()):
+                self._reset()
+            for execution in self._programs.values():
+                execution.refresh()
         for child in self._children.values():
             if isinstance(child, CompiledModule):
                 child.refresh()

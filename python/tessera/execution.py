@@ -74,6 +74,11 @@ class Execution:
             remedy="ask a submodule that is compiled, e.g. model.layer.ir(…)",
         )
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the model now has other parameter objects than this was made with."""
+        return True
+
     def refresh(self) -> None:
         """Reads parameters again."""
 
@@ -110,6 +115,10 @@ class ProgramExecution(Execution):
 
     def ir(self, level: str, locations: bool) -> str:
         return self.program.ir(level, locations)
+
+    @property
+    def outdated(self) -> bool:
+        return self.program.outdated
 
     def refresh(self) -> None:
         self.program.refresh()

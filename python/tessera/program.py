@@ -89,6 +89,8 @@ class Program:
             self.compiled, parameters, imported.islands, name, threads
         )
         self._owned = parameters
+        names = [*imported.parameters, *(name for name, _ in captured.tensors.values())]
+        self._bound = {name: imported.live(name) for name in dict.fromkeys(names)}
         self._aliased: frozenset[int] | None = None
         self._sources = _output_sources(captured, imported)
         self._writes = _write_backs(captured, imported)
@@ -191,8 +193,13 @@ class Program:
             leaves.append(value)
         return leaves
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the model now has other tensor objects than the program was made with."""
+        return any(self._imported.live(name) is not tensor for name, tensor in self._bound.items())
+
     def refresh(self) -> None:
-        """Prepares everything derived from parameters again at the next call."""
+        """Prepares everything derived from parameters again."""
         self.executable.refresh()
 
     def ir(self, level: str, locations: bool = False) -> str:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -105,6 +107,9 @@ def test_parameters_are_shared_with_the_model():
     model.weight.data.fill_(1)
     converted.refresh()
     assert_same(converted(x), model(x))
+    model.weight = nn.Parameter(torch.randn(4, 4))
+    converted.refresh()
+    assert_same(converted(x), model(x))
 
 
 def test_torch_in_torch_out_and_tensors_in_tensors_out():
@@ -193,6 +198,67 @@ def test_wrong_arguments_of_from_pytorch():
         ts.from_pytorch(nn.ReLU(), (x,), threads=0)
     with pytest.raises(ArgumentTypeError, match="already"):
         ts.from_pytorch(ts.Module(), (x,))
+
+
+def test_containers_pytorch_does_not_know():
+    class Pair:
+        def __init__(self, x):
+            self.x = x
+
+    class Taking(nn.Module):
+        def forward(self, pair):
+            return pair.x + 1
+
+    with pytest.raises(ArgumentTypeError, match="Pair that holds tensors") as caught:
+        ts.from_pytorch(Taking(), (Pair(torch.ones(2)),))
+    assert "register" in caught.value.remedy
+
+
+def test_lazy_modules_are_refused_until_they_have_shapes():
+    with pytest.raises(ArgumentError, match="'weight' has no shape yet"):
+        ts.from_pytorch(nn.LazyLinear(3), (torch.ones(2, 2),))
+
+
+def test_nothing_in_and_nothing_out():
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self):
+            return self.weight * 2, self.weight, torch.arange(3), None
+
+    converted = convert_and_compare(Constant())
+    assert converted()[1] is converted.weight
+    converted()[2].fill_(7)
+    assert converted()[2].tolist() == [0, 1, 2]
+
+
+def test_any_strides_and_lazily_negated_tensors():
+    model = nn.Linear(4, 4)
+    converted = ts.from_pytorch(model, (torch.randn(3, 4),))
+    negated = torch.randn(3, 4, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    for x in (
+        torch.randn(4, 3).t(),
+        torch.randn(6, 8)[::2, ::2],
+        torch.randn(4).expand(3, 4),
+        torch.randn(3, 4).flip(0),
+        negated,
+    ):
+        for _ in range(2):
+            assert_same(converted(x), model(x))
+
+
+def test_converted_modules_are_freed():
+    model, x = Block(16, 2).eval(), torch.randn(1, 4, 16)
+    converted = ts.from_pytorch(model, (x,))
+    converted.attn = ts.compat.wrap(model.attn)
+    converted(x)
+    references = [weakref.ref(item) for item in (converted, model, model.attn)]
+    del converted, model
+    gc.collect()
+    assert [reference() for reference in references] == [None, None, None]
 
 
 def test_autocast_and_grad_regions_are_compiled():

@@ -171,6 +171,13 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Paramet
 def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
     if is_tensor(leaf):
         return TensorSpec(tuple(int(size) for size in leaf.shape), torch_dtype(leaf))
+    if any(is_tensor(item) for item in pytree.tree_leaves(getattr(leaf, "__dict__", None))):
+        raise ArgumentTypeError(
+            f"an argument is a {type(leaf).__name__} that holds tensors, and PyTorch does not know "
+            "how to take it apart",
+            remedy="register the class with torch.export.register_dataclass or "
+            "torch.utils._pytree.register_pytree_node",
+        )
     return StaticLeaf(leaf)
 
 
