@@ -102,16 +102,51 @@ int64_t matchPositions(Value value) {
   return rankedType(value).getRank() - static_cast<int64_t>(iota.getDim());
 }
 
-/// Whether a condition says: key position <= query position. Every row sees key 0.
-bool isCausal(Value condition) {
-  while (auto broadcast = condition.getDefiningOp<BroadcastOp>())
-    condition = broadcast.getOperand();
+/// What a condition on positions hides.
+enum class Visible { Unknown, WhenTrue, WhenFalse };
+
+/// When a key is seen that stands at the query's position or before it, which leaves every row
+/// key 0.
+Visible matchCausal(Value condition) {
+  bool inverted = false;
+  while (Operation *op = condition.getDefiningOp()) {
+    if (!isa<BroadcastOp, BitwiseNotOp>(op))
+      break;
+    inverted ^= isa<BitwiseNotOp>(op);
+    condition = op->getOperand(0);
+  }
   auto compare = condition.getDefiningOp<CompareOp>();
   if (!compare)
-    return false;
+    return Visible::Unknown;
+  ComparePredicate predicate = compare.getPredicate();
   int64_t lhs = matchPositions(compare.getLhs()), rhs = matchPositions(compare.getRhs());
-  return (compare.getPredicate() == ComparePredicate::Ge && lhs == 2 && rhs == 1) ||
-         (compare.getPredicate() == ComparePredicate::Le && lhs == 1 && rhs == 2);
+  bool queryFirst = lhs == 2 && rhs == 1, keyFirst = lhs == 1 && rhs == 2;
+  bool shows = (queryFirst && predicate == ComparePredicate::Ge) ||
+               (keyFirst && predicate == ComparePredicate::Le);
+  bool hides = (queryFirst && predicate == ComparePredicate::Lt) ||
+               (keyFirst && predicate == ComparePredicate::Gt);
+  if (!shows && !hides)
+    return Visible::Unknown;
+  return shows != inverted ? Visible::WhenTrue : Visible::WhenFalse;
+}
+
+/// Whether a value is a constant so low that exp of it vanishes beside the row's own first score.
+bool isHidden(Value value) {
+  std::optional<double> number = splatNumber(value);
+  return number && *number <= -1e30;
+}
+
+/// What a causal mask lets through: the other value of a select with a hidden one.
+Value matchCausalSelect(Value value) {
+  auto select = value.getDefiningOp<SelectOp>();
+  if (!select)
+    return {};
+  Visible visible = matchCausal(select.getCondition());
+  if (visible == Visible::WhenTrue && isHidden(select.getOnFalse()))
+    return select.getOnTrue();
+  if (visible == Visible::WhenFalse && isHidden(select.getOnTrue()))
+    return select.getOnFalse();
+  return {};
 }
 
 /// What the scores before softmax are made of.
@@ -122,23 +157,33 @@ struct Scores {
   bool causal = false;
 };
 
+Value stripBroadcast(Value value) {
+  while (auto broadcast = value.getDefiningOp<BroadcastOp>())
+    value = broadcast.getOperand();
+  return value;
+}
+
 /// Takes apart scale, one mask and the product, from the outside in.
 std::optional<Scores> matchScores(Value value) {
   Scores scores;
-  if (auto select = value.getDefiningOp<SelectOp>()) {
-    std::optional<double> hidden = splatNumber(select.getOnFalse());
-    // Anything this low vanishes beside the row's own first score.
-    if (!hidden || *hidden > -1e30 || !isCausal(select.getCondition()) ||
-        select.getOnTrue().getType() != select.getType())
+  if (Value seen = matchCausalSelect(value)) {
+    if (seen.getType() != value.getType())
       return std::nullopt;
     scores.causal = true;
-    value = select.getOnTrue();
+    value = seen;
   } else if (auto add = value.getDefiningOp<AddOp>()) {
     bool isLeft = matchScaled(add.getLhs()).value.getDefiningOp<MatmulOp>() != nullptr;
     Value product = isLeft ? add.getLhs() : add.getRhs();
-    scores.mask = isLeft ? add.getRhs() : add.getLhs();
-    if (product.getType() != add.getType() || !isFinite(scores.mask))
+    Value mask = isLeft ? add.getRhs() : add.getLhs();
+    if (product.getType() != add.getType())
       return std::nullopt;
+    // Zero where a key is seen and -inf elsewhere is the causal mask, added.
+    Value seen = matchCausalSelect(stripBroadcast(mask));
+    scores.causal = seen && splatNumber(seen) == 0.0;
+    if (!scores.causal && !isFinite(mask))
+      return std::nullopt;
+    if (!scores.causal)
+      scores.mask = mask;
     value = product;
   }
   Scaled scaled = matchScaled(value);

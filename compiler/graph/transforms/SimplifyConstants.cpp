@@ -173,6 +173,39 @@ struct FoldElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
+/// A constant that is the same everywhere needs no shape of its own where another operand has it:
+/// as a scalar it is an immediate of the kernel, with a shape it is memory to read.
+struct ShrinkSplat : OpTraitRewritePattern<Elementwise> {
+  using OpTraitRewritePattern::OpTraitRewritePattern;
+
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    RankedTensorType type = rankedType(op->getResult(0));
+    for (OpOperand &operand : op->getOpOperands()) {
+      RankedTensorType splat = rankedType(operand.get());
+      auto constant = operand.get().getDefiningOp<ConstantOp>();
+      auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : nullptr;
+      if (splat.getRank() == 0 || !elements || elements.empty() || !elements.isSplat() ||
+          !othersKeepShape(op, operand, type))
+        continue;
+      auto scalar = RankedTensorType::get({}, splat.getElementType());
+      Value shrunk =
+          ConstantOp::create(rewriter, constant.getLoc(),
+                             DenseElementsAttr::get(scalar, elements.getSplatValue<Attribute>()));
+      rewriter.modifyOpInPlace(op, [&] { operand.set(shrunk); });
+      return success();
+    }
+    return rewriter.notifyMatchFailure(op, "expected a splat whose shape another operand has");
+  }
+
+  static bool othersKeepShape(Operation *op, OpOperand &shrunk, RankedTensorType type) {
+    std::optional<SmallVector<int64_t>> shape(std::in_place);
+    for (OpOperand &operand : op->getOpOperands())
+      if (shape && &operand != &shrunk)
+        shape = broadcastShapes(*shape, rankedType(operand.get()).getShape());
+    return shape && type.hasStaticShape() && type.getShape() == ArrayRef<int64_t>(*shape);
+  }
+};
+
 /// Movement of a constant that is the same everywhere, and reshapes of any.
 struct FoldMovement : OpTraitRewritePattern<Movement> {
   using OpTraitRewritePattern::OpTraitRewritePattern;
@@ -199,7 +232,7 @@ struct FoldMovement : OpTraitRewritePattern<Movement> {
 } // namespace
 
 void populateConstantPatterns(RewritePatternSet &patterns) {
-  patterns.add<FoldElementwise, FoldMovement>(patterns.getContext());
+  patterns.add<FoldElementwise, FoldMovement, ShrinkSplat>(patterns.getContext());
 }
 
 } // namespace tessera::graph

@@ -77,6 +77,28 @@ func.func @causal(%q: tensor<4x8x16xf32>) -> tensor<4x8x16xf32> {
   return %3 : tensor<4x8x16xf32>
 }
 
+// Added, as 0 and -inf, and with the condition the other way round.
+// CHECK-LABEL: @causal_added
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale = 1.000000e+00 {causal} :
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale = 1.000000e+00 {causal} :
+func.func @causal_added(%q: tensor<4x8x16xf32>) -> (tensor<4x8x16xf32>, tensor<4x8x16xf32>) {
+  %inf = graph.constant dense<0xFF800000> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<8x8xf32>
+  %i = graph.iota shape = [8, 8], dim = 0, start = 0 : i64, step = 1 : i64, dtype = i64 : tensor<8x8xi64>
+  %j = graph.iota shape = [8, 8], dim = 1, start = 0 : i64, step = 1 : i64, dtype = i64 : tensor<8x8xi64>
+  %hidden = graph.compare gt %j, %i : (tensor<8x8xi64>, tensor<8x8xi64>) -> tensor<8x8xi1>
+  %mask = graph.select %hidden, %inf, %zero : (tensor<8x8xi1>, tensor<f32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  %0 = graph.matmul %q, %q {transpose_b} : (tensor<4x8x16xf32>, tensor<4x8x16xf32>) -> tensor<4x8x8xf32>
+  %1 = graph.add %0, %mask : (tensor<4x8x8xf32>, tensor<8x8xf32>) -> tensor<4x8x8xf32>
+  %2 = graph.softmax %1 dim = 2 : tensor<4x8x8xf32>
+  %3 = graph.matmul %2, %q : (tensor<4x8x8xf32>, tensor<4x8x16xf32>) -> tensor<4x8x16xf32>
+  %seen = graph.bitwise_not %hidden : tensor<8x8xi1>
+  %4 = graph.select %seen, %0, %inf : (tensor<8x8xi1>, tensor<4x8x8xf32>, tensor<f32>) -> tensor<4x8x8xf32>
+  %5 = graph.softmax %4 dim = 2 : tensor<4x8x8xf32>
+  %6 = graph.matmul %5, %q : (tensor<4x8x8xf32>, tensor<4x8x16xf32>) -> tensor<4x8x16xf32>
+  return %3, %6 : tensor<4x8x16xf32>, tensor<4x8x16xf32>
+}
+
 // key < query leaves the first row empty; key >= query looks ahead.
 // CHECK-LABEL: @not_causal
 // CHECK-NOT: graph.attention

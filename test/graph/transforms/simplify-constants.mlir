@@ -81,3 +81,17 @@ func.func @left_alone() -> (tensor<i32>, tensor<f32>) {
   %1 = graph.exp %one : tensor<f32>
   return %0, %1 : tensor<i32>, tensor<f32>
 }
+
+// A scalar does where another operand has the shape, and only there.
+// CHECK-LABEL: @shrink
+// CHECK-SAME: %[[X:.*]]: tensor<8x4xf32>, %[[B:.*]]: tensor<4xf32>
+// CHECK-DAG: %[[S:.*]] = graph.constant dense<3.000000e+00> : tensor<f32>
+// CHECK-DAG: %[[T:.*]] = graph.constant dense<3.000000e+00> : tensor<8x4xf32>
+// CHECK: graph.mul %[[X]], %[[S]] : (tensor<8x4xf32>, tensor<f32>) -> tensor<8x4xf32>
+// CHECK: graph.mul %[[B]], %[[T]] : (tensor<4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
+func.func @shrink(%x: tensor<8x4xf32>, %b: tensor<4xf32>) -> (tensor<8x4xf32>, tensor<8x4xf32>) {
+  %three = graph.constant dense<3.0> : tensor<8x4xf32>
+  %0 = graph.mul %x, %three : tensor<8x4xf32>
+  %1 = graph.mul %b, %three : (tensor<4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
+  return %0, %1 : tensor<8x4xf32>, tensor<8x4xf32>
+}
