@@ -223,6 +223,14 @@ class Module:
             parameter.requires_grad_(requires_grad)
         return self
 
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Clears the gradients of every parameter."""
+        for parameter in self.parameters():
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad.zero_()
+
     # --- state ----------------------------------------------------------------------------
 
     def state_dict(

@@ -219,3 +219,17 @@ def test_the_users_model_is_never_changed():
     assert vars(model).keys() == before.keys()
     assert model.seen == []
     assert model.training
+
+
+def test_random_operators_draw_what_pytorch_draws():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            noise = torch.empty_like(x).cauchy_()
+            return nn.functional.dropout(x * 2, 0.5, True) + noise
+
+    x = torch.randn(4, 4)
+    converted = ts.from_pytorch(Noisy(), (x,))
+    torch.manual_seed(1)
+    got = converted(x)
+    torch.manual_seed(1)
+    assert_same(got, Noisy()(x))

@@ -69,6 +69,11 @@ def decomposition_of(op: Any) -> Callable[..., Any] | None:
     return None
 
 
+def _draws_random_numbers(op: Any) -> bool:
+    # Taken apart it would draw others than PyTorch draws from the same seed.
+    return isinstance(op, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in op.tags
+
+
 def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     """The graph `node` decomposes into, on the fake tensors of its arguments.
 
@@ -76,7 +81,7 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     operator has no decomposition, or only into itself.
     """
     decomposition = decomposition_of(node.target)
-    if decomposition is None:
+    if decomposition is None or _draws_random_numbers(node.target):
         return None
     flat, spec = pytree.tree_flatten((node.args, node.kwargs))
     values = [item.meta.get("val") if isinstance(item, fx.Node) else item for item in flat]

@@ -43,7 +43,7 @@ def attach_kernels(report: Report, compiled: Any) -> None:
     report.timings["codegen"] = compiled.timings.codegen_ms
 
 
-def attach_profile(report: Report, compiled: Any, nanoseconds: Sequence[int]) -> None:
+def attach_profile(report: Report, compiled: Any, nanoseconds: Sequence[float]) -> None:
     """Measured times, one for each instruction of the program, in its order."""
     launches = iter(report.kernels)
     islands = {row.id: row for row in report.islands}
