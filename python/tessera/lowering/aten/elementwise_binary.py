@@ -289,7 +289,7 @@ def heaviside(ctx: LoweringContext, self: GraphValue, values: GraphValue) -> Gra
             f"[heaviside] input is {self.dtype} and values {values.dtype}; they must agree"
         )
     a = Arith(ctx, self.dtype)
-    step = a.select(a.compare("lt", self, 0), 0, 1)
+    step = a.select(a.compare("gt", self, 0), 1, 0)
     return a.select(a.compare("eq", self, 0), values, step)
 
 

@@ -100,9 +100,8 @@ def native_layer_norm(
     value = layer_norm(ctx, input, normalized_shape, weight, bias, eps)
     dims = range(input.ndim - len(normalized_shape), input.ndim)
     mean, rstd = moments(ctx, input, dims, eps)
-    # torch keeps the statistics in the parameters' type when that is the wider one.
-    kept = input.dtype if weight is None else weight.dtype
-    return value, ctx.cast(mean, kept), ctx.cast(rstd, kept)
+    # The type that capture foretells; eager keeps them in that of wider parameters.
+    return value, ctx.cast(mean, input.dtype), ctx.cast(rstd, input.dtype)
 
 
 @rule("rms_norm")
@@ -175,11 +174,10 @@ def native_group_norm(
     value = group_norm(ctx, input, group, weight, bias, eps)
     grouped = ctx.reshape(input, (N, group, (C // group) * HxW))
     mean, rstd = moments(ctx, grouped, [2], eps)
-    kept = input.dtype if weight is None else weight.dtype
     return (
         value,
-        ctx.cast(ctx.reshape(mean, (N, group)), kept),
-        ctx.cast(ctx.reshape(rstd, (N, group)), kept),
+        ctx.cast(ctx.reshape(mean, (N, group)), input.dtype),
+        ctx.cast(ctx.reshape(rstd, (N, group)), input.dtype),
     )
 
 
