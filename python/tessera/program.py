@@ -250,7 +250,7 @@ def build_program(
     imported = import_program(
         captured.program,
         root,
-        input_names=[_escape(item) for item in signature.names],
+        input_names=[_escape(signature.names[item]) for item in signature.tensor_positions],
         outputs=_result_nodes(captured),
     )
     report.nodes = imported.nodes
@@ -289,7 +289,7 @@ def _refuse_gradients(signature: CallSignature, given: list[Any], positions: lis
 
 def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
     """(kind, node or value, view) for each output; kinds as in OutputSource."""
-    users = {name: position for position, name in enumerate(captured.user_inputs)}
+    users = captured.user_inputs
     whole: dict[fx.Node, int] = {}
     for position, alias in enumerate(captured.aliases):
         if alias is not None and not alias.steps:
@@ -349,7 +349,7 @@ def _output_sources(captured: Captured, imported: Imported) -> list[OutputSource
 
 def _write_backs(captured: Captured, imported: Imported) -> list[WriteBack]:
     index = {node: position for position, node in enumerate(imported.outputs)}
-    users = {name: position for position, name in enumerate(captured.user_inputs)}
+    users = captured.user_inputs
     writes: list[WriteBack] = []
     for kind, name, node in captured.mutations:
         if kind == OutputKind.USER_INPUT_MUTATION:

@@ -306,3 +306,14 @@ def test_two_threads_may_call_one_module():
     for thread in threads:
         thread.join()
     assert not errors
+
+
+def test_arguments_of_any_type_are_part_of_the_program():
+    class Converting(nn.Module):
+        def forward(self, x, dtype, mode="a"):
+            return x.to(dtype) * (2 if mode == "a" else 3)
+
+    converted = convert_and_compare(Converting(), torch.randn(3), torch.float64, mode="b")
+    assert converted.report.mode == "compiled"
+    with pytest.raises(InputMismatchError, match="'dtype'"):
+        converted(torch.randn(3), torch.float32, mode="b")

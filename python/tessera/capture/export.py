@@ -49,8 +49,8 @@ class Captured:
     out_spec: pytree.TreeSpec
     #: (kind, name, node): what must be written back after the call
     mutations: list[tuple[OutputKind, str, fx.Node]]
-    #: placeholder name of each leaf of the arguments, in the caller's order
-    user_inputs: list[str]
+    #: placeholder names of the tensors among the arguments: their places among all leaves
+    user_inputs: dict[str, int]
     #: of the other placeholders: the path of the tensor behind them, and its kind
     tensors: dict[str, tuple[str, InputKind]]
     session: LeafSession
@@ -119,13 +119,39 @@ def export(
         # The root's own hooks run around the program, not inside of it.
         strip_user_hooks(copy)
         with quiet(), torch.no_grad():
-            raw = torch.export.export(copy, tuple(args), dict(kwargs), strict=False)
+            positions, tensors = _take_tensors_only(copy, args, kwargs)
+            raw = torch.export.export(copy, tensors, strict=False)
             aliases = output_aliases(_user_outputs(raw))
             program = functionalize(raw) if needs_functionalization(raw) else raw
-        return _boundary(program, aliases, args, kwargs, session)
+        return _boundary(program, aliases, positions, session)
     except BaseException:
         session.close()
         raise
+
+
+def _take_tensors_only(
+    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[list[int], tuple[torch.Tensor, ...]]:
+    """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
+
+    torch.export knows only some types of arguments (no dtypes, no configuration objects), and a
+    program holds for their values anyway. Gives the tensors and their places among all leaves.
+    """
+    flat, spec = pytree.tree_flatten((tuple(args), kwargs))
+    positions = [index for index, leaf in enumerate(flat) if isinstance(leaf, torch.Tensor)]
+    tensors = tuple(flat[index] for index in positions)
+    template = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in flat]
+    original = copy.forward
+
+    def forward(*given: torch.Tensor) -> Any:
+        leaves = list(template)
+        for index, tensor in zip(positions, given, strict=True):
+            leaves[index] = tensor
+        call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
+        return original(*call_args, **call_kwargs)
+
+    copy.__dict__["forward"] = forward
+    return positions, tensors
 
 
 def place_of(root: nn.Module, leaf: Leaf) -> tuple[int, str]:
@@ -190,8 +216,7 @@ def _user_outputs(program: ExportedProgram) -> list[Any]:
 def _boundary(
     program: ExportedProgram,
     aliases: list[Alias | None],
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
+    positions: Sequence[int],
     session: LeafSession,
 ) -> Captured:
     nodes = {node.name: node for node in program.graph.nodes}
@@ -219,8 +244,7 @@ def _boundary(
         for spec in program.graph_signature.input_specs
         if spec.kind == InputKind.USER_INPUT
     ]
-    in_spec, out_spec = program.call_spec.in_spec, program.call_spec.out_spec
-    assert in_spec is not None
+    out_spec = program.call_spec.out_spec
     assert out_spec is not None
     return Captured(
         program,
@@ -228,22 +252,7 @@ def _boundary(
         aliases,
         out_spec,
         mutations,
-        _in_call_order(names, in_spec, args, kwargs),
+        dict(zip(names, positions, strict=True)),
         tensors,
         session,
     )
-
-
-def _in_call_order(
-    names: list[str], in_spec: pytree.TreeSpec, args: Sequence[Any], kwargs: dict[str, Any]
-) -> list[str]:
-    """`names` in the order the caller's own (args, kwargs) flatten to."""
-    flat, spec = pytree.tree_flatten((tuple(args), kwargs))
-    if len(flat) != len(names):
-        raise CaptureError(f"torch.export took {len(names)} inputs where {len(flat)} were given")
-    if spec == in_spec:
-        return names
-    # torch.export sorts keyword arguments as forward() declares them.
-    by_export = pytree.tree_unflatten(names, in_spec)
-    reordered = (by_export[0], {key: by_export[1][key] for key in kwargs})
-    return pytree.tree_leaves(reordered)

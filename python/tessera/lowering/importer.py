@@ -174,9 +174,6 @@ class _Attempt:
 
     def _bind_user_input(self, node: fx.Node, name: str) -> None:
         value = node.meta.get("val")
-        if not isinstance(value, torch.Tensor):
-            self.context.bind(node, value)
-            return
         spec = crossable_spec(value)
         if spec is None:
             raise CannotCross(
