@@ -78,6 +78,7 @@ template <typename Managed> struct Exported {
 };
 
 template <typename Managed> Exported<Managed> *makeExported(Tensor tensor) {
+  // NOLINTNEXTLINE(bugprone-invalid-enum-default-initialization): the device is set below
   auto *exported = new Exported<Managed>{{}, std::move(tensor)};
   const TensorSpec &spec = exported->tensor.spec();
   DLTensor &dl = exported->managed.dl_tensor;

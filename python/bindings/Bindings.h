@@ -21,11 +21,13 @@ namespace tessera::bindings {
 namespace nb = nanobind;
 
 /// Each fills in its topic; called once, in this order.
+// NOLINTBEGIN(readability-identifier-naming): nanobind's custom
 void init_dtypes(nb::module_ &m);
 void init_tensor(nb::module_ &m);
 void init_graph(nb::module_ &m);
 void init_compiler(nb::module_ &m);
 void init_executable(nb::module_ &m);
+// NOLINTEND(readability-identifier-naming)
 
 /// Sets Python's error indicator; an error that is the host's own is there already.
 void setError(const runtime::Status &status, const std::string &prefix = "");

@@ -201,7 +201,7 @@ PyObject *name(PyObject *self, void *) {
 PyObject *compiled(PyObject *self, void *) { return stateOf(self).compiled.inc_ref().ptr(); }
 
 PyMethodDef methods[] = {
-    {"profile", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(profile)), METH_FASTCALL,
+    {"profile", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(profile)), METH_FASTCALL,
      "profile(*tensors)\n--\n\nRuns the program; the result, and the nanoseconds spent on each "
      "instruction."},
     {"refresh", refresh, METH_NOARGS,

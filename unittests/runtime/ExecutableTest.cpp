@@ -8,6 +8,7 @@
 #include "unittests/runtime/TestPrograms.h"
 
 #include <gtest/gtest.h>
+
 #include <thread>
 
 using namespace tessera::runtime;

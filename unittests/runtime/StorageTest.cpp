@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <gtest/gtest.h>
+
 #include <thread>
 #include <vector>
 

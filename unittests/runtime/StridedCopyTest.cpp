@@ -9,6 +9,7 @@
 
 #include <cstring>
 #include <gtest/gtest.h>
+
 #include <random>
 
 using namespace tessera::runtime;

@@ -9,6 +9,7 @@
 #include "runtime/ParallelSection.h"
 
 #include <gtest/gtest.h>
+
 #include <memory>
 #include <mutex>
 #include <set>
