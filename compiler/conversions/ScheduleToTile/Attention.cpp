@@ -61,7 +61,7 @@ void AttentionEmitter::plan() {
   keyPanels = llvm::divideCeil(p.keys, nr);
   valuePanels = llvm::divideCeil(p.columns, nrValue);
   blocks = llvm::divideCeil(p.queries, br);
-  lanes = chunkLanes(p.accType, nr);
+  lanes = chunkLanes(nr);
   online = p.keys > bc;
   // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
   scaleFirst = p.mask || !(p.scale > 0);
@@ -89,8 +89,10 @@ void AttentionEmitter::allocate() {
   };
   // Rows a multiple of 4 KB apart would share one set of the L1 cache.
   int64_t pad = 64 / (p.accType.getIntOrFloatBitWidth() / 8);
-  keyScratch = scratch({keyPanels, p.depth, nr}, p.accType);
-  valueScratch = scratch({valuePanels, p.keys, nrValue}, p.accType);
+  // Nothing to see still has a type: sizes of zero would leave its strides unknown.
+  int64_t depth = std::max<int64_t>(p.depth, 1), keys = std::max<int64_t>(p.keys, 1);
+  keyScratch = scratch({std::max<int64_t>(keyPanels, 1), depth, nr}, p.accType);
+  valueScratch = scratch({valuePanels, keys, nrValue}, p.accType);
   scores = scratch({br, bc + pad}, p.accType);
   maxima = scratch({br, lanes}, p.accType);
   rowFactor = scratch({br}, p.accType);
@@ -100,7 +102,7 @@ void AttentionEmitter::allocate() {
     output = scratch({br, valuePanels * nrValue}, p.accType);
   }
   if (widened) {
-    stageScratch = scratch({std::max(p.depth, p.keys), nr}, p.elementType);
+    stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
     queryScratch = scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
   }
 }

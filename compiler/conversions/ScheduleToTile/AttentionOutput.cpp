@@ -64,7 +64,7 @@ void AttentionEmitter::emitFinal() {
 }
 
 void AttentionEmitter::emitEpilogue(Value acc, const Strip &strip, Value panel, int64_t columns) {
-  int64_t width = chunkLanes(p.accType, nrValue);
+  int64_t width = chunkLanes(nrValue);
   auto type = VectorType::get({width}, p.accType);
   TilePoint point;
   point.indices = item;

@@ -34,7 +34,7 @@ static constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity(
 void AttentionEmitter::clearStatistics() {
   if (!online)
     return;
-  auto type = VectorType::get({chunkLanes(p.accType, nrValue)}, p.accType);
+  auto type = VectorType::get({chunkLanes(nrValue)}, p.accType);
   Value zeros = t.zero(type), zero = t.zero(p.accType), lowest = t.constant(p.accType, kMinusInfinity);
   t.loop(t.index(0), rows, 1, [&](Value row) {
     scalarStore(lowest, rowMax, row);

@@ -112,7 +112,7 @@ MemRefType ContractionEmitter::bScratchType() {
   if (source == PanelSource::Prepacked || (source == PanelSource::InPlace && !tail))
     return {};
   Type element = cast<MemRefType>(p.b.memref.getType()).getElementType();
-  return MemRefType::get({source == PanelSource::InPlace ? 1 : groupPanels, p.k, nr}, element);
+  return MemRefType::get({source == PanelSource::InPlace ? 1 : groupPanels, std::max<int64_t>(p.k, 1), nr}, element);
 }
 
 KernelExtent ContractionEmitter::extent() const {

@@ -14,7 +14,6 @@
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "llvm/ADT/bit.h"
 
 using namespace mlir;
 
@@ -207,8 +206,8 @@ void TileBuilder::pack(Value src, ValueRange srcIndices, Value dst, ValueRange d
 // Shapes
 //===----------------------------------------------------------------------===//
 
-int64_t chunkLanes(Type elementType, int64_t columns) {
-  int64_t lanes = llvm::bit_floor<uint64_t>(std::min<int64_t>(columns, 512 / elementType.getIntOrFloatBitWidth()));
+int64_t chunkLanes(int64_t columns) {
+  int64_t lanes = 16;
   while (columns % lanes != 0)
     lanes /= 2;
   return lanes;

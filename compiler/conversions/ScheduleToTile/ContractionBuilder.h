@@ -88,8 +88,9 @@ public:
             mlir::Value depth, mlir::Value valid);
 };
 
-/// Lanes of one machine-sized vector (64 bytes where they divide `columns`) of `elementType`.
-int64_t chunkLanes(mlir::Type elementType, int64_t columns);
+/// Lanes the columns of a register tile are worked on at a time after the product: 16, where they divide
+/// `columns`. The number does not depend on the element type, so conversions keep vectors whole.
+int64_t chunkLanes(int64_t columns);
 
 } // namespace tessera
 

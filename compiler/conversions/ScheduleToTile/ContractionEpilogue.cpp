@@ -34,7 +34,7 @@ SmallVector<Value> ContractionEmitter::rowIndices(const Strip &strip, int64_t i)
 }
 
 void ContractionEmitter::emitEpilogue(Value acc, const Panel &panel, const Strip &strip) {
-  int64_t lanes = chunkLanes(p.accType, nr);
+  int64_t lanes = chunkLanes(nr);
   schedule::YieldOp yield = frame.kernel.getYield();
   Value column = t.mul(panel.index, nr);
   for (int64_t i = 0; i < strip.rows; ++i) {
@@ -66,7 +66,7 @@ void ContractionEmitter::emitEpilogue(Value acc, const Panel &panel, const Strip
 //===----------------------------------------------------------------------===//
 
 void ContractionEmitter::clearPartial() {
-  auto type = VectorType::get({chunkLanes(p.accType, nr)}, p.accType);
+  auto type = VectorType::get({chunkLanes(nr)}, p.accType);
   Value zero = t.zero(type);
   t.loop(t.index(0), rows, 1, [&](Value row) {
     t.loop(0, groupPanels * nr, type.getDimSize(0), [&](Value column) { t.store(zero, partial, {row, column}); });

@@ -30,6 +30,8 @@ struct RegisterTile {
 constexpr double kSerialFlops = 2.0e6;
 /// Bytes of A's row beyond which one pass over K is split: two strips of A and a panel then leave L2.
 constexpr int64_t kDepthBytes = 8192;
+/// Bytes of A that make its rows few.
+constexpr int64_t kFewRowsBytes = 64 << 10;
 /// Packed panels of B a thread may keep in scratch.
 constexpr int64_t kPanelScratchBytes = 16 << 20;
 
@@ -62,7 +64,8 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
 
 static int64_t chooseDepth(const ContractionShape &shape) {
   int64_t bytes = shape.operandBits / 8, depth = std::max<int64_t>(shape.depth, 1);
-  if (depth * bytes <= kDepthBytes)
+  // Few rows stay in the first level: one pass, so that panels of B are read as one stream.
+  if (depth * bytes <= kDepthBytes || shape.rows * depth * bytes <= kFewRowsBytes)
     return depth;
   int64_t passes = divideCeil(depth * bytes, kDepthBytes / 2);
   return alignTo(divideCeil(depth, passes), 16);
