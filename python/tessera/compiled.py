@@ -23,7 +23,7 @@ from tessera.execution import Execution, compile_execution
 from tessera.module import AnyModule, Module
 from tessera.replacement import check_replacement
 from tessera.report.report import Report
-from tessera.tensor import Tensor, is_tensor
+from tessera.tensor import Tensor
 
 C = TypeVar("C", bound="CompiledModule")
 
@@ -100,7 +100,9 @@ class CompiledModule(Module):
         try:
             return fast(*args)
         except (TypeError, ValueError):
-            if len(args) == self._arity and all(map(is_tensor, args)):
+            # What the program said of arguments that fit came from within; of others the general
+            # way says more, or takes them after all.
+            if self._signature.fits(args):
                 raise
         return self._call(args, kwargs)
 
@@ -116,7 +118,7 @@ class CompiledModule(Module):
             with self._lock:
                 # Unless the tree was changed meanwhile.
                 if fast is not None and self._current is execution:
-                    self.__dict__["_arity"] = len(execution.signature.leaves)
+                    self.__dict__["_signature"] = execution.signature
                     self.__dict__["_fast"] = fast
         return result
 

@@ -152,6 +152,10 @@ def test_calls_that_do_not_fit(warm):
         converted(3)
     with pytest.raises(TypeError, match="unexpected"):
         converted(x, nonsense=1)
+    with pytest.raises(InputMismatchError, match=r"'x'.*on the CPU, got one on meta"):
+        converted(torch.empty(2, 8, 32, device="meta"))
+    with pytest.raises(InputMismatchError, match=r"'x'.*dense tensor"):
+        converted(torch.zeros(2, 8, 32).to_sparse())
     with pytest.raises(ValueError, match="requires grad"):
         converted(x.clone().requires_grad_())
     with torch.no_grad():

@@ -94,29 +94,45 @@ class CallSignature:
                     self._structure_message(args, kwargs, what), remedy=REMEDY_STATIC
                 )
         for index, leaf in enumerate(flat):
-            problem = self._leaf_problem(index, leaf)
+            problem, remedy = self._leaf_problem(index, leaf)
             if problem:
                 raise InputMismatchError(
-                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=REMEDY_STATIC
+                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=remedy
                 )
         return flat
 
-    def _leaf_problem(self, index: int, leaf: Any) -> str | None:
+    def fits(self, args: Sequence[Any]) -> bool:
+        """Whether these are tensors as the program takes them, by position."""
+        return len(args) == len(self.leaves) and all(
+            is_tensor(leaf) and not self._leaf_problem(index, leaf)[0]
+            for index, leaf in enumerate(args)
+        )
+
+    def _leaf_problem(self, index: int, leaf: Any) -> tuple[str, str]:
+        """What is wrong with an argument and what to do about it; empty when it fits."""
         wanted = self.leaves[index]
         if not isinstance(wanted, TensorSpec):
             if is_tensor(leaf) or not _equal(leaf, wanted.value):
-                return f"the program was compiled for the value {wanted.value!r}, got {_show(leaf)}"
-            return None
+                text = f"the program was compiled for the value {wanted.value!r}, got {_show(leaf)}"
+                return text, REMEDY_STATIC
+            return "", ""
         if not is_tensor(leaf):
             raise ArgumentTypeError(
                 f"argument {self.names[index]!r} must be a torch.Tensor or ts.Tensor of "
                 f"{wanted}, got {_show(leaf)}"
             )
         if tuple(leaf.shape) != wanted.shape or torch_dtype(leaf) != wanted.dtype:
-            return f"expected {wanted}, got {_show(leaf)}"
-        if isinstance(leaf, torch.Tensor) and leaf.device.type != "cpu":
-            return f"expected a tensor on the CPU, got one on {leaf.device}"
-        return None
+            return f"expected {wanted}, got {_show(leaf)}", REMEDY_STATIC
+        if not isinstance(leaf, torch.Tensor):
+            return "", ""
+        if leaf.layout != torch.strided:
+            return f"expected a dense tensor, got {leaf.layout}", "pass tensor.to_dense()"
+        if leaf.device.type != "cpu":
+            return (
+                f"expected a tensor on the CPU, got one on {leaf.device}",
+                'pass tensor.to("cpu"); this version runs on the CPU',
+            )
+        return "", ""
 
     def _rearrange(
         self, args: Sequence[Any], kwargs: dict[str, Any]
