@@ -7,17 +7,21 @@
 //
 // One dimension carries the vectors. A unit is a run of rows along it, or a piece
 // of a long one. Where loads are contiguous along another dimension (transposing
-// copies), that one is blocked by a cache line inside the vector loop, so that
-// lines are used whole.
+// copies), that one is blocked inside the vector loop: squares of the block are
+// transposed in registers.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/ScheduleToTile/PointNest.h"
+#include "compiler/conversions/ScheduleToTile/PointTranspose.h"
 
 using namespace mlir;
 using namespace tessera;
 
-constexpr int64_t cacheLineBytes = 64;
+/// Schedules ask for this many machine vectors at a time.
+constexpr int64_t vectorsInFlight = 4;
+/// The largest square transposed in registers.
+constexpr int64_t maxSquare = 16;
 
 double tessera::scoreLaneDim(const PointGraph &graph, unsigned dim) {
   for (const IndexSymbol &symbol : graph.getSymbols())
@@ -63,18 +67,18 @@ static SmallVector<Pieces> cut(int64_t size, int64_t extent) {
   return pieces;
 }
 
+/// Whether `node` reads neighbours along `dim` but not along the lanes.
+static bool isAcross(const PointNode *node, unsigned laneDim, unsigned dim) {
+  return node->kind == PointNode::Load && std::abs(node->form.dims[laneDim]) > 1 &&
+         node->form.dims[dim] == 1 && !elementOf(node->value).isInteger(1);
+}
+
 /// The dimension other than the lanes' along which strided loads are contiguous, or -1.
-static int chooseBlockDim(const PointGraph &graph, unsigned laneDim, int64_t &bytes) {
-  for (const auto &node : graph.getNodes()) {
-    if (node->kind != PointNode::Load || std::abs(node->form.dims[laneDim]) <= 1)
-      continue;
+static int chooseBlockDim(const PointGraph &graph, unsigned laneDim) {
+  for (const auto &node : graph.getNodes())
     for (unsigned d = 0; d < graph.getSpace().rank(); ++d)
-      if (d != laneDim && std::abs(node->form.dims[d]) == 1) {
-        Type storage = storageType(elementOf(node->value));
-        bytes = storage.getIntOrFloatBitWidth() / 8;
+      if (d != laneDim && isAcross(node.get(), laneDim, d))
         return d;
-      }
-  }
   return -1;
 }
 
@@ -97,11 +101,12 @@ static NestPlan planNest(const PointGraph &graph, const PointSchedule &schedule)
   // Pieces of a long row are whole vectors and about a grain.
   int64_t grain = std::max(schedule.grain / plan.lanes, int64_t(1)) * plan.lanes;
   plan.chunk = size >= 2 * grain ? grain : size;
-  int64_t bytes = 1;
   if (plan.isVector)
-    plan.blockDim = chooseBlockDim(graph, plan.laneDim, bytes);
-  if (plan.blockDim >= 0)
-    plan.block = std::min(cacheLineBytes / bytes, space.sizes[plan.blockDim]);
+    plan.blockDim = chooseBlockDim(graph, plan.laneDim);
+  if (plan.blockDim >= 0) {
+    int64_t square = std::clamp<int64_t>(schedule.lanes / vectorsInFlight, 4, maxSquare);
+    plan.block = std::min(square, space.sizes[plan.blockDim]);
+  }
   for (unsigned d = 0; d < space.rank(); ++d)
     if (static_cast<int>(d) != plan.laneDim && static_cast<int>(d) != plan.blockDim)
       plan.outer.push_back(d);
@@ -117,12 +122,19 @@ public:
         loc(emitter.getFrame().kernel.getLoc()) {
     for (const PointStore &store : graph.getStores())
       roots.push_back(store.node);
+    if (plan.blockDim < 0 || plan.block != powerOfTwoCeil(plan.block) || plan.lanes < plan.block)
+      return;
+    for (const auto &node : graph.getNodes())
+      if (isAcross(node.get(), plan.laneDim, plan.blockDim))
+        transposed.emplace_back(emitter.getFrame(), node.get(), plan.laneDim, plan.blockDim,
+                                plan.block, plan.lanes);
   }
 
   void emitItem(Value item, const Pieces &lanes, const Pieces &block);
 
 private:
   void emitPoint(PointScope &scope);
+  void emitBlock(PointScope &scope, Value start, int64_t rows);
   Value startOf(Value piece, const Pieces &pieces);
 
   PointEmitter &emitter;
@@ -131,6 +143,7 @@ private:
   OpBuilder &b;
   Location loc;
   SmallVector<const PointNode *> roots;
+  SmallVector<TransposedLoad> transposed;
 };
 } // namespace
 
@@ -173,12 +186,26 @@ void NestEmitter::emitItem(Value item, const Pieces &lanes, const Pieces &block)
     }
     if (plan.blockDim < 0)
       return emitPoint(vectorScope);
-    emitter.hoist(roots, uint64_t(1) << plan.blockDim, vectorScope);
-    emitLoop(b, loc, 0, block.extent, 1, [&](Value row) {
-      PointScope rowScope(&vectorScope);
-      rowScope.indices[plan.blockDim] = b.createOrFold<arith::AddIOp>(loc, blockStart, row);
-      emitPoint(rowScope);
-    });
+    emitBlock(vectorScope, blockStart, block.extent);
+  });
+}
+
+/// `rows` vectors along the block dimension from `start`.
+void NestEmitter::emitBlock(PointScope &scope, Value start, int64_t rows) {
+  emitter.hoist(roots, uint64_t(1) << plan.blockDim, scope);
+  bool isWhole = rows == plan.block && !scope.valid && scope.lanes % plan.block == 0;
+  if (isWhole) {
+    scope.indices[plan.blockDim] = start;
+    for (TransposedLoad &load : transposed)
+      load.fill(emitter, scope, scope.lanes);
+  }
+  emitLoop(b, loc, 0, rows, 1, [&](Value row) {
+    PointScope rowScope(&scope);
+    rowScope.indices[plan.blockDim] = b.createOrFold<arith::AddIOp>(loc, start, row);
+    if (isWhole)
+      for (TransposedLoad &load : transposed)
+        rowScope.values[load.getNode()] = load.load(emitter, rowScope, row);
+    emitPoint(rowScope);
   });
 }
 
