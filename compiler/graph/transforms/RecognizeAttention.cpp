@@ -70,40 +70,73 @@ bool isFinite(Value value) {
          std::abs(range->high) <= largest.convertToDouble();
 }
 
-/// The dim, counted from the end, along which a value is 0, 1, 2, ...; 0 when it is not.
-int64_t matchPositions(Value value) {
-  // Dims of size one may be added after counting; they must not shift the counted one.
-  while (true) {
-    if (auto broadcast = value.getDefiningOp<BroadcastOp>()) {
-      value = broadcast.getOperand();
-      continue;
-    }
-    auto reshape = value.getDefiningOp<ReshapeOp>();
-    auto iota = reshape ? reshape.getOperand().getDefiningOp<IotaOp>() : nullptr;
-    if (!iota || rankedType(iota.getResult()).getRank() != 1)
-      break;
-    RankedTensorType type = rankedType(value);
-    int64_t count = rankedType(iota.getResult()).getDimSize(0);
-    auto start = dyn_cast<IntegerAttr>(iota.getStart()),
-         step = dyn_cast<IntegerAttr>(iota.getStep());
-    if (!start || !step || start.getInt() != 0 || step.getInt() != 1 || count <= 1)
-      return 0;
-    for (int64_t dim = 0; dim < type.getRank(); ++dim)
-      if (type.getDimSize(dim) == count)
-        return type.getRank() - dim;
+/// Integers that count along one dim: offset, offset + 1, ...
+struct Positions {
+  int64_t dimFromEnd = 0; ///< 1 is the last dim; 0 when the value does not count
+  int64_t offset = 0;
+};
+
+/// The dim, from the end, that a vector gets when ones are put around it; 0 when it is split.
+int64_t dimOfVector(RankedTensorType vector, RankedTensorType reshaped) {
+  if (vector.getRank() != 1 || !vector.hasStaticShape() || vector.getDimSize(0) <= 1)
     return 0;
+  for (int64_t dim = 0; dim < reshaped.getRank(); ++dim)
+    if (reshaped.getDimSize(dim) == vector.getDimSize(0))
+      return reshaped.getRank() - dim;
+  return 0;
+}
+
+Positions matchPositions(Value value) {
+  Positions result;
+  // Set where the rest counts along a vector that was reshaped.
+  int64_t vectorDim = 0;
+  while (Operation *op = value.getDefiningOp()) {
+    std::optional<double> right =
+        isa<AddOp, SubOp>(op) ? splatNumber(op->getOperand(1)) : std::nullopt;
+    if (isa<BroadcastOp>(op) && vectorDim == 0) {
+      value = op->getOperand(0); // aligned at the end, so the count from there stays
+    } else if (right) {
+      result.offset += static_cast<int64_t>(isa<SubOp>(op) ? -*right : *right);
+      value = op->getOperand(0);
+    } else if (isa<ReshapeOp>(op) && vectorDim == 0) {
+      vectorDim = dimOfVector(rankedType(op->getOperand(0)), rankedType(op->getResult(0)));
+      if (vectorDim == 0)
+        return {};
+      value = op->getOperand(0);
+    } else {
+      break;
+    }
   }
   auto iota = value.getDefiningOp<IotaOp>();
-  if (!iota)
-    return 0;
-  auto start = dyn_cast<IntegerAttr>(iota.getStart()), step = dyn_cast<IntegerAttr>(iota.getStep());
-  if (!start || !step || start.getInt() != 0 || step.getInt() != 1)
-    return 0;
-  return rankedType(value).getRank() - static_cast<int64_t>(iota.getDim());
+  auto start = iota ? dyn_cast<IntegerAttr>(iota.getStart()) : nullptr;
+  auto step = iota ? dyn_cast<IntegerAttr>(iota.getStep()) : nullptr;
+  if (!start || !step || step.getInt() != 1 || !isa<IntegerType>(iota.getDtype()))
+    return {};
+  result.offset += start.getInt();
+  result.dimFromEnd = vectorDim ? vectorDim : rankedType(value).getRank() - iota.getDim();
+  return result;
 }
 
 /// What a condition on positions hides.
 enum class Visible { Unknown, WhenTrue, WhenFalse };
+
+/// The predicate that holds for exchanged operands.
+ComparePredicate swapped(ComparePredicate predicate) {
+  switch (predicate) {
+  case ComparePredicate::Lt:
+    return ComparePredicate::Gt;
+  case ComparePredicate::Le:
+    return ComparePredicate::Ge;
+  case ComparePredicate::Gt:
+    return ComparePredicate::Lt;
+  case ComparePredicate::Ge:
+    return ComparePredicate::Le;
+  case ComparePredicate::Eq:
+  case ComparePredicate::Ne:
+    return predicate;
+  }
+  llvm_unreachable("all predicates are handled above");
+}
 
 /// When a key is seen that stands at the query's position or before it, which leaves every row
 /// key 0.
@@ -119,12 +152,19 @@ Visible matchCausal(Value condition) {
   if (!compare)
     return Visible::Unknown;
   ComparePredicate predicate = compare.getPredicate();
-  int64_t lhs = matchPositions(compare.getLhs()), rhs = matchPositions(compare.getRhs());
-  bool queryFirst = lhs == 2 && rhs == 1, keyFirst = lhs == 1 && rhs == 2;
-  bool shows = (queryFirst && predicate == ComparePredicate::Ge) ||
-               (keyFirst && predicate == ComparePredicate::Le);
-  bool hides = (queryFirst && predicate == ComparePredicate::Lt) ||
-               (keyFirst && predicate == ComparePredicate::Gt);
+  Positions key = matchPositions(compare.getLhs()), query = matchPositions(compare.getRhs());
+  if (key.dimFromEnd == 2) {
+    std::swap(key, query);
+    predicate = swapped(predicate);
+  }
+  if (key.dimFromEnd != 1 || query.dimFromEnd != 2)
+    return Visible::Unknown;
+  // key <= query is key < query + 1, and its opposite likewise.
+  int64_t ahead = query.offset - key.offset;
+  bool shows = (predicate == ComparePredicate::Le && ahead == 0) ||
+               (predicate == ComparePredicate::Lt && ahead == 1);
+  bool hides = (predicate == ComparePredicate::Gt && ahead == 0) ||
+               (predicate == ComparePredicate::Ge && ahead == 1);
   if (!shows && !hides)
     return Visible::Unknown;
   return shows != inverted ? Visible::WhenTrue : Visible::WhenFalse;

@@ -169,12 +169,31 @@ struct SimplifySelect : OpRewritePattern<SelectOp> {
   }
 };
 
+/// select(c, true, false) is c, select(c, false, true) is not c.
+struct SelectToCondition : OpRewritePattern<SelectOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(SelectOp op, PatternRewriter &rewriter) const override {
+    if (op.getCondition().getType() != op.getType())
+      return rewriter.notifyMatchFailure(op, "expected a boolean select of the condition's shape");
+    std::optional<double> onTrue = splatNumber(op.getOnTrue());
+    std::optional<double> onFalse = splatNumber(op.getOnFalse());
+    if (!onTrue || !onFalse || *onTrue == *onFalse)
+      return rewriter.notifyMatchFailure(op, "expected true and false");
+    if (*onTrue == 1)
+      rewriter.replaceOp(op, op.getCondition());
+    else
+      rewriter.replaceOpWithNewOp<BitwiseNotOp>(op, op.getCondition());
+    return success();
+  }
+};
+
 } // namespace
 
 void populateArithmeticPatterns(RewritePatternSet &patterns) {
   patterns.add<RemoveNeutral, RemoveInvolution<NegOp>, RemoveInvolution<BitwiseNotOp>,
-               DivideByPowerOfTwo, ExpandPower, FormReciprocal, FormRsqrt, SimplifySelect>(
-      patterns.getContext());
+               DivideByPowerOfTwo, ExpandPower, FormReciprocal, FormRsqrt, SimplifySelect,
+               SelectToCondition>(patterns.getContext());
 }
 
 } // namespace tessera::graph

@@ -173,6 +173,55 @@ struct FoldElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
+/// An op on a choice of two constants is a choice of two constants: what a mask was made of, such
+/// as (select(c, 1, 0) == 0), folds down to its condition.
+struct FoldIntoSelect : OpTraitRewritePattern<Elementwise> {
+  using OpTraitRewritePattern::OpTraitRewritePattern;
+
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    if (isa<SelectOp>(op))
+      return rewriter.notifyMatchFailure(op, "expected another op than select");
+    SelectOp select;
+    SmallVector<Scalar> whenTrue, whenFalse;
+    for (Value operand : op->getOperands()) {
+      auto chosen = operand.getDefiningOp<SelectOp>();
+      if (chosen && select && chosen != select)
+        return rewriter.notifyMatchFailure(op, "expected one select");
+      std::optional<Scalar> a = splatScalar(chosen ? chosen.getOnTrue() : operand);
+      std::optional<Scalar> b = splatScalar(chosen ? chosen.getOnFalse() : operand);
+      if (!a || !b)
+        return rewriter.notifyMatchFailure(op, "expected constants");
+      if (chosen)
+        select = chosen;
+      whenTrue.push_back(*a);
+      whenFalse.push_back(*b);
+    }
+    RankedTensorType type = rankedType(op->getResult(0));
+    if (!select || rankedType(select.getCondition()).getShape() != type.getShape())
+      return rewriter.notifyMatchFailure(op, "expected a select that has the result's shape");
+    std::optional<Scalar> onTrue = evaluate(op, whenTrue), onFalse = evaluate(op, whenFalse);
+    if (!onTrue || !onFalse)
+      return rewriter.notifyMatchFailure(op, "expected an op that is evaluated exactly");
+    auto constant = [&](const Scalar &scalar) -> Value {
+      auto scalarType = RankedTensorType::get({}, type.getElementType());
+      return ConstantOp::create(
+          rewriter, op->getLoc(),
+          DenseElementsAttr::get(scalarType, attributeOf(type.getElementType(), scalar)));
+    };
+    rewriter.replaceOpWithNewOp<SelectOp>(op, type, select.getCondition(), constant(*onTrue),
+                                          constant(*onFalse));
+    return success();
+  }
+
+  static std::optional<Scalar> splatScalar(Value value) {
+    auto constant = value.getDefiningOp<ConstantOp>();
+    auto elements = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : nullptr;
+    if (!elements || elements.empty() || !elements.isSplat())
+      return std::nullopt;
+    return scalarOf(elements.getSplatValue<Attribute>());
+  }
+};
+
 /// A constant that is the same everywhere needs no shape of its own where another operand has it:
 /// as a scalar it is an immediate of the kernel, with a shape it is memory to read.
 struct ShrinkSplat : OpTraitRewritePattern<Elementwise> {
@@ -232,7 +281,7 @@ struct FoldMovement : OpTraitRewritePattern<Movement> {
 } // namespace
 
 void populateConstantPatterns(RewritePatternSet &patterns) {
-  patterns.add<FoldElementwise, FoldMovement, ShrinkSplat>(patterns.getContext());
+  patterns.add<FoldElementwise, FoldMovement, FoldIntoSelect, ShrinkSplat>(patterns.getContext());
 }
 
 } // namespace tessera::graph

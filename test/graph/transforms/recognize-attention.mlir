@@ -99,6 +99,34 @@ func.func @causal_added(%q: tensor<4x8x16xf32>) -> (tensor<4x8x16xf32>, tensor<4
   return %3, %6 : tensor<4x8x16xf32>, tensor<4x8x16xf32>
 }
 
+// key >= query + 1 is hidden, as triu(.., 1) has it; a table of ones and zeros compared with zero,
+// as tril and masked_fill have it.
+// CHECK-LABEL: @causal_spellings
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale = 1.000000e+00 {causal} :
+// CHECK: graph.attention %{{.*}}, %{{.*}}, %{{.*}} scale = 1.000000e+00 {causal} :
+func.func @causal_spellings(%q: tensor<4x8x16xf32>) -> (tensor<4x8x16xf32>, tensor<4x8x16xf32>) {
+  %inf = graph.constant dense<0xFF800000> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %ones = graph.constant dense<1.0> : tensor<f32>
+  %one = graph.constant dense<1> : tensor<i64>
+  %i = graph.iota shape = [8, 1], dim = 0, start = 0 : i64, step = 1 : i64, dtype = i64 : tensor<8x1xi64>
+  %i1 = graph.add %i, %one : (tensor<8x1xi64>, tensor<i64>) -> tensor<8x1xi64>
+  %j = graph.iota shape = [1, 8], dim = 1, start = 0 : i64, step = 1 : i64, dtype = i64 : tensor<1x8xi64>
+  %hidden = graph.compare ge %j, %i1 : (tensor<1x8xi64>, tensor<8x1xi64>) -> tensor<8x8xi1>
+  %mask = graph.select %hidden, %inf, %zero : (tensor<8x8xi1>, tensor<f32>, tensor<f32>) -> tensor<8x8xf32>
+  %0 = graph.matmul %q, %q {transpose_b} : (tensor<4x8x16xf32>, tensor<4x8x16xf32>) -> tensor<4x8x8xf32>
+  %1 = graph.add %0, %mask : (tensor<4x8x8xf32>, tensor<8x8xf32>) -> tensor<4x8x8xf32>
+  %2 = graph.softmax %1 dim = 2 : tensor<4x8x8xf32>
+  %3 = graph.matmul %2, %q : (tensor<4x8x8xf32>, tensor<4x8x16xf32>) -> tensor<4x8x16xf32>
+  %c = graph.compare le %j, %i : (tensor<1x8xi64>, tensor<8x1xi64>) -> tensor<8x8xi1>
+  %tril = graph.select %c, %ones, %zero : (tensor<8x8xi1>, tensor<f32>, tensor<f32>) -> tensor<8x8xf32>
+  %masked = graph.compare eq %tril, %zero : (tensor<8x8xf32>, tensor<f32>) -> tensor<8x8xi1>
+  %4 = graph.select %masked, %inf, %0 : (tensor<8x8xi1>, tensor<f32>, tensor<4x8x8xf32>) -> tensor<4x8x8xf32>
+  %5 = graph.softmax %4 dim = 2 : tensor<4x8x8xf32>
+  %6 = graph.matmul %5, %q : (tensor<4x8x8xf32>, tensor<4x8x16xf32>) -> tensor<4x8x16xf32>
+  return %3, %6 : tensor<4x8x16xf32>, tensor<4x8x16xf32>
+}
+
 // key < query leaves the first row empty; key >= query looks ahead.
 // CHECK-LABEL: @not_causal
 // CHECK-NOT: graph.attention

@@ -95,3 +95,18 @@ func.func @shrink(%x: tensor<8x4xf32>, %b: tensor<4xf32>) -> (tensor<8x4xf32>, t
   %1 = graph.mul %b, %three : (tensor<4xf32>, tensor<8x4xf32>) -> tensor<8x4xf32>
   return %0, %1 : tensor<8x4xf32>, tensor<8x4xf32>
 }
+
+// CHECK-LABEL: @select_of_constants
+// CHECK-SAME: %[[C:.*]]: tensor<8xi1>
+// CHECK: %[[N:.*]] = graph.bitwise_not %[[C]]
+// CHECK: %[[S:.*]] = graph.select %[[C]], %{{.*}}, %{{.*}} : (tensor<8xi1>, tensor<f32>, tensor<f32>) -> tensor<8xf32>
+// CHECK: return %[[C]], %[[N]], %[[S]]
+func.func @select_of_constants(%c: tensor<8xi1>) -> (tensor<8xi1>, tensor<8xi1>, tensor<8xf32>) {
+  %one = graph.constant dense<1.0> : tensor<f32>
+  %zero = graph.constant dense<0.0> : tensor<f32>
+  %0 = graph.select %c, %one, %zero : (tensor<8xi1>, tensor<f32>, tensor<f32>) -> tensor<8xf32>
+  %1 = graph.compare gt %0, %zero : (tensor<8xf32>, tensor<f32>) -> tensor<8xi1>
+  %2 = graph.compare eq %0, %zero : (tensor<8xf32>, tensor<f32>) -> tensor<8xi1>
+  %3 = graph.sub %one, %0 : (tensor<f32>, tensor<8xf32>) -> tensor<8xf32>
+  return %1, %2, %3 : tensor<8xi1>, tensor<8xi1>, tensor<8xf32>
+}
