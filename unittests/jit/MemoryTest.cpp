@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 using namespace tessera::test;
@@ -168,6 +170,36 @@ TEST(Vectors, RowsSlicesReductions) {
     EXPECT_NEAR(out[5], in[9], in[9] / 2048);
     EXPECT_EQ(out[5], static_cast<float>(static_cast<_Float16>(in[9])));
   }
+}
+
+/// Largest elements, whose NaNs either propagate or are passed over, in vectors of any length.
+TEST(Vectors, Extrema) {
+  for (const std::string &cpu : runnableCpus())
+    for (int lanes : {1, 2, 3, 7, 16, 24, 37}) {
+      std::string vector = "vector<" + str(lanes) + "xf32>";
+      std::string body =
+          "  %v = tile.load %in[%c0] : memref<40xf32> -> " + vector +
+          "\n  %a = vector.reduction <maximumf>, %v : " + vector +
+          " into f32\n  %b = vector.reduction <minnumf>, %v : " + vector +
+          " into f32\n  memref.store %a, %out[%c0] : memref<2xf32>\n  memref.store %b, "
+          "%out[%c1] : memref<2xf32>";
+      TileKernel kernel =
+          compileTile(kernelText("%in: memref<40xf32>, %out: memref<2xf32>", body), cpu);
+      ASSERT_TRUE(kernel.entry);
+      for (int special = 0; special < lanes; ++special) {
+        std::vector<float> in(40, 3.0f), out(2);
+        in[special] = 8.0f;
+        kernel({in.data(), out.data()});
+        EXPECT_EQ(out[0], 8.0f) << lanes << " " << special;
+        EXPECT_EQ(out[1], lanes == 1 ? 8.0f : 3.0f) << lanes << " " << special;
+        in[special] = std::numeric_limits<float>::quiet_NaN();
+        kernel({in.data(), out.data()});
+        EXPECT_TRUE(std::isnan(out[0])) << lanes << " " << special;
+        if (lanes > 1) {
+          EXPECT_EQ(out[1], 3.0f) << lanes << " " << special;
+        }
+      }
+    }
 }
 
 } // namespace

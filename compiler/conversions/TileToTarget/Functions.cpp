@@ -16,6 +16,7 @@
 #include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Dialect/X86Vector/X86VectorDialect.h"
@@ -55,19 +56,31 @@ public:
     return p;
   }
 
-  /// p · 2^n for whole n of at most ±300; overflows to infinity and underflows through the
-  /// denormals to 0.
-  Value scale(Value p, Value n) {
+  /// Whether the values are machine vectors of AVX-512.
+  bool isWide() const {
     auto vector = dyn_cast<VectorType>(type);
-    if (vector && vector.getNumElements() == 16 && machine.getVectorBits() == 512) {
-      Value all = arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1));
-      Value rounding =
-          arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(4)); // the current mode
-      // MLIR hands the operands on as they stand to an intrinsic whose order is (a, b, src).
-      return x86vector::MaskScaleFOp::create(b, loc, type, p, n, p, all, rounding);
-    }
+    return vector && vector.getNumElements() == 16 && machine.getVectorBits() == 512;
+  }
+
+  /// x less the nearest whole number; 0 for infinities. Only where `isWide`.
+  Value fraction(Value x) {
+    Value nearest = integer32(8), all = allLanes(), rounding = integer32(4);
+    Value none = constant(0.0);
+    return LLVM::CallIntrinsicOp::create(b, loc, type,
+                                         b.getStringAttr("llvm.x86.avx512.mask.reduce.ps.512"),
+                                         ValueRange{x, nearest, none, all, rounding})
+        .getResults();
+  }
+
+  /// p · 2^n for whole n, where `isWide` any, else at most ±300; overflows to infinity and
+  /// underflows through the denormals to 0.
+  Value scale(Value p, Value n) {
+    // MLIR hands the operands on as they stand to an intrinsic whose order is (a, b, src).
+    if (isWide())
+      return x86vector::MaskScaleFOp::create(b, loc, type, p, n, p, allLanes(), integer32(4));
     // One factor of 2^n would leave the exponent's range where the product does not: two halves do
     // not.
+    auto vector = dyn_cast<VectorType>(type);
     Type i32 = vector ? Type(vector.clone(b.getI32Type())) : b.getI32Type();
     auto integer = [&](int64_t v) { return splatConstant(b, loc, i32, v); };
     Value whole = arith::FPToSIOp::create(b, loc, i32, n);
@@ -79,6 +92,10 @@ public:
     }
     return p;
   }
+
+private:
+  Value integer32(int32_t v) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(v)); }
+  Value allLanes() { return arith::ConstantOp::create(b, loc, b.getI16IntegerAttr(-1)); }
 
   OpBuilder &b;
   Location loc;
@@ -107,10 +124,15 @@ Value emitExp(F32Builder &f, Value x, double accuracy) {
 }
 
 Value emitExp2(F32Builder &f, Value x, double accuracy) {
-  // 2^-151 rounds to 0 and 2^129 to infinity.
-  x = f.clamp(x, -151.0, 129.0);
-  Value n = f.round(x);
-  Value r = f.sub(x, n);
+  Value n, r;
+  if (f.isWide()) { // infinities scale 1 to the right values
+    r = f.fraction(x);
+    n = f.sub(x, r);
+  } else { // 2^-151 rounds to 0 and 2^129 to infinity
+    x = f.clamp(x, -151.0, 129.0);
+    n = f.round(x);
+    r = f.sub(x, n);
+  }
   // On [-1/2, 1/2].
   static const double five[] = {
       1.0, 6.931470037e-01, 2.402224243e-01, 5.550733581e-02, 9.671512991e-03, 1.326472731e-03};

@@ -118,6 +118,8 @@ void populateMathLibraryPatterns(mlir::RewritePatternSet &patterns, const Loweri
 /// instruction, conversions that LLVM would make calls of.
 bool needsExpansion(mlir::Operation *op, target::MachineAttr machine);
 bool needsMathLibrary(mlir::Operation *op);
+/// Whether LLVM would run a vector.reduction lane by lane.
+bool isSlowReduction(mlir::Operation *op);
 
 /// The values of operands that are not split.
 llvm::SmallVector<mlir::Value> firsts(llvm::ArrayRef<mlir::ValueRange> operands);

@@ -291,10 +291,20 @@ struct SplitToElements : LoweringPattern<vector::ToElementsOp> {
   }
 };
 
+/// Largest and smallest floats, which LLVM would find lane by lane.
+bool isFloatExtremum(vector::CombiningKind kind) {
+  return kind == vector::CombiningKind::MAXIMUMF || kind == vector::CombiningKind::MINIMUMF ||
+         kind == vector::CombiningKind::MAXNUMF || kind == vector::CombiningKind::MINNUMF;
+}
+
 struct SplitReduction : LoweringPattern<vector::ReductionOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(vector::ReductionOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto combine = [&](Value x, Value y) {
+      return vector::makeArithReduction(rewriter, loc, op.getKind(), x, y, op.getFastmathAttr());
+    };
     SmallVector<Value> pieces(adaptor.getVector());
     Value tail;
     if (pieces.size() > 1 && pieces.back().getType() != pieces.front().getType())
@@ -302,24 +312,47 @@ struct SplitReduction : LoweringPattern<vector::ReductionOp> {
     while (pieces.size() > 1) { // pairs at a time: half the depth of a chain
       SmallVector<Value> next;
       for (size_t i = 0; i + 1 < pieces.size(); i += 2)
-        next.push_back(vector::makeArithReduction(rewriter, op.getLoc(), op.getKind(), pieces[i],
-                                                  pieces[i + 1], op.getFastmathAttr()));
+        next.push_back(combine(pieces[i], pieces[i + 1]));
       if (pieces.size() % 2)
         next.push_back(pieces.back());
       pieces = std::move(next);
     }
     Value acc = adaptor.getAcc().empty() ? Value() : adaptor.getAcc().front();
-    auto reduce = [&](Value piece) {
-      acc = acc ? vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece, acc,
-                                              op.getFastmath())
-                : vector::ReductionOp::create(rewriter, op.getLoc(), op.getKind(), piece,
-                                              op.getFastmath());
-    };
-    reduce(pieces.front());
-    if (tail)
-      reduce(tail);
+    for (Value piece : {pieces.front(), tail}) {
+      if (!piece)
+        continue;
+      if (isFloatExtremum(op.getKind())) {
+        Value extremum = halve(rewriter, loc, piece, combine);
+        acc = acc ? combine(acc, extremum) : extremum;
+      } else if (acc) {
+        acc =
+            vector::ReductionOp::create(rewriter, loc, op.getKind(), piece, acc, op.getFastmath());
+      } else {
+        acc = vector::ReductionOp::create(rewriter, loc, op.getKind(), piece, op.getFastmath());
+      }
+    }
     rewriter.replaceOp(op, acc);
     return success();
+  }
+
+private:
+  /// Combines the halves of a vector until one lane is left.
+  static Value halve(OpBuilder &b, Location loc, Value piece,
+                     function_ref<Value(Value, Value)> combine) {
+    int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
+    while (lanes > 1) {
+      // An odd lane in the middle takes part twice, which changes no extremum.
+      int64_t half = (lanes + 1) / 2;
+      SmallVector<int64_t> low, high;
+      for (int64_t i = 0; i < half; ++i) {
+        low.push_back(i);
+        high.push_back(lanes - half + i);
+      }
+      piece = combine(vector::ShuffleOp::create(b, loc, piece, piece, low),
+                      vector::ShuffleOp::create(b, loc, piece, piece, high));
+      lanes = half;
+    }
+    return vector::ExtractOp::create(b, loc, piece, ArrayRef<int64_t>{0});
   }
 };
 
@@ -361,6 +394,11 @@ struct SplitCreateMask : LoweringPattern<vector::CreateMaskOp> {
 };
 
 } // namespace
+
+bool tessera::isSlowReduction(Operation *op) {
+  auto reduction = dyn_cast<vector::ReductionOp>(op);
+  return reduction && isFloatExtremum(reduction.getKind());
+}
 
 void tessera::populateShapePatterns(RewritePatternSet &patterns, const Lowering &lowering) {
   patterns.add<SplitExtract, SplitInsert, SplitBroadcast, SplitShapeCast, SplitExtractSlice,

@@ -83,7 +83,8 @@ private:
     legal.addIllegalDialect<tile::TileDialect>();
     legal.addIllegalOp<vector::CreateMaskOp, vector::StepOp>();
     legal.markUnknownOpDynamicallyLegal([&](Operation *op) {
-      return types.isLegal(op) && !Buffers::isTileAccess(op) && !needsExpansion(op, machine);
+      return types.isLegal(op) && !Buffers::isTileAccess(op) && !needsExpansion(op, machine) &&
+             !isSlowReduction(op);
     });
     ConversionConfig config;
     config.foldingMode =
