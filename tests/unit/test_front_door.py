@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import gc
+import logging
+import sys
 import threading
 import weakref
 
@@ -310,6 +312,28 @@ def test_two_threads_may_call_one_module():
     for thread in threads:
         thread.join()
     assert not errors
+
+
+def test_threads_may_convert_at_once():
+    stderr, level = sys.stderr, logging.getLogger("torch.export").level
+    results, errors = [], []
+
+    def work(width):
+        try:
+            model, x = nn.Sequential(nn.Linear(width, width), nn.GELU()), torch.randn(2, width)
+            results.append(torch.equal(ts.from_pytorch(model, (x,))(x).isnan(), x.isnan()))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(width,)) for width in (4, 5, 6, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert results == [True] * 4
+    assert sys.stderr is stderr
+    assert logging.getLogger("torch.export").level == level
 
 
 def test_arguments_of_any_type_are_part_of_the_program():

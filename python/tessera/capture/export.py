@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from tessera.capture.structure import copy_structure
 from tessera.errors import CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
+#: What follows changes settings of the whole process, so one thread captures at a time.
+_CAPTURING = threading.RLock()
 _QUIET = ("torch.export", "torch._export", "torch.fx", "torch._dynamo", "torch._functorch")
 
 
@@ -81,24 +84,25 @@ def quiet() -> Iterator[None]:
 
     Also turns off the fused operators of multi-head attention, which nothing can look into.
     """
-    fused = torch.backends.mha.get_fastpath_enabled()
-    loggers = [logging.getLogger(name) for name in _QUIET]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        torch.backends.mha.set_fastpath_enabled(False)
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stderr(cast(TextIO, _WithoutGraphs(sys.stderr))),
-        ):
-            warnings.filterwarnings("ignore", module=r"torch\b.*")
-            warnings.filterwarnings("ignore", message=".*(during export|treespec).*")
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with _CAPTURING:
+        fused = torch.backends.mha.get_fastpath_enabled()
+        loggers = [logging.getLogger(name) for name in _QUIET]
+        levels = [logger.level for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            torch.backends.mha.set_fastpath_enabled(False)
+            with (
+                warnings.catch_warnings(),
+                contextlib.redirect_stderr(cast(TextIO, _WithoutGraphs(sys.stderr))),
+            ):
+                warnings.filterwarnings("ignore", module=r"torch\b.*")
+                warnings.filterwarnings("ignore", message=".*(during export|treespec).*")
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def export(
