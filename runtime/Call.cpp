@@ -124,6 +124,10 @@ Status Call::takeInput(const TensorView &view, size_t index) {
                              formatShape(view.sizes, size_t(view.rank)) + ", compiled for " +
                              formatShape(expected.sizes) +
                              "; call ts.from_pytorch again with example inputs of this shape");
+  if (!view.data && expected.numElements() != 0)
+    return Status::error(ErrorKind::Value, executable.describeInput(index) +
+                                               " has no memory: its storage was freed, or it is "
+                                               "a meta or fake tensor");
   const std::vector<int32_t> &storages = executable.tables->inputStorages[index];
   if (sameLayout(view, expected)) {
     // An empty tensor may come without an address; views of it still need one to count from.

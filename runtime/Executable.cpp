@@ -136,6 +136,9 @@ Status Executable::checkParameter(const Tensor &tensor, size_t index) const {
                          describeParameter(index) + " has shape " + formatShape(given.sizes) +
                              ", compiled for " + formatShape(expected.sizes) +
                              "; call ts.from_pytorch again after changing a model's shapes");
+  if (!tensor.data() && expected.numElements() != 0)
+    return Status::error(ErrorKind::Value,
+                         describeParameter(index) + " has no memory: its storage was freed");
   return Status();
 }
 

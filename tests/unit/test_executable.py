@@ -16,8 +16,6 @@ import torch
 
 from tessera import _core
 
-Build = "Callable[[_core.GraphBuilder], list[_core.Value]]"
-
 
 def compile_graph(build, threads=1):
     """The program of the outputs that `build(builder)` returns."""
@@ -82,6 +80,12 @@ def test_views_have_their_values(add_one, view) -> None:
     assert torch.equal(add_one(x), x + 1)
 
 
+def without_storage():
+    x = torch.zeros(2, 3)
+    x.untyped_storage().resize_(0)
+    return x
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
@@ -95,6 +99,9 @@ def test_views_have_their_values(add_one, view) -> None:
         (lambda: [torch.zeros(2, 3, dtype=torch.complex64)], TypeError, "input 'x'.*complex64"),
         (lambda: [torch.zeros(2, 3, device="meta")], ValueError,
          "input 'x' cannot be used: Cannot pack tensors on meta"),
+        (lambda: [without_storage()], ValueError, "input 'x' has no memory"),
+        (lambda: [torch.zeros(2, 3).to_sparse()], ValueError, "input 'x' cannot be used"),
+        (lambda: [torch.zeros(2, 3, dtype=torch.uint16)], TypeError, "elements are uint16"),
         (lambda: [torch.zeros(2, 3, requires_grad=True)], ValueError,
          "input 'x': the tensor requires grad; run under torch.no_grad"),
         (list, TypeError, r"\[Net.forward\] got 0 tensors, compiled for 1"),
@@ -262,6 +269,10 @@ def test_bad_parameters_are_named() -> None:
             run(x)
     s.data = torch.full((3,), 2.0)
     assert run(x).tolist() == [2, 2, 2]
+    s.untyped_storage().resize_(0)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"parameter 'scale' (has no memory|cannot be used)"):
+            run(x)
 
 
 def test_core_tensors_as_parameters() -> None:

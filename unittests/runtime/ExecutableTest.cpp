@@ -115,6 +115,13 @@ TEST(Executable, InputErrorsNameTheInput) {
   EXPECT_EQ(at(run({filled({2, 3}, 1)})[0], 0), 3);
 }
 
+TEST(Executable, InputsWithoutMemoryAreRefused) {
+  Runner run(addTwo({2, 3}));
+  auto spec = std::make_shared<TensorSpec>(f32({2, 3}));
+  (void)run({Tensor(Storage::foreign(nullptr, 0, nullptr, nullptr), nullptr, spec)});
+  EXPECT_NE(run.status.message().find("input 'x' has no memory"), std::string::npos);
+}
+
 TEST(Executable, EmptyTensors) {
   Runner run(addTwo({0, 3}));
   auto spec = std::make_shared<TensorSpec>(f32({0, 3}));
