@@ -35,7 +35,17 @@ static int64_t spanOf(MemRefType type) {
   return span;
 }
 
+static bool isFlat(MemRefType type) {
+  SmallVector<int64_t> strides;
+  int64_t offset = 0;
+  return type.getRank() == 1 && succeeded(type.getStridesAndOffset(strides, offset)) &&
+         strides.front() == 1;
+}
+
 Value PointEmitter::flatView(Value buffer, int64_t step) {
+  auto type = cast<MemRefType>(buffer.getType());
+  if (step == 1 && isFlat(type))
+    return buffer;
   Value &view = views[{buffer, step}];
   if (view)
     return view;
@@ -45,7 +55,6 @@ Value PointEmitter::flatView(Value buffer, int64_t step) {
     b.setInsertionPointAfter(def);
   else
     b.setInsertionPointToStart(&frame.function.getBody().front());
-  auto type = cast<MemRefType>(buffer.getType());
   SmallVector<int64_t> sizes{spanOf(type)}, viewStrides{1};
   if (step != 1) {
     sizes.push_back(std::max<int64_t>(1, sizes[0] / std::max<int64_t>(std::abs(step), 1)));
