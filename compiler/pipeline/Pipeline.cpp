@@ -39,6 +39,7 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
   function.addPass(graph::createGraphSinkReshapes());
   function.addPass(graph::createGraphSimplify());
   function.addPass(createCSEPass());
+  function.addPass(createVerifyGraph());
 }
 
 void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &options) {

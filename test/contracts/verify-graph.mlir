@@ -1,6 +1,7 @@
 // RUN: tessera-opt --split-input-file --verify-diagnostics --tessera-verify-graph %s
 
 func.func @main(%x: tensor<?x8xf32>, %b: tensor<i1>) -> tensor<?x8xf32> {
+  %shared = graph.constant dense<1.0> : tensor<f32> loc(unknown)
   %0 = graph.exp %x : tensor<?x8xf32>
   return %0 : tensor<?x8xf32>
 }
