@@ -161,8 +161,8 @@ private:
     Value rest = arith::RemSIOp::create(b, loc, depth, indexConstant(b, loc, square));
     Value whole = arith::SubIOp::create(b, loc, depth, rest);
     loop(zero, whole, square, [&](Value k) {
-      for (int64_t start = 0; start + square <= nr; start += square)
-        transposeBlock(k, start, square);
+      loop(zero, indexConstant(b, loc, nr / square * square), square,
+           [&](Value column) { transposeBlock(k, column, square); });
       if (nr % square)
         for (int64_t i = 0; i < square; ++i)
           scalars(Address{k, i}, nr / square * square);
@@ -170,17 +170,19 @@ private:
     loop(whole, depth, 1, [&](Value k) { row(k, indexConstant(b, loc, nr)); });
   }
 
-  void transposeBlock(Value k, int64_t start, int64_t square) {
+  /// A loop holds it, not copies of it: the network is long to compile.
+  void transposeBlock(Value k, Value column, int64_t square) {
     auto type = VectorType::get({square}, element);
-    Address source = from.plus(b, loc, k, 1), target = to.plus(b, loc, k, rowStride);
+    Address source = from.plus(b, loc, k, 1).plus(b, loc, column, columnStride);
+    Address target = to.plus(b, loc, k, rowStride).plus(b, loc, column, 1);
     SmallVector<Value> rows;
     for (int64_t j = 0; j < square; ++j)
-      rows.push_back(vector::LoadOp::create(
-          b, loc, type, src.base, (source + (start + j) * columnStride).materialize(b, loc)));
-    for (auto [i, column] : llvm::enumerate(transpose(b, loc, rows)))
+      rows.push_back(vector::LoadOp::create(b, loc, type, src.base,
+                                            (source + j * columnStride).materialize(b, loc)));
+    for (auto [i, row] : llvm::enumerate(transpose(b, loc, rows)))
       vector::StoreOp::create(
-          b, loc, column, dst.base,
-          (target + static_cast<int64_t>(i) * rowStride + start).materialize(b, loc));
+          b, loc, row, dst.base,
+          (target + static_cast<int64_t>(i) * rowStride).materialize(b, loc));
   }
 
   /// The columns from `start` on of one row, one by one.
