@@ -22,6 +22,7 @@ import tessera as ts
 from tessera import nn, ops
 from tessera.lowering.aten.rules import BUILTINS
 from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.nn import convolution
 from tessera.ops import _eager
 
 X, Y = values(4, 6), values(6, seed=1)
@@ -325,8 +326,6 @@ def test_two_graphs_do_not_mix() -> None:
 
 
 def test_convolution_says_that_it_runs_in_pytorch() -> None:
-    from tessera.nn import convolution
-
     convolution._told.clear()
     image, kernel = values(1, 2, 5, 5), values(3, 2, 3, 3)
     with pytest.warns(UserWarning, match="conv2d runs in PyTorch"):
@@ -335,6 +334,10 @@ def test_convolution_says_that_it_runs_in_pytorch() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel))
+        # What has a kernel never says so.
+        convolution._told.clear()
+        patches = nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel), stride=3)
+    torch.testing.assert_close(torch.from_dlpack(patches), F.conv2d(image, kernel, stride=3))
 
 
 def test_from_many_threads() -> None:

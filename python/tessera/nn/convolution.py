@@ -1,9 +1,9 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Convolutions, which have no kernel yet and run in PyTorch.
+"""Convolutions: compiled where windows do not overlap, else run by PyTorch.
 
-On graph values they decline, so that the node becomes an island with this reason; on tensors they
-call PyTorch on the same memory, and say so once.
+What has no kernel yet declines on graph values, so that the node becomes an island with this
+reason; on tensors it calls PyTorch on the same memory, and says so once.
 """
 
 from __future__ import annotations
@@ -16,29 +16,27 @@ import torch
 import torch.nn.functional as F
 from torch.utils.dlpack import from_dlpack
 
-from tessera.lowering.registry import Unsupported
-from tessera.ops._dispatch import Value, find_context
+from tessera.errors import NotYetSupportedError
+from tessera.ops._dispatch import Value, call, find_context
 
 Sizes = int | Sequence[int]
 _told: set[str] = set()
 
 
-def _island(name: str, function: Callable[..., Any], *args: Any) -> Value:
-    """`function` of PyTorch on the tensors' own memory."""
+def _convolve(name: str, function: Callable[..., Any], *args: Any) -> Value:
+    """The lowering, or where it declines `function` of PyTorch on the tensors' own memory."""
     from tessera.tensor import Tensor, from_torch
 
+    key = f"{name}.padding" if isinstance(args[4], str) else f"{name}.default"
     if find_context(args) is not None:
-        raise Unsupported(
-            f"{name} has no kernel yet",
-            "leave it in PyTorch: it runs as an island",
-            code="no-kernel",
-        )
-    if name not in _told:
-        _told.add(name)
-        warnings.warn(
-            f"ts.nn.{name} runs in PyTorch: convolutions have no kernel of Tessera's yet",
-            stacklevel=3,
-        )
+        return call(key, *args)
+    try:
+        return call(key, *args)
+    except NotYetSupportedError as error:
+        if name not in _told:
+            _told.add(name)
+            # The caller of conv1d, conv2d or conv3d.
+            warnings.warn(f"ts.nn.{name} runs in PyTorch: {error}", stacklevel=3)
     native = any(isinstance(arg, Tensor) for arg in args)
     given = [from_dlpack(arg) if isinstance(arg, Tensor) else arg for arg in args]
     with torch.no_grad():
@@ -55,8 +53,8 @@ def conv1d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Value:
-    """Convolution of [N, C, L] by [O, C / groups, K]; runs in PyTorch."""
-    return _island("conv1d", F.conv1d, input, weight, bias, stride, padding, dilation, groups)
+    """Convolution of [N, C, L] by [O, C / groups, K]."""
+    return _convolve("conv1d", F.conv1d, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
@@ -68,8 +66,8 @@ def conv2d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Value:
-    """Convolution of [N, C, H, W] by [O, C / groups, KH, KW]; runs in PyTorch."""
-    return _island("conv2d", F.conv2d, input, weight, bias, stride, padding, dilation, groups)
+    """Convolution of [N, C, H, W] by [O, C / groups, KH, KW]."""
+    return _convolve("conv2d", F.conv2d, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv3d(
@@ -81,5 +79,5 @@ def conv3d(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Value:
-    """Convolution of [N, C, D, H, W] by [O, C / groups, KD, KH, KW]; runs in PyTorch."""
-    return _island("conv3d", F.conv3d, input, weight, bias, stride, padding, dilation, groups)
+    """Convolution of [N, C, D, H, W] by [O, C / groups, KD, KH, KW]."""
+    return _convolve("conv3d", F.conv3d, input, weight, bias, stride, padding, dilation, groups)

@@ -8,6 +8,7 @@ Importing this package registers all of them.
 from tessera.lowering.aten import (
     attention,
     contraction,
+    convolution,
     creation,
     elementwise_activation,
     elementwise_binary,
@@ -19,12 +20,14 @@ from tessera.lowering.aten import (
     normalization,
     reduction,
     reduction_scan,
+    reduction_window,
     softmax,
 )
 
 __all__ = [
     "attention",
     "contraction",
+    "convolution",
     "creation",
     "elementwise_activation",
     "elementwise_binary",
@@ -36,5 +39,6 @@ __all__ = [
     "normalization",
     "reduction",
     "reduction_scan",
+    "reduction_window",
     "softmax",
 ]
