@@ -458,8 +458,8 @@ class CompiledModule(Module):
         extra = str(self._torch.extra_repr())
         if self._current is not None and not self._path:
             report = self._current.report
-            note = "# " + report.summary().split(": ", 1)[-1]
-            return f"{extra}  {note}" if extra else note
+            note = report.summary().split(": ", 1)[-1]
+            return f"{extra}; {note}" if extra else note
         return extra
 
 
