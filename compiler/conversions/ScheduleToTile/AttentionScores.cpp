@@ -72,10 +72,10 @@ void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, 
 }
 
 /// The larger of two, as one machine instruction has it. A NaN may get lost here; it comes back through the
-/// exponential of its own score.
+/// exponential of its own score. (A comparison and a selection would become a masked store beside the row's
+/// maxima, and the next load would wait for it.)
 Value AttentionEmitter::larger(Value x, Value y) {
-  Value greater = arith::CmpFOp::create(t.b, t.loc, arith::CmpFPredicate::OGT, x, y);
-  return arith::SelectOp::create(t.b, t.loc, greater, x, y);
+  return arith::MaxNumFOp::create(t.b, t.loc, x, y, arith::FastMathFlags::nnan);
 }
 
 Value AttentionEmitter::maskScores(Value scores, Value row, Value column, bool limited) {

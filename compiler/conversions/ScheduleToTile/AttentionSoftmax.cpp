@@ -61,7 +61,8 @@ void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
 
   auto maxType = VectorType::get({lanes}, p.accType);
   Value largest = vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF,
-                                              t.load(maxType, maxima, {row, t.index(0)}));
+                                              t.load(maxType, maxima, {row, t.index(0)}),
+                                              arith::FastMathFlags::nnan);
   if (online)
     largest = larger(largest, scalarLoad(rowMax, row));
   // A row that sees nothing keeps its scores at minus infinity: their exponentials are zero, not NaN.
