@@ -23,7 +23,7 @@ from tessera.capture.structure import copy_structure
 from tessera.errors import ArgumentError
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
-from tessera.report.report import Report
+from tessera.report.report import IslandRow, NodeRow, Report
 from tessera.tensor import Tensor, from_torch
 
 if TYPE_CHECKING:
@@ -284,12 +284,30 @@ def compile_execution(
     report.capture = result.attempts
     if result.value is not None:
         return ProgramExecution(owner, result.value, report)
-    report.nodes, report.islands = [], []
+    _report_forward(report, owner)
     if owner._children:
         report.mode = "hybrid"
         return ModulewiseExecution(owner, signature, report)
     report.mode = "pytorch"
     return EagerExecution(owner, signature, report)
+
+
+def _report_forward(report: Report, owner: CompiledModule) -> None:
+    """What the report says of a forward() that stays Python: the first failure is the reason."""
+    first = next(attempt for attempt in report.capture if not attempt.succeeded)
+    name = f"{type(owner._torch).__name__}.forward"
+    remedy = (
+        "rewrite that line without Python control flow on data (torch.where, torch.cond) and "
+        "without values that only run time knows, or leave it in PyTorch"
+    )
+    code, reason = "capture-failed", f"{first.rung}: {first.message}"
+    report.nodes = [
+        NodeRow(
+            "forward", name, owner._path, first.file, first.line, "island", code, reason, remedy,
+            island=0,
+        )
+    ]  # fmt: skip
+    report.islands = [IslandRow(0, owner._path, [name], code, reason, remedy)]
 
 
 def _leaves(owner: CompiledModule) -> list[Leaf]:

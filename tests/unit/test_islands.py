@@ -104,6 +104,9 @@ def test_a_root_that_cannot_be_captured_runs_over_compiled_children(caplog):
     report = converted.report
     assert report.mode == "hybrid"
     assert report.children["linear"].fully_converted
+    (row,) = report.unconverted
+    assert (row.op, row.code) == ("Branching.forward", "capture-failed")
+    assert row.file.endswith("models.py")
     assert [attempt.succeeded for attempt in report.capture] == [False, False]
     assert report.capture[0].next_rung == "torch.fx.symbolic_trace"
     assert report.capture[1].next_rung == "module-wise"
