@@ -186,6 +186,9 @@ def pytest(_: Path) -> Outcome:
     result.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "tests", "-q", "--tb=short", "-ra"]
     command += ["-o", "console_output_style=count", f"--junit-xml={result}"]
+    # A worker of its own: a crash fails one test, and the others still run. Torch and Tessera
+    # use every core already, so that a second worker gains nothing on two.
+    command += ["-n", str(max(1, (os.cpu_count() or 1) // 2)), "--max-worker-restart=20"]
     status = run("pytest", command, show=True)
     if status == 5:  # pytest's word for an empty folder
         return Outcome()
