@@ -9,6 +9,7 @@
 #include "python/bindings/Bindings.h"
 #include "python/bindings/ExecutableObject.h"
 #include "python/bindings/TensorExchange.h"
+#include "runtime/Team.h"
 
 #include <nanobind/stl/string.h>
 
@@ -247,4 +248,7 @@ void tessera::bindings::init_executable(nb::module_ &m) {
   if (!type.is_valid())
     throw nb::python_error();
   m.attr("Executable") = type;
+  m.def(
+      "thread_team", [] { return currentTeam().name(); },
+      "Whose threads run programs at the moment: \"openmp\" (torch's) or \"pool\".");
 }

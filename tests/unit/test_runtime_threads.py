@@ -94,8 +94,12 @@ def test_parameters_may_change_while_others_call(program) -> None:
 def test_together_with_torch(program, weight) -> None:
     run = _core.Executable(program, [weight], threads=torch.get_num_threads())
     x = torch.rand(SIZE, SIZE)
+    teams = set()
     for _ in range(20):
         assert torch.allclose(run(x), torch.softmax(x @ weight + 1, 1), atol=1e-6)
+        teams.add(_core.thread_team())
+    # The pool only stands in while the machine is too busy for OpenMP's workers.
+    assert teams <= {"openmp", "pool"}
 
 
 def test_after_a_fork(program, weight) -> None:
@@ -110,6 +114,7 @@ def test_after_a_fork(program, weight) -> None:
             signal.alarm(60)
             # Compared by NumPy: torch's own parallel operations hang after a fork.
             results = [run(x).numpy() for _ in range(5)]
+            assert _core.thread_team() == "pool"
             code = 0 if all(np.array_equal(result, expected.numpy()) for result in results) else 2
         finally:
             os._exit(code)
@@ -136,6 +141,7 @@ def test_without_torch() -> None:
             result = run(core.from_dlpack(a))
         assert isinstance(result, core.Tensor)
         assert np.allclose(result.numpy(), a @ a, rtol=1e-4)
+        assert core.thread_team() == "pool"
         assert "torch" not in sys.modules
         """
     )
