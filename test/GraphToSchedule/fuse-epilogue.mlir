@@ -52,3 +52,36 @@ func.func @no_cycle(%x: tensor<16x16xf32>, %y: tensor<16x16xf32>) -> tensor<16x1
   %2 = graph.add %0, %1 : tensor<16x16xf32>
   return %2 : tensor<16x16xf32>
 }
+
+// -----
+
+// The arms of a diamond are one kernel.
+
+// CHECK-LABEL: func.func @diamond
+// CHECK:         schedule.kernel elementwise(%arg0)
+// CHECK:           graph.sin
+// CHECK:           graph.cos
+// CHECK:           graph.mul
+// CHECK-NOT:     schedule.kernel
+func.func @diamond(%x: tensor<8x32xf32>) -> tensor<8x32xf32> {
+  %0 = graph.sin %x : tensor<8x32xf32>
+  %1 = graph.cos %x : tensor<8x32xf32>
+  %2 = graph.mul %0, %1 : tensor<8x32xf32>
+  return %2 : tensor<8x32xf32>
+}
+
+// -----
+
+// Unless one arm needs the other stored: here through a transpose.
+
+// CHECK-LABEL: func.func @diamond_through_a_view
+// CHECK:         %[[S:.*]] = schedule.kernel elementwise(%arg0)
+// CHECK:         %[[V:.*]] = schedule.view %[[S]] offset 0 strides [1, 8]
+// CHECK:         schedule.kernel elementwise({{.*}}%[[V]]
+func.func @diamond_through_a_view(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %0 = graph.sin %x : tensor<8x8xf32>
+  %1 = graph.permute %0 dims = [1, 0] : (tensor<8x8xf32>) -> tensor<8x8xf32>
+  %2 = graph.cos %1 : tensor<8x8xf32>
+  %3 = graph.mul %0, %2 : tensor<8x8xf32>
+  return %3 : tensor<8x8xf32>
+}

@@ -67,13 +67,16 @@ void Grouping::visit(Operation *op) {
   SmallVector<int64_t> domain, reduced;
   if (op->hasTrait<graph::Elementwise>()) {
     ArrayRef<int64_t> shape = shapeOf(op->getResult(0));
-    if (Group *host = findHost(op, shape, {}))
+    if (Group *host = findHost(op, shape, {})) {
+      mergeOthers(host, op);
       return add(host, op);
+    }
     create(KernelKind::Elementwise, op, shape);
     return;
   }
   if (rowSpace(op, domain, reduced)) {
     if (Group *host = findHost(op, domain, reduced)) {
+      mergeOthers(host, op);
       host->kind = KernelKind::Rows;
       host->reduced = reduced;
       return add(host, op);
@@ -226,6 +229,62 @@ Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int6
   return best;
 }
 
+/// True when `user` needs something of `maker` stored: through a view, an island or another kernel. What its
+/// ops read directly they may as well compute.
+bool Grouping::needsStored(Group *user, Group *maker) {
+  for (Operation *op : user->ops)
+    for (Value operand : op->getOperands()) {
+      Operation *def = operand.getDefiningOp();
+      if (def && (byOp.lookup(def) == maker || byOp.lookup(def) == user))
+        continue;
+      llvm::SmallSetVector<Group *, 4> producers;
+      collectProducers(operand, producers);
+      for (Group *producer : producers)
+        if (producer != user && reaches(producer, maker))
+          return true;
+    }
+  return false;
+}
+
+bool Grouping::canMerge(Group *host, Group *other) {
+  auto isPlain = [](Group *group) {
+    return !group->isIsland && !group->copied && llvm::none_of(group->ops, [](Operation *op) {
+      return isa<graph::ConcatOp, graph::PadOp>(op);
+    });
+  };
+  if (!isPlain(host) || !isPlain(other) || host->domain != other->domain)
+    return false;
+  bool sameRows = host->kind == KernelKind::Rows && other->kind == KernelKind::Rows && host->reduced == other->reduced;
+  if (other->kind != KernelKind::Elementwise && !sameRows)
+    return false;
+  // A product, a lookup or an attention reads its operands from memory: what it reads cannot join it.
+  if (host->kind != KernelKind::Elementwise && host->kind != KernelKind::Rows && reaches(host, other))
+    return false;
+  return !needsStored(host, other) && !needsStored(other, host);
+}
+
+/// Takes the other producers of `op` into `host`: the arms of a diamond are one kernel.
+void Grouping::mergeOthers(Group *host, Operation *op) {
+  for (Value operand : op->getOperands()) {
+    Operation *def = operand.getDefiningOp();
+    Group *other = def ? byOp.lookup(def) : nullptr;
+    if (!other || other == host || !canMerge(host, other))
+      continue;
+    host->ops.append(other->ops);
+    llvm::sort(host->ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
+    for (Operation *moved : other->ops)
+      byOp[moved] = host;
+    other->ops.clear();
+    host->producers.insert_range(other->producers);
+    other->producers.clear();
+    for (const auto &group : groups)
+      if (group->producers.remove(other))
+        group->producers.insert(host);
+    host->producers.remove(host);
+    host->order = std::max(host->order, other->order);
+  }
+}
+
 const Layout &Grouping::layoutOf(Value value) {
   auto it = layouts.find(value);
   if (it != layouts.end())
@@ -244,6 +303,7 @@ SmallVector<Group *> Grouping::sorted() const {
     order.push_back(group);
   };
   for (const auto &group : groups)
-    place(place, group.get());
+    if (!group->ops.empty() || group->copied)
+      place(place, group.get());
   return order;
 }

@@ -60,6 +60,9 @@ private:
   void add(Group *group, mlir::Operation *op);
   Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain, llvm::ArrayRef<int64_t> reduced);
   bool reaches(Group *from, Group *to) const;
+  bool needsStored(Group *user, Group *maker);
+  bool canMerge(Group *host, Group *other);
+  void mergeOthers(Group *host, mlir::Operation *op);
   /// The groups a use of `value` depends on.
   void collectProducers(mlir::Value value, llvm::SmallSetVector<Group *, 4> &producers);
 
