@@ -33,7 +33,10 @@ def _affine(
         raise TypeError(f"[{op}] is not defined for {x.dtype}; cast to a floating-point dtype")
     given = [value for value in (weight, bias) if value is not None]
     mixed = any(value.dtype != x.dtype for value in given)
-    compute = opmath(x.dtype) if mixed else x.dtype
+    # A group's scale and shift are applied apart from its statistics, and nothing is to be
+    # rounded in between.
+    wide = mixed or op == "group_norm"
+    compute = opmath(x.dtype) if wide else x.dtype
     operands = [ctx.cast(x, compute)]
     if weight is not None:
         operands += [ctx.cast(value, compute) for value in given]

@@ -265,14 +265,6 @@ def all_(
     return _logical(ctx, "all", self, dim, keepdim)
 
 
-@rule("equal")
-def equal(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphValue:
-    if self.shape != other.shape:
-        return ctx.constant(False, torch.bool)
-    same = ctx.emit("compare", list(ctx.promote(self, other)), predicate="eq")
-    return reduce(ctx, "all", same, range(same.ndim), False)
-
-
 # --- logarithms of sums ----------------------------------------------------------------------
 
 

@@ -206,6 +206,10 @@ def _register_adaptive(dims: int, *names: str) -> None:
             raise TypeError(f"[adaptive_avg_pool{dims}d] is not defined for {self.dtype}")
         a = Arith(ctx, opmath(self.dtype))
         x = ctx.cast(self, a.dtype)
+        spatial = list(range(x.ndim - dims, x.ndim))
+        if all(count == 1 for count in wanted):
+            total = ctx.emit("reduce", [x], kind="sum", dims=spatial, keepdim=True)
+            return finish(ctx, a.div(total, float(math.prod(self.shape[-dims:]))), self.dtype)
         for index, count in enumerate(wanted):
             x = _adaptive_mean(ctx, a, x, x.ndim - dims + index, count)
         return finish(ctx, x, self.dtype)
