@@ -22,7 +22,7 @@ void BodyEmitter::bind(Value value, Value vector) { bound[value] = vector; }
 void BodyEmitter::reset() {
   bound.clear();
   for (auto &[sizes, shape] : shapes)
-    shape->scope.values.clear();
+    shape->scope.values.clear(), shape->scope.symbols.clear();
 }
 
 BodyEmitter::Shape &BodyEmitter::shapeFor(ArrayRef<int64_t> sizes, unsigned rank) {

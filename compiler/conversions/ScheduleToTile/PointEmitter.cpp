@@ -27,6 +27,13 @@ Value PointScope::lookup(const PointNode *node) const {
   return nullptr;
 }
 
+Value PointScope::lookupSymbol(unsigned symbol) const {
+  for (const PointScope *scope = this; scope; scope = scope->parent)
+    if (auto it = scope->symbols.find(symbol); it != scope->symbols.end())
+      return it->second;
+  return nullptr;
+}
+
 Value PointEmitter::index(Location loc, int64_t value) {
   return arith::ConstantIndexOp::create(frame.b, loc, value);
 }
@@ -73,6 +80,9 @@ void PointEmitter::hoist(ArrayRef<const PointNode *> roots, uint64_t innerDims, 
         emit(node, scope);
       continue;
     }
+    for (auto [symbol, coefficient] : node->form.symbols)
+      if ((graph.getSymbols()[symbol].varies & innerDims) == 0)
+        emitSymbol(node->value.getLoc(), symbol, scope);
     llvm::append_range(stack, node->operands);
   }
 }
@@ -84,13 +94,9 @@ Value PointEmitter::emit(const PointNode *node, PointScope &scope) {
   if (value)
     return scope.values[node] = value;
   switch (node->kind) {
-  case PointNode::Load: {
-    Location loc = node->value.getLoc();
-    Value offset = emitIndex(loc, node->form, scope);
-    int64_t step = scope.laneDim < 0 ? 0 : node->form.dims[scope.laneDim];
-    value = loadAt(loc, node->buffer, elementOf(node->value), offset, step, scope);
+  case PointNode::Load:
+    value = emitLoad(node, scope);
     break;
-  }
   case PointNode::Iota:
     value = emitIota(node, scope);
     break;
@@ -106,6 +112,48 @@ Value PointEmitter::emit(const PointNode *node, PointScope &scope) {
   }
   scope.values[node] = value;
   return value;
+}
+
+Value PointEmitter::emitLoad(const PointNode *node, PointScope &scope) {
+  for (auto [symbol, coefficient] : node->form.symbols)
+    if (variesOverLanes(symbol, scope))
+      return emitGather(node, scope);
+  Location loc = node->value.getLoc();
+  Value offset = emitIndex(loc, node->form, scope);
+  int64_t step = scope.laneDim < 0 ? 0 : node->form.dims[scope.laneDim];
+  return loadAt(loc, node->buffer, elementOf(node->value), offset, step, scope);
+}
+
+Value PointEmitter::emitGather(const PointNode *node, PointScope &scope) {
+  OpBuilder &b = frame.b;
+  Location loc = node->value.getLoc();
+  // The part all lanes share, and the numbers that differ.
+  LinearForm shared = node->form;
+  SmallVector<std::pair<Value, int64_t>> perLane;
+  shared.symbols.clear();
+  for (auto [symbol, coefficient] : node->form.symbols) {
+    if (variesOverLanes(symbol, scope))
+      perLane.push_back({emitSymbol(loc, symbol, scope), coefficient});
+    else
+      shared.addSymbol(symbol, coefficient);
+  }
+  Value start = emitIndex(loc, shared, scope);
+  PointScope single(&scope);
+  single.laneDim = -1;
+  SmallVector<Value> elements;
+  for (int64_t lane = 0; lane < scope.lanes; ++lane) {
+    int64_t step = lane * node->form.dims[scope.laneDim];
+    Value offset = b.createOrFold<arith::AddIOp>(loc, start, index(loc, step));
+    for (auto [numbers, coefficient] : perLane) {
+      Value number = vector::ExtractOp::create(b, loc, numbers, ArrayRef<int64_t>{lane});
+      number = arith::IndexCastOp::create(b, loc, b.getIndexType(), number);
+      number = b.createOrFold<arith::MulIOp>(loc, number, index(loc, coefficient));
+      offset = b.createOrFold<arith::AddIOp>(loc, offset, number);
+    }
+    elements.push_back(loadAt(loc, node->buffer, elementOf(node->value), offset, 0, single));
+  }
+  auto type = VectorType::get({scope.lanes}, elements.front().getType());
+  return vector::FromElementsOp::create(b, loc, type, elements);
 }
 
 Value PointEmitter::emitConstant(const PointNode *node) {
@@ -194,8 +242,18 @@ Value PointEmitter::emitIndex(Location loc, const LinearForm &form, PointScope &
   return sum;
 }
 
+bool PointEmitter::variesOverLanes(unsigned symbol, const PointScope &scope) const {
+  return scope.laneDim >= 0 && (graph.getSymbols()[symbol].varies >> scope.laneDim & 1);
+}
+
 Value PointEmitter::emitSymbol(Location loc, unsigned id, PointScope &scope) {
-  const IndexSymbol &symbol = graph.getSymbols()[id];
+  if (Value known = scope.lookupSymbol(id))
+    return known;
+  return scope.symbols[id] = computeSymbol(loc, graph.getSymbols()[id], scope);
+}
+
+/// An index, or, for a gathered one that varies over the lanes, a vector of i64.
+Value PointEmitter::computeSymbol(Location loc, const IndexSymbol &symbol, PointScope &scope) {
   OpBuilder &b = frame.b;
   if (!symbol.index) {
     Value operand = emitIndex(loc, symbol.operand, scope), divisor = index(loc, symbol.divisor);
@@ -203,13 +261,16 @@ Value PointEmitter::emitSymbol(Location loc, unsigned id, PointScope &scope) {
       return b.createOrFold<arith::DivUIOp>(loc, operand, divisor);
     return b.createOrFold<arith::RemUIOp>(loc, operand, divisor);
   }
+  ScalarBuilder s = scalars(loc, scope);
   Value chosen = emit(symbol.index, scope);
-  if (!chosen.getType().isInteger(64))
-    chosen = arith::ExtSIOp::create(b, loc, b.getI64Type(), chosen);
-  Value position = arith::IndexCastOp::create(b, loc, b.getIndexType(), chosen);
+  Type wide = withElement(chosen.getType(), b.getI64Type());
+  if (chosen.getType() != wide)
+    chosen = arith::ExtSIOp::create(s, wide, chosen);
   // As unsigned numbers, negative indices are too large as well.
-  Value outside = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::uge, position,
-                                        index(loc, symbol.extent));
+  Value outside = s.compare(arith::CmpIPredicate::uge, chosen, s.integer(chosen, symbol.extent));
   raise(loc, outside, TESSERA_INDEX_OUT_OF_RANGE, scope);
-  return arith::SelectOp::create(b, loc, outside, index(loc, 0), position);
+  Value position = s.select(outside, s.integer(chosen, 0), chosen);
+  if (isa<VectorType>(wide))
+    return position;
+  return arith::IndexCastOp::create(b, loc, b.getIndexType(), position);
 }

@@ -31,10 +31,12 @@ struct PointScope {
   int64_t lanes = 1;
   mlir::Value valid; ///< null: all lanes exist
   llvm::DenseMap<const PointNode *, mlir::Value> values;
+  llvm::DenseMap<unsigned, mlir::Value> symbols;
   /// Where set: a node's value from where it was kept, or null when it must be computed.
   std::function<mlir::Value(const PointNode *)> reload;
 
   mlir::Value lookup(const PointNode *node) const;
+  mlir::Value lookupSymbol(unsigned symbol) const;
   bool isVector(const PointNode *node) const { return laneDim >= 0 && node->variesOver(laneDim); }
 };
 
@@ -73,7 +75,12 @@ private:
   mlir::Value emitConstant(const PointNode *node);
   mlir::Value emitIota(const PointNode *node, PointScope &scope);
   mlir::Value emitApply(const PointNode *node, PointScope &scope);
+  mlir::Value emitLoad(const PointNode *node, PointScope &scope);
   mlir::Value emitSymbol(mlir::Location loc, unsigned symbol, PointScope &scope);
+  mlir::Value computeSymbol(mlir::Location loc, const IndexSymbol &symbol, PointScope &scope);
+  bool variesOverLanes(unsigned symbol, const PointScope &scope) const;
+  /// The load of a node whose lanes lie where tensors say: an element at a time.
+  mlir::Value emitGather(const PointNode *node, PointScope &scope);
   mlir::Value flatView(mlir::Value buffer, int64_t step);
   mlir::Value statusFlag();
 

@@ -20,24 +20,37 @@ using namespace tessera;
 
 /// Schedules ask for this many machine vectors at a time.
 constexpr int64_t vectorsInFlight = 4;
+/// Gathered lanes are loaded one by one.
+constexpr int64_t maxGatheredLanes = 16;
 /// The largest square transposed in registers.
 constexpr int64_t maxSquare = 16;
 
 double tessera::scoreLaneDim(const PointGraph &graph, unsigned dim) {
+  // Lanes may gather what a tensor chooses; other numbers known at run time only are the same for all.
   for (const IndexSymbol &symbol : graph.getSymbols())
-    if (symbol.varies >> dim & 1)
+    if (!symbol.index && (symbol.varies >> dim & 1))
+      return -1;
+  for (const auto &node : graph.getNodes())
+    if (node->kind == PointNode::Iota && node->form.dims[dim] == 0 && node->variesOver(dim))
       return -1;
   double score = 0;
   auto add = [&](int64_t step, double weight) {
     score += weight * (step == 1 ? 1 : step == 0 ? 0.9 : step == -1 ? 0.4 : 0);
   };
   for (const auto &node : graph.getNodes())
-    if (node->kind == PointNode::Load)
+    if (node->kind == PointNode::Load && (node->form.dims[dim] != 0 || !node->variesOver(dim)))
       add(node->form.dims[dim], 1);
   for (const PointStore &store : graph.getStores())
     add(store.form.dims[dim], 2);
   // Short dimensions leave lanes idle.
   return score * std::min<int64_t>(graph.getSpace().sizes[dim], 16) / 16;
+}
+
+int64_t tessera::limitLanes(const PointGraph &graph, unsigned dim, int64_t lanes) {
+  for (const IndexSymbol &symbol : graph.getSymbols())
+    if (symbol.varies >> dim & 1)
+      return std::min(lanes, maxGatheredLanes);
+  return lanes;
 }
 
 namespace {
@@ -97,7 +110,9 @@ static NestPlan planNest(const PointGraph &graph, const PointSchedule &schedule)
   if (!plan.isVector)
     plan.laneDim = space.rank() - 1;
   int64_t size = space.sizes[plan.laneDim];
-  plan.lanes = plan.isVector ? std::min(schedule.lanes, powerOfTwoCeil(size)) : 1;
+  plan.lanes = plan.isVector ? std::min(limitLanes(graph, plan.laneDim, schedule.lanes),
+                                        powerOfTwoCeil(size))
+                             : 1;
   // Pieces of a long row are whole vectors and about a grain.
   int64_t grain = std::max(schedule.grain / plan.lanes, int64_t(1)) * plan.lanes;
   plan.chunk = size >= 2 * grain ? grain : size;

@@ -22,6 +22,9 @@ struct PointSchedule {
 /// How well vectors along `dim` suit the graph's accesses; negative where they are impossible.
 double scoreLaneDim(const PointGraph &graph, unsigned dim);
 
+/// The lanes a schedule may have along `dim`: fewer where each is loaded from a place of its own.
+int64_t limitLanes(const PointGraph &graph, unsigned dim, int64_t lanes);
+
 /// Emits the loops that compute every store of the graph over its space.
 void emitPointNest(KernelFrame &frame, PointGraph &graph, const PointSchedule &schedule,
                    UnitRange &units);

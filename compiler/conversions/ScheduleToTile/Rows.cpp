@@ -110,7 +110,8 @@ static void chooseLanes(const PointGraph &graph, const RowSchedule &schedule, Ro
   int dim = isAcross ? across : along;
   if (dim < 0)
     return plan.setLanes(-1, 1, /*acrossRows=*/false);
-  int64_t lanes = std::min(schedule.lanes, powerOfTwoCeil(graph.getSpace().sizes[dim]));
+  int64_t lanes = std::min(limitLanes(graph, dim, schedule.lanes),
+                           powerOfTwoCeil(graph.getSpace().sizes[dim]));
   plan.setLanes(lanes == 1 ? -1 : dim, lanes, isAcross && lanes > 1);
 }
 
