@@ -201,32 +201,36 @@ static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain, 
          llvm::none_of(group.ops, [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
 }
 
+/// Joining must not close a cycle: no other operand may come from what depends on the host, nor read the
+/// host's own stored result through a view.
+bool Grouping::canJoin(Operation *op, Group *host) {
+  return llvm::all_of(op->getOperands(), [&](Value operand) {
+    Operation *def = operand.getDefiningOp();
+    if (def && byOp.lookup(def) == host)
+      return true;
+    llvm::SmallSetVector<Group *, 4> producers;
+    collectProducers(operand, producers);
+    return llvm::none_of(producers, [&](Group *producer) { return reaches(producer, host); });
+  });
+}
+
 Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
   bool isRowOp = !op->hasTrait<graph::Elementwise>();
-  Group *best = nullptr;
+  SmallVector<Group *> candidates;
   for (Value operand : op->getOperands()) {
     Operation *def = operand.getDefiningOp();
     Group *candidate = def ? byOp.lookup(def) : nullptr;
-    if (!candidate || candidate->isIsland || candidate == best || !accepts(*candidate, isRowOp, domain, reduced))
-      continue;
-    if (!best || candidate->order > best->order)
-      best = candidate;
+    if (candidate && !candidate->isIsland && accepts(*candidate, isRowOp, domain, reduced))
+      candidates.push_back(candidate);
   }
-  if (!best)
-    return nullptr;
-  // Joining must not close a cycle: no other operand may come from what depends on the host, nor read the
-  // host's own stored result through a view.
-  for (Value operand : op->getOperands()) {
-    Operation *def = operand.getDefiningOp();
-    if (def && byOp.lookup(def) == best)
-      continue;
-    llvm::SmallSetVector<Group *, 4> producers;
-    collectProducers(operand, producers);
-    for (Group *producer : producers)
-      if (reaches(producer, best))
-        return nullptr;
-  }
-  return best;
+  // The last producer, but a kernel that does more than a pointwise pass before one that does not: the plain
+  // one can join it.
+  llvm::stable_sort(candidates, [](Group *x, Group *y) {
+    return std::pair(x->kind != KernelKind::Elementwise, x->order) >
+           std::pair(y->kind != KernelKind::Elementwise, y->order);
+  });
+  auto host = llvm::find_if(candidates, [&](Group *candidate) { return canJoin(op, candidate); });
+  return host == candidates.end() ? nullptr : *host;
 }
 
 /// True when `user` needs something of `maker` stored: through a view, an island or another kernel. What its
