@@ -21,7 +21,7 @@ using namespace tessera::jit;
 
 struct CodeImage::Impl {
   std::unique_ptr<llvm::orc::LLJIT> jit;
-  /// libmvec where it is there; libm is found among the process's own symbols.
+  /// libmvec, where it is there, and libm.
   llvm::orc::JITDylib *mathLibrary = nullptr;
   std::atomic<unsigned> objects{0};
 };
@@ -43,13 +43,15 @@ llvm::Expected<std::shared_ptr<CodeImage>> CodeImage::create() {
   auto impl = std::make_unique<Impl>();
   impl->jit = std::move(*jit);
   llvm::orc::ExecutionSession &session = impl->jit->getExecutionSession();
-  auto library = llvm::orc::DynamicLibrarySearchGenerator::Load(
-      "libmvec.so.1", impl->jit->getDataLayout().getGlobalPrefix());
-  if (library) {
-    impl->mathLibrary = &session.createBareJITDylib("libmvec");
-    impl->mathLibrary->addGenerator(std::move(*library));
-  } else {
-    llvm::consumeError(library.takeError()); // code for a machine without it does not ask for it
+  impl->mathLibrary = &session.createBareJITDylib("mathematics");
+  // libm is named as well: in a process that loaded it privately its symbols are not in sight.
+  for (const char *name : {"libmvec.so.1", "libm.so.6"}) {
+    auto library = llvm::orc::DynamicLibrarySearchGenerator::Load(
+        name, impl->jit->getDataLayout().getGlobalPrefix());
+    if (library)
+      impl->mathLibrary->addGenerator(std::move(*library));
+    else // code for a machine without it does not ask for it
+      llvm::consumeError(library.takeError());
   }
   return std::shared_ptr<CodeImage>(new CodeImage(std::move(impl)));
 }
@@ -59,8 +61,7 @@ llvm::Expected<TesseraKernelFn> CodeImage::add(llvm::StringRef object, llvm::Str
   auto dylib = impl->jit->createJITDylib("kernel" + std::to_string(number));
   if (!dylib)
     return dylib.takeError();
-  if (impl->mathLibrary)
-    dylib->addToLinkOrder(*impl->mathLibrary);
+  dylib->addToLinkOrder(*impl->mathLibrary);
   auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
   if (llvm::Error error = impl->jit->addObjectFile(*dylib, std::move(buffer)))
     return error;
