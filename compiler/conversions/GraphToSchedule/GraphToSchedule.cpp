@@ -94,9 +94,10 @@ void Writer::run() {
   for (Operation *op : llvm::reverse(old))
     if (op != ret && !isa<graph::ParameterOp>(op))
       op->erase();
-  // Parameters and constants that only unused code read.
+  // Sources that only unused code read, or that kernels now compute themselves. Not earlier: the same
+  // constant may be returned twice.
   for (Operation &op : llvm::make_early_inc_range(block))
-    if (isa<graph::ParameterOp, graph::ConstantOp>(op) && op.use_empty())
+    if (isa<graph::ParameterOp, graph::ConstantOp, graph::IotaOp>(op) && op.use_empty())
       op.erase();
 }
 
@@ -149,8 +150,6 @@ Value Writer::copy(Value source, Location loc) {
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   Value yielded = computed ? inner.clone(*def)->getResult(0) : Value(body.addArgument(type, loc));
   schedule::YieldOp::create(inner, loc, yielded);
-  if (computed)
-    def->erase();
   return kernel.getResult(0);
 }
 
