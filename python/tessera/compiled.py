@@ -27,6 +27,9 @@ from tessera.tensor import Tensor
 
 C = TypeVar("C", bound="CompiledModule")
 
+#: Forms of calls that take the short way.
+MAX_QUICK_FORMS = 256
+
 
 @dataclass(frozen=True)
 class Options:
@@ -89,6 +92,7 @@ class CompiledModule(Module):
         state["_current"] = None
         state["_fast"] = None
         state["_mode"] = None
+        state["_quick"] = {}
 
     # --- calling --------------------------------------------------------------------------
 
@@ -111,8 +115,23 @@ class CompiledModule(Module):
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        known, form = self._quick, _form(args, kwargs)
+        if form in known:
+            execution, quick = known[form]
+            self.__dict__["_current"] = execution
+            try:
+                return quick(args, kwargs)
+            except (TypeError, ValueError):
+                # Says more where it was the arguments.
+                execution.signature.match(args, kwargs, execution.report.model)
+                raise
         execution = self._execution(args, kwargs)
         result = execution.run(args, kwargs)
+        quick = execution.quick(args, kwargs) if form is not None else None
+        if quick is not None:
+            if len(known) >= MAX_QUICK_FORMS:
+                known.clear()
+            known[form] = (execution, quick)
         if self._example is not None and self._fast is None:
             fast = execution.fast
             with self._lock:
@@ -252,6 +271,7 @@ class CompiledModule(Module):
             self.__dict__["_mode"] = None
             self.__dict__["_fast"] = None
             self.__dict__["_current"] = None
+            self.__dict__["_quick"] = {}
         for owner in self._living_owners():
             owner._mode_changed()
 
@@ -461,6 +481,20 @@ class CompiledModule(Module):
             note = report.summary().split(": ", 1)[-1]
             return f"{extra}; {note}" if extra else note
         return extra
+
+
+def _form(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What tells calls apart, of plain tensors and plain values; None for everything else."""
+    parts: list[Any] = []
+    for value in (*args, *kwargs.values()):
+        kind = type(value)
+        if kind is torch.Tensor or kind is Tensor or kind is nn.Parameter:
+            parts.append((kind, value.shape, value.dtype))
+        elif value is None or kind in (bool, int, float, str):
+            parts.append((kind, value))
+        else:
+            return None
+    return len(args), tuple(kwargs), tuple(parts)
 
 
 def _rebuild(cls: type[CompiledModule], state: dict[str, Any]) -> CompiledModule:

@@ -61,6 +61,10 @@ class Execution:
         """A callable for plain tensors by position that needs nothing around it."""
         return None
 
+    def quick(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """A shorter way for calls of exactly this form, once there is one."""
+        return None
+
     def profile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Calls once and notes the time."""
         begin = time.perf_counter()
@@ -107,6 +111,9 @@ class ProgramExecution(Execution):
     @property
     def fast(self) -> Callable[..., Any] | None:
         return self.program.fast if self._run == self._answer else None
+
+    def quick(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        return self.program.quick(args, kwargs) if self._run == self._answer else None
 
     def profile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.program.profile(self.report, args, kwargs)

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 from tessera import _core
 from tessera._settings import settings
 from tessera.capture.export import Captured
+from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
@@ -122,6 +123,33 @@ class Program:
         if not plain or not flat_out or self._writes or len(self._sources) != self._count:
             return None
         return self.executable if self.signature.is_flat else None
+
+    def quick(
+        self, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Callable[[Sequence[Any], dict[str, Any]], Any] | None:
+        """A way around pytrees for calls of plain values in the form of this one."""
+        simple = all(source.kind in ("result", "constant") for source in self._sources)
+        if self._aliased is None or self._aliased or self._writes or not simple:
+            return None
+        form = pytree.tree_flatten((tuple(args), kwargs))[1]
+        if form != self.signature.spec or not is_flat_call(form):
+            return None
+        positions = [index for index in self._positions if index < len(args)]
+        names = [list(kwargs)[index - len(args)] for index in self._positions[len(positions) :]]
+        executable, single = self.executable, self._single
+        rebuild = builder_of(self._out_spec)
+        picks = [(source.kind == "result", source.index, source.value) for source in self._sources]
+
+        def call(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+            result = executable(
+                *[args[index] for index in positions], *[kwargs[name] for name in names]
+            )
+            values = (result,) if single else result
+            return rebuild(
+                [values[index] if is_result else value for is_result, index, value in picks]
+            )
+
+        return call
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         flat = self.signature.match(args, kwargs, self.name)

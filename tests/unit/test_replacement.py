@@ -184,6 +184,45 @@ def test_a_wrong_result_names_the_module(converted):
         tess(x)
 
 
+def test_a_wrong_constant_is_no_less_wrong(converted):
+    _, tess, x = converted
+
+    class Chatty(ts.Module):
+        def forward(self, query, key, value, **options):
+            return query, "weights"
+
+    tess.attn = Chatty()
+    with pytest.raises(ValueError, match=r"'attn' returned .*'weights'.* for .*None"):
+        tess(x)
+
+
+def test_forms_of_calls_are_told_apart():
+    class Forms(nn.Module):
+        def forward(self, x, factor=1, *, bias=None):
+            y = x * factor
+            return (y, "text") if bias is None else (y + bias, "text")
+
+    model, x = Forms(), torch.randn(3)
+    wrapped = ts.compat.wrap(model)
+    calls = [
+        ((x,), {}),
+        ((x, 2), {}),
+        ((x, 2.5), {}),
+        ((x,), {"factor": 3}),
+        ((x,), {"bias": x}),
+        ((x.double(),), {"bias": x.double(), "factor": 2}),
+        ((x[:2],), {}),
+        ((ts.tensor(x),), {}),
+    ]
+    for _ in range(3):
+        for args, kwargs in calls:
+            plain = [item.torch() if isinstance(item, ts.Tensor) else item for item in args]
+            got, want = wrapped(*args, **kwargs), model(*plain, **kwargs)
+            assert type(got[0]) is (ts.Tensor if isinstance(args[0], ts.Tensor) else torch.Tensor)
+            assert_same((torch.from_dlpack(got[0]), got[1]), want)
+    assert wrapped.programs == 7
+
+
 def test_a_child_that_appears_twice_is_replaced_where_it_was_set():
     class Twice(nn.Module):
         def __init__(self):

@@ -20,6 +20,7 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
+from tessera.capture.flat import call_builder_of, flattener_of
 from tessera.errors import ArgumentError, CaptureError, InternalError
 from tessera.lowering.context import describe_type
 
@@ -231,21 +232,42 @@ def run_leaf(call: LeafCall) -> Callable[..., tuple[torch.Tensor, ...]]:
     """The island behind a leaf: tensors in, tensors out, the child's own arguments between."""
     leaf, inputs, expected = call.leaf, call.inputs, call.outputs
 
+    build, flatten = call_builder_of(inputs.spec), flattener_of(expected.spec)
+    template = [None if isinstance(item, TensorSpec) else item[0] for item in inputs.leaves]
+    places = [i for i, item in enumerate(inputs.leaves) if isinstance(item, TensorSpec)]
+    wanted_tensors = expected.tensors
+    constants = len(wanted_tensors) < len(expected.leaves)
+
     def island(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        args, kwargs = inputs.fill(tensors)
-        flat, spec = pytree.tree_flatten(leaf.target(*args, **kwargs))
+        leaves = list(template)
+        for place, tensor in zip(places, tensors, strict=True):
+            leaves[place] = tensor
+        args, kwargs = build(leaves)
+        flat, same = flatten(leaf.target(*args, **kwargs))
         results = tuple(item for item in flat if isinstance(item, torch.Tensor))
-        same = spec == expected.spec and len(results) == len(expected.tensors)
-        for result, wanted in zip(results, expected.tensors, strict=False):
+        same = same and len(results) == len(wanted_tensors)
+        for result, wanted in zip(results, wanted_tensors, strict=False):
             same = same and result.dtype == wanted.dtype and tuple(result.shape) == wanted.shape
-        if not same:
+        if not same or (constants and not _same_constants(flat, expected)):
             raise ArgumentError(_mismatch(leaf, flat, expected))
         return results
 
     return island
 
 
-def _mismatch(leaf: Leaf, flat: list[Any], expected: TreeOfTensors) -> str:
+def _same_constants(flat: Sequence[Any], expected: TreeOfTensors) -> bool:
+    """Whether everything that is no tensor is what the program has taken for granted."""
+    for got, wanted in zip(flat, expected.leaves, strict=True):
+        if not isinstance(wanted, TensorSpec) and got is not wanted[0]:
+            try:
+                if type(got) is not type(wanted[0]) or not bool(got == wanted[0]):
+                    return False
+            except (TypeError, ValueError, RuntimeError):
+                return False
+    return True
+
+
+def _mismatch(leaf: Leaf, flat: Sequence[Any], expected: TreeOfTensors) -> str:
     got = ", ".join(
         str(TensorSpec.of(item)) if isinstance(item, torch.Tensor) else repr(item) for item in flat
     )
