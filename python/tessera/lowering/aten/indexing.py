@@ -17,6 +17,7 @@ from tessera.lowering.aten.creation import positions
 from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.rules import (
     Arith,
+    Number,
     Operand,
     both,
     broadcast_shape,
@@ -237,3 +238,41 @@ def index_fill(
     hit = ctx.emit("reduce", [named], kind="any", dims=[1], keepdim=False)
     filled = Arith(ctx, x.dtype).select(ctx.reshape(hit, _unit(x.shape, axis)), value, x)
     return ctx.reshape(filled, self.shape)
+
+
+@rule("_unsafe_masked_index")
+def unsafe_masked_index(
+    ctx: LoweringContext,
+    self: GraphValue,
+    mask: GraphValue,
+    indices: Sequence[GraphValue | None],
+    fill: Number,
+) -> GraphValue:
+    # Where the mask forbids it, an index may be anything: zero is always inside.
+    a = Arith(ctx, INDEX)
+    safe = [
+        None if index is None else a.select(mask, _as_index(ctx, "index", index), 0)
+        for index in indices
+    ]
+    if 0 in self.shape:
+        raise Unsupported("masked indexing of a tensor without elements is not compiled")
+    chosen = index_tensor(ctx, self, safe)
+    return Arith(ctx, self.dtype).select(mask, chosen, fill)
+
+
+@rule("isin.Tensor_Tensor")
+def isin(
+    ctx: LoweringContext,
+    elements: GraphValue,
+    test_elements: GraphValue,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> GraphValue:
+    x, y = ctx.promote(elements, test_elements)
+    column = ctx.reshape(x, (x.numel(), 1))
+    row = ctx.reshape(y, (1, y.numel()))
+    same = ctx.emit("compare", [column, row], predicate="eq")
+    found = ctx.emit("reduce", [same], kind="any", dims=[1], keepdim=False)
+    found = ctx.reshape(found, elements.shape)
+    return ctx.emit("bitwise_not", [found]) if invert else found

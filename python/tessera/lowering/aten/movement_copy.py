@@ -360,3 +360,29 @@ def channel_shuffle(ctx: LoweringContext, self: GraphValue, groups: int) -> Grap
     x = ctx.reshape(self, (batch, groups, channels // groups, *rest))
     x = permute_to(ctx, x, [0, 2, 1, *range(3, x.ndim)])
     return ctx.reshape(x, self.shape)
+
+
+@rule("diff")
+def diff(
+    ctx: LoweringContext,
+    self: GraphValue,
+    n: int = 1,
+    dim: int = -1,
+    prepend: GraphValue | None = None,
+    append: GraphValue | None = None,
+) -> GraphValue:
+    if not self.ndim:
+        raise ValueError("[diff] needs at least one dimension")
+    axis = normalize_dim(dim, self.ndim, "diff")
+    if not n:
+        return self
+    parts = [part for part in (prepend, self, append) if part is not None]
+    x = cat(ctx, parts, axis) if len(parts) > 1 else self
+    for _ in range(n):
+        size = x.shape[axis]
+        later = slice_along(ctx, x, axis, min(1, size), size)
+        earlier = slice_along(ctx, x, axis, 0, max(size - 1, 0))
+        # Bools differ or do not.
+        op = "bitwise_xor" if x.dtype == torch.bool else "sub"
+        x = ctx.emit(op, [later, earlier])
+    return x

@@ -17,6 +17,7 @@ from tessera.lowering.aten.rules import (
     Arith,
     Number,
     as_bool,
+    broadcast_shape,
     finish,
     is_integral,
     normalize_dim,
@@ -443,3 +444,25 @@ def norm(
 def dist(ctx: LoweringContext, self: GraphValue, other: GraphValue, p: Number = 2) -> GraphValue:
     x, y = ctx.promote(self, other)
     return vector_norm(ctx, ctx.emit("sub", [x, y]), p)
+
+
+@rule("cosine_similarity")
+def cosine_similarity(
+    ctx: LoweringContext, x1: GraphValue, x2: GraphValue, dim: int = 1, eps: float = 1e-8
+) -> GraphValue:
+    result = ctx.result_type(x1, x2)
+    if is_integral(result):
+        raise TypeError(f"[cosine_similarity] is not defined for {result}")
+    a = Arith(ctx, opmath(result))
+    x, y = ctx.cast(x1, a.dtype), ctx.cast(x2, a.dtype)
+    shape = broadcast_shape(x.shape, y.shape)
+    x, y = ctx.broadcast(x, shape), ctx.broadcast(y, shape)
+    dims = normalize_dims(dim, len(shape), "cosine_similarity")
+
+    def length(value: GraphValue) -> GraphValue:
+        # Each norm is kept from zero by itself, as torch does.
+        squares = reduce(ctx, "sum", a.mul(value, value), dims, False)
+        return a.maximum(a.unary("sqrt", squares), float(eps))
+
+    product = reduce(ctx, "sum", a.mul(x, y), dims, False)
+    return finish(ctx, a.div(product, a.mul(length(x), length(y))), result)
