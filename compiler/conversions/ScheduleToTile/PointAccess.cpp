@@ -119,9 +119,9 @@ void PointEmitter::store(const PointStore &store, PointScope &scope) {
   storeAt(loc, value, frame.outputs[store.output], elementOf(store.node->value), offset, step, scope);
 }
 
-void PointEmitter::prefetch(Location loc, Value buffer, Value offset) {
+void PointEmitter::prefetch(Location loc, Value buffer, Value offset, bool isWrite) {
   memref::PrefetchOp::create(frame.b, loc, flatView(buffer, 1), ValueRange{offset},
-                             /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+                             isWrite, /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 //===----------------------------------------------------------------------===//

@@ -59,7 +59,8 @@ public:
                      int64_t step, const PointScope &scope);
   void storeAt(mlir::Location loc, mlir::Value value, mlir::Value buffer, mlir::Type element,
                mlir::Value offset, int64_t step, const PointScope &scope);
-  void prefetch(mlir::Location loc, mlir::Value buffer, mlir::Value offset);
+  /// Fetches the line of element `offset`, to be read or, with `isWrite`, written.
+  void prefetch(mlir::Location loc, mlir::Value buffer, mlir::Value offset, bool isWrite);
 
   /// vector<lanes x i1>: which lanes exist. Only for scopes with `valid`.
   mlir::Value laneMask(mlir::Location loc, const PointScope &scope);

@@ -21,6 +21,10 @@ using namespace tessera;
 /// Trips whose sum is taken in one go.
 constexpr int64_t tripsPerBlock = 64;
 constexpr int64_t cacheLineBytes = 64;
+/// The arithmetic of a point, in additions, behind which the lines of the result can be fetched as well.
+constexpr double hidesWrites = 12;
+/// Rows shorter than this follow each other closely enough for the hardware.
+constexpr int64_t minRowForWrites = 1024;
 
 RowEmitter::RowEmitter(PointEmitter &emitter, const PointGraph &graph, const RowPlan &plan)
     : emitter(emitter), graph(graph), plan(plan), b(emitter.getFrame().b),
@@ -161,23 +165,31 @@ RowEmitter::Values RowEmitter::emitLanes(PointScope &scope, Values accumulators)
 // Points
 //===----------------------------------------------------------------------===//
 
-/// Fetches what the loads of this point read one step of `prefetchDim` later, a line at a time.
+/// Fetches what the loads of this point read one step of `prefetchDim` later and, where arithmetic hides
+/// it, what this row will write.
 void RowEmitter::prefetchPoint(PointScope &scope) {
-  for (const auto &node : graph.getNodes()) {
-    if (node->kind != PointNode::Load || !scope.isVector(node.get()) ||
-        node->form.dims[scope.laneDim] != 1 || node->form.dims[prefetchDim] == 0)
-      continue;
-    Value offset = emitter.emitIndex(loc, node->form, scope);
-    int64_t bytes = storageType(elementOf(node->value)).getIntOrFloatBitWidth() / 8;
-    for (int64_t lane = 0; lane < scope.lanes; lane += cacheLineBytes / bytes) {
-      Value ahead = emitter.index(loc, node->form.dims[prefetchDim] + lane);
-      emitter.prefetch(loc, node->buffer, arith::AddIOp::create(b, loc, offset, ahead));
+  auto fetch = [&](const LinearForm &form, Value buffer, int64_t ahead, bool isWrite) {
+    if (scope.laneDim < 0 || form.dims[scope.laneDim] != 1)
+      return;
+    Value offset = emitter.emitIndex(loc, form, scope);
+    Type element = cast<MemRefType>(buffer.getType()).getElementType();
+    int64_t lanesPerLine = cacheLineBytes * 8 / element.getIntOrFloatBitWidth();
+    for (int64_t lane = 0; lane < scope.lanes; lane += lanesPerLine) {
+      Value line = arith::AddIOp::create(b, loc, offset, emitter.index(loc, ahead + lane));
+      emitter.prefetch(loc, buffer, line, isWrite);
     }
-  }
+  };
+  for (const auto &node : graph.getNodes())
+    if (node->kind == PointNode::Load && node->form.dims[prefetchDim] != 0)
+      fetch(node->form, node->buffer, node->form.dims[prefetchDim], /*isWrite=*/false);
+  if (pass->cost < hidesWrites || laneExtent < minRowForWrites)
+    return;
+  for (const PointStore &store : graph.getStores())
+    fetch(store.form, emitter.getFrame().outputs[store.output], 0, /*isWrite=*/true);
 }
 
 RowEmitter::Values RowEmitter::emitPoint(PointScope &scope, ArrayRef<Value> accumulators) {
-  if (prefetchDim >= 0 && passIndex == plan.getDearestPass())
+  if (prefetchDim >= 0 && plan.getQuietPass() == passIndex)
     prefetchPoint(scope);
   // What earlier passes kept is read where it is needed.
   scope.reload = [&](const PointNode *node) -> Value {

@@ -64,10 +64,12 @@ const RowCache *RowPlan::getCache(const PointNode *node) const {
   return it == caches.end() ? nullptr : &it->second;
 }
 
-unsigned RowPlan::getDearestPass() const {
-  auto *dearest = llvm::max_element(
-      passes, [](const RowPass &a, const RowPass &b) { return a.cost < b.cost; });
-  return dearest - passes.begin();
+std::optional<unsigned> RowPlan::getQuietPass() const {
+  std::optional<unsigned> best;
+  for (unsigned i = 1; i < passes.size(); ++i)
+    if (passes[i].stores.empty() && (!best || passes[i].cost > passes[*best].cost))
+      best = i;
+  return best;
 }
 
 /// What one operation costs, its operands apart.

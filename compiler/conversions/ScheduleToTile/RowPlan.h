@@ -48,8 +48,9 @@ public:
   /// Stores of values a row has one of.
   llvm::ArrayRef<const PointStore *> getRowStores() const { return rowStores; }
   const RowCache *getCache(const PointNode *node) const;
-  /// The pass with the most arithmetic, behind which memory hides best.
-  unsigned getDearestPass() const;
+  /// The pass behind which memory hides best: with the most arithmetic of those that neither read the row
+  /// first nor write it. Nothing where there is no such pass.
+  std::optional<unsigned> getQuietPass() const;
 
   int laneDim = -1;
   int64_t lanes = 1;
