@@ -86,12 +86,10 @@ static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
     rowElements *= domain.getDimSize(d);
   bool along = rank == 0 || reduced.empty() || llvm::is_contained(reduced, rank - 1);
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
-  // Long rows leave the next one out of reach of the hardware's prefetcher while exp is computed.
-  bool hasExp = llvm::any_of(kernel.getBody().front(), [](Operation &op) {
-    return isa<graph::SoftmaxOp, graph::LogSoftmaxOp, graph::ExpOp>(op);
-  });
+  // While a pass computes on a row it has already read, memory is idle: the emitter fetches the next row
+  // there. Rows of a single pass have no such pass and fetch nothing.
   return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, vectorBits), along, grain,
-                       hasExp && along);
+                       /*prefetchRow=*/along);
 }
 
 /// The layout of a body value: its input's for an argument, contiguous for what is computed.
