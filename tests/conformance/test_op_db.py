@@ -27,7 +27,8 @@ UNDEFINED = ("empty", "new_empty", "rand", "normal", "bernoulli", "multinomial",
              "nn.functional.dropout", "nn.functional.alpha_dropout",
              "nn.functional.feature_alpha_dropout", "nn.functional.rrelu",
              "nn.functional.fractional", "nn.functional.scaled_dot_product_attention",
-             "to_sparse", "resize", "item", "hash_tensor", "nn.functional.multi_head", "jiterator")  # fmt: skip
+             "to_sparse", "resize", "item", "hash_tensor", "nn.functional.multi_head",
+             "jiterator")  # fmt: skip
 #: Families that lie far from what networks call.
 LEFT_OUT = ("linalg.", "fft.", "sparse", "masked.", "signal", "_refs", "special.")
 

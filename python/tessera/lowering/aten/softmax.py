@@ -20,6 +20,8 @@ def _softmax(
     if is_integral(x.dtype):
         raise TypeError(f"[{op}] is not defined for {x.dtype}; give dtype=torch.float32")
     axis = normalize_dim(dim, x.ndim, op)
+    if not x.numel():
+        return x
     if not x.ndim:
         row = ctx.emit(op, [ctx.reshape(x, (1,))], dim=0)
         return ctx.reshape(row, ())
