@@ -85,3 +85,22 @@ func.func @diamond_through_a_view(%x: tensor<8x8xf32>) -> tensor<8x8xf32> {
   %3 = graph.mul %0, %2 : tensor<8x8xf32>
   return %3 : tensor<8x8xf32>
 }
+
+// -----
+
+// Nor does an arm join where a third operand of their user reads what the arm stores.
+
+// CHECK-LABEL: func.func @diamond_of_three
+// CHECK:         %[[E:.*]] = schedule.kernel elementwise(%arg1)
+// CHECK:           graph.exp
+// CHECK:         %[[V:.*]] = schedule.view %[[E]] offset 0 strides [1, 8]
+// CHECK:         schedule.kernel elementwise({{.*}}%[[V]]
+// CHECK-NOT:       graph.exp
+// CHECK:           graph.select
+func.func @diamond_of_three(%x: tensor<8x8xi1>, %y: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  %0 = graph.exp %y : tensor<8x8xf32>
+  %1 = graph.permute %0 dims = [1, 0] : (tensor<8x8xf32>) -> tensor<8x8xf32>
+  %2 = graph.bitwise_not %x : tensor<8x8xi1>
+  %3 = graph.select %2, %0, %1 : (tensor<8x8xi1>, tensor<8x8xf32>, tensor<8x8xf32>) -> tensor<8x8xf32>
+  return %3 : tensor<8x8xf32>
+}

@@ -202,15 +202,18 @@ static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain, 
 }
 
 /// Joining must not close a cycle: no other operand may come from what depends on the host, nor read the
-/// host's own stored result through a view.
-bool Grouping::canJoin(Operation *op, Group *host) {
+/// host's own stored result through a view. `merged` is a group that becomes one with the host.
+bool Grouping::canJoin(Operation *op, Group *host, Group *merged) {
   return llvm::all_of(op->getOperands(), [&](Value operand) {
     Operation *def = operand.getDefiningOp();
-    if (def && byOp.lookup(def) == host)
+    Group *own = def ? byOp.lookup(def) : nullptr;
+    if (own && (own == host || own == merged))
       return true;
     llvm::SmallSetVector<Group *, 4> producers;
     collectProducers(operand, producers);
-    return llvm::none_of(producers, [&](Group *producer) { return reaches(producer, host); });
+    return llvm::none_of(producers, [&](Group *producer) {
+      return reaches(producer, host) || (merged && reaches(producer, merged));
+    });
   });
 }
 
@@ -272,7 +275,8 @@ void Grouping::mergeOthers(Group *host, Operation *op) {
   for (Value operand : op->getOperands()) {
     Operation *def = operand.getDefiningOp();
     Group *other = def ? byOp.lookup(def) : nullptr;
-    if (!other || other == host || !canMerge(host, other))
+    // A third operand may need what `other` stores, as in where(x, other, matmul(other)).
+    if (!other || other == host || !canMerge(host, other) || !canJoin(op, host, other))
       continue;
     host->ops.append(other->ops);
     llvm::sort(host->ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });

@@ -60,7 +60,7 @@ private:
   void add(Group *group, mlir::Operation *op);
   Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain, llvm::ArrayRef<int64_t> reduced);
   bool reaches(Group *from, Group *to) const;
-  bool canJoin(mlir::Operation *op, Group *host);
+  bool canJoin(mlir::Operation *op, Group *host, Group *merged = nullptr);
   bool needsStored(Group *user, Group *maker);
   bool canMerge(Group *host, Group *other);
   void mergeOthers(Group *host, mlir::Operation *op);
