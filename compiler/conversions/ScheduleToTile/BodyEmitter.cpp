@@ -113,8 +113,8 @@ void BodyEmitter::store(Location loc, unsigned index, const TilePoint &point, Va
     vector = vector::ExtractOp::create(frame.b, loc, vector, ArrayRef<int64_t>{0});
   }
   int64_t step = scope.laneDim < 0 ? 0 : form.dims[scope.laneDim];
-  Type element = cast<RankedTensorType>(frame.kernel.getYield().getValues()[index].getType())
-                     .getElementType();
+  Type element =
+      cast<RankedTensorType>(frame.kernel.getYield().getValues()[index].getType()).getElementType();
   shape.emitter.storeAt(loc, vector, frame.outputs[index], element,
                         shape.emitter.emitIndex(loc, form, scope), step, scope);
 }

@@ -25,9 +25,9 @@
 
 namespace tessera {
 
-/// `lanes` neighbouring points of an iteration space: one index a dimension (SSA, index type); the lanes
-/// advance along `laneDim`, or, with laneDim -1, there is one point. With `valid`, only the first `valid`
-/// lanes exist: loads and stores are masked.
+/// `lanes` neighbouring points of an iteration space: one index a dimension (SSA, index type); the
+/// lanes advance along `laneDim`, or, with laneDim -1, there is one point. With `valid`, only the
+/// first `valid` lanes exist: loads and stores are masked.
 struct TilePoint {
   llvm::SmallVector<mlir::Value> indices;
   int64_t laneDim = -1;
@@ -44,10 +44,11 @@ public:
   /// Forgets bound and computed values; call when the point moves.
   void reset();
 
-  /// Emits `value` (whose shape broadcasts to the iteration space, right aligned) at `point`; returns a
-  /// vector<lanes x registerType>. Diagnoses an op it cannot compute pointwise.
+  /// Emits `value` (whose shape broadcasts to the iteration space, right aligned) at `point`;
+  /// returns a vector<lanes x registerType>. Diagnoses an op it cannot compute pointwise.
   mlir::FailureOr<mlir::Value> emit(mlir::Value value, const TilePoint &point);
-  /// Stores `vector` (register type) as the points of output `index`, converting to its storage type.
+  /// Stores `vector` (register type) as the points of output `index`, converting to its storage
+  /// type.
   void store(mlir::Location loc, unsigned index, const TilePoint &point, mlir::Value vector);
 
 private:

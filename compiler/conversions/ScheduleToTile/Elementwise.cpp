@@ -37,7 +37,8 @@ static LogicalResult emitOutputs(KernelFrame &frame, ArrayRef<unsigned> outputs,
     if (productOf(space.sizes) == 0)
       continue;
     if (++emitted > maxBoxes)
-      return frame.kernel.emitError("[kernel] the movement ops of the body cut the result into more than ")
+      return frame.kernel.emitError(
+                 "[kernel] the movement ops of the body cut the result into more than ")
              << maxBoxes << " boxes; split it into several kernels";
     PointGraph graph(frame, space);
     LogicalResult visited = success();
@@ -79,4 +80,6 @@ FailureOr<KernelExtent> tessera::emitPointwise(KernelFrame &frame) {
   return KernelExtent{std::max<int64_t>(units.getUnits(), 1), 1};
 }
 
-FailureOr<KernelExtent> tessera::emitElementwise(KernelFrame &frame) { return emitPointwise(frame); }
+FailureOr<KernelExtent> tessera::emitElementwise(KernelFrame &frame) {
+  return emitPointwise(frame);
+}

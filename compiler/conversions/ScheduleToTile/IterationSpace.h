@@ -23,7 +23,8 @@
 
 namespace tessera {
 
-/// base + Σ dims[d]·point[d] + Σ coefficient·symbol, a symbol being a number known at run time only.
+/// base + Σ dims[d]·point[d] + Σ coefficient·symbol, a symbol being a number known at run time
+/// only.
 struct LinearForm {
   int64_t base = 0;
   llvm::SmallVector<int64_t, 6> dims;
@@ -47,8 +48,8 @@ inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /// The smallest power of two not below `value` (>= 1).
 int64_t powerOfTwoCeil(int64_t value);
 
-/// A box of points and what they stand for: `roots` gives the indices of the value the kernel computes.
-/// Dimensions of size one are left out, so a box may have rank 0 and one point.
+/// A box of points and what they stand for: `roots` gives the indices of the value the kernel
+/// computes. Dimensions of size one are left out, so a box may have rank 0 and one point.
 struct IterationSpace {
   llvm::SmallVector<int64_t> sizes;
   llvm::SmallVector<bool> reduced; ///< rows: the dimension is a reduced one
@@ -64,7 +65,8 @@ struct IterationSpace {
   std::pair<IterationSpace, IterationSpace> split(unsigned dim, int64_t at) const;
 };
 
-/// What a computation asks its iteration space to become before it can be described by linear forms.
+/// What a computation asks its iteration space to become before it can be described by linear
+/// forms.
 struct SpaceChange {
   enum Kind { Refine, Split } kind;
   unsigned dim;

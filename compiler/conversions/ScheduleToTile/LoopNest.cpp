@@ -67,7 +67,8 @@ void UnitRange::addLoop(Location loc, int64_t items, int64_t perUnit,
   OpBuilder &b = frame.b;
   int64_t first = units;
   units += ceilDiv(items, perUnit);
-  // Items of this loop within [begin, end): the kernel's units less the first, clamped to what there is.
+  // Items of this loop within [begin, end): the kernel's units less the first, clamped to what
+  // there is.
   auto toItem = [&](Value unit) {
     Value start = constantIndex(b, loc, first), limit = constantIndex(b, loc, items);
     Value zero = constantIndex(b, loc, 0);

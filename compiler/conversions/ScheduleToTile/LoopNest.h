@@ -21,10 +21,11 @@ namespace tessera {
 void emitLoop(mlir::OpBuilder &b, mlir::Location loc, int64_t low, int64_t high, int64_t step,
               llvm::function_ref<void(mlir::Value)> body);
 
-/// Vectors of `lanes` over [0, extent), then one for the rest: as narrow as holds it, masked by `valid`
-/// unless it is full.
-void emitLaneLoop(mlir::OpBuilder &b, mlir::Location loc, int64_t extent, int64_t lanes,
-                  llvm::function_ref<void(mlir::Value index, int64_t lanes, mlir::Value valid)> body);
+/// Vectors of `lanes` over [0, extent), then one for the rest: as narrow as holds it, masked by
+/// `valid` unless it is full.
+void emitLaneLoop(
+    mlir::OpBuilder &b, mlir::Location loc, int64_t extent, int64_t lanes,
+    llvm::function_ref<void(mlir::Value index, int64_t lanes, mlir::Value valid)> body);
 
 /// The index in each of `sizes` of element `item` in row-major order.
 llvm::SmallVector<mlir::Value> emitDelinearize(mlir::OpBuilder &b, mlir::Location loc,

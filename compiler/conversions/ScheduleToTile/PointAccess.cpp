@@ -91,7 +91,8 @@ Value PointEmitter::loadAt(Location loc, Value buffer, Type element, Value offse
     return s.compare(arith::CmpIPredicate::ne, value, s.integer(value, 0));
   }
   if (storage != registerType(element))
-    return arith::ExtFOp::create(b, loc, withElement(value.getType(), registerType(element)), value);
+    return arith::ExtFOp::create(b, loc, withElement(value.getType(), registerType(element)),
+                                 value);
   return value;
 }
 
@@ -116,12 +117,13 @@ void PointEmitter::store(const PointStore &store, PointScope &scope) {
   int64_t step = scope.laneDim < 0 ? 0 : store.form.dims[scope.laneDim];
   Value value = step == 0 ? emit(store.node, scope) : emitVector(store.node, scope);
   Value offset = emitIndex(loc, store.form, scope);
-  storeAt(loc, value, frame.outputs[store.output], elementOf(store.node->value), offset, step, scope);
+  storeAt(loc, value, frame.outputs[store.output], elementOf(store.node->value), offset, step,
+          scope);
 }
 
 void PointEmitter::prefetch(Location loc, Value buffer, Value offset, bool isWrite) {
-  memref::PrefetchOp::create(frame.b, loc, flatView(buffer, 1), ValueRange{offset},
-                             isWrite, /*localityHint=*/3, /*isDataCache=*/true);
+  memref::PrefetchOp::create(frame.b, loc, flatView(buffer, 1), ValueRange{offset}, isWrite,
+                             /*localityHint=*/3, /*isDataCache=*/true);
 }
 
 //===----------------------------------------------------------------------===//

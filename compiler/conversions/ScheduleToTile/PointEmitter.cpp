@@ -162,8 +162,8 @@ Value PointEmitter::emitConstant(const PointNode *node) {
   if (auto real = dyn_cast<FloatAttr>(node->constant))
     return b.real(type, real.getValueAsDouble());
   APInt integer = cast<IntegerAttr>(node->constant).getValue();
-  return b.integer(type, integer.getBitWidth() == 1 ? integer.getZExtValue()
-                                                    : integer.getSExtValue());
+  return b.integer(type,
+                   integer.getBitWidth() == 1 ? integer.getZExtValue() : integer.getSExtValue());
 }
 
 /// The attribute of an iota, an integer or a float, as a number of `type`.
@@ -196,9 +196,10 @@ Value PointEmitter::emitIota(const PointNode *node, PointScope &scope) {
   position = convertElement(b, position, i64, wide);
   Value start = progressionConstant(b, position.getType(), iota.getStart());
   Value step = progressionConstant(b, position.getType(), iota.getStep());
-  Value value = isa<FloatType>(wide)
-                    ? b.addF(start, b.mulF(position, step))
-                    : Value(arith::AddIOp::create(b, start, arith::MulIOp::create(b, position, step)));
+  Value value =
+      isa<FloatType>(wide)
+          ? b.addF(start, b.mulF(position, step))
+          : Value(arith::AddIOp::create(b, start, arith::MulIOp::create(b, position, step)));
   return convertElement(b, value, wide, element);
 }
 

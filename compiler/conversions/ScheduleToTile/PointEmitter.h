@@ -18,7 +18,8 @@
 
 namespace tessera {
 
-/// A loop body: the indices known in it and what has been computed. An inner scope sees its parents' values.
+/// A loop body: the indices known in it and what has been computed. An inner scope sees its
+/// parents' values.
 struct PointScope {
   explicit PointScope(unsigned rank) : indices(rank) {}
   explicit PointScope(const PointScope *parent)

@@ -87,8 +87,7 @@ void PointGraph::mergeDims() {
   for (int64_t d = static_cast<int64_t>(space.rank()) - 2; d >= 0; --d) {
     int64_t inner = space.sizes[d + 1];
     bool canMerge = space.reduced[d] == space.reduced[d + 1];
-    forEachForm(
-        [&](LinearForm &form) { canMerge &= form.dims[d] == form.dims[d + 1] * inner; });
+    forEachForm([&](LinearForm &form) { canMerge &= form.dims[d] == form.dims[d + 1] * inner; });
     if (!canMerge)
       continue;
     forEachForm([&](LinearForm &form) { form.dims.erase(form.dims.begin() + d); });
@@ -148,7 +147,8 @@ void PointGraph::finish(PointNode *node) {
 }
 
 PointNode *PointGraph::fail(Operation *op, const Twine &reason) {
-  InFlightDiagnostic diagnostic = op->emitOpError("[") << op->getName().stripDialect() << "] " << reason;
+  InFlightDiagnostic diagnostic = op->emitOpError("[")
+                                  << op->getName().stripDialect() << "] " << reason;
   diagnostic.attachNote(frame.kernel.getLoc())
       << "in a kernel of class " << schedule::stringifyKernelKind(frame.kernel.getKind())
       << "; give the op a kernel of its own";
@@ -233,8 +233,8 @@ PointNode *PointGraph::buildConstant(Value value, ElementsAttr attr, ArrayRef<Li
   SmallVector<Attribute> elements;
   for (Attribute element : dense.getValues<Attribute>()) {
     if (auto integer = dyn_cast<IntegerAttr>(element))
-      element = IntegerAttr::get(
-          storage, integer.getValue().zextOrTrunc(storage.getIntOrFloatBitWidth()));
+      element = IntegerAttr::get(storage,
+                                 integer.getValue().zextOrTrunc(storage.getIntOrFloatBitWidth()));
     elements.push_back(element);
   }
   OpBuilder::InsertionGuard guard(frame.b);
@@ -332,7 +332,8 @@ PointNode *PointGraph::buildGather(Operation *op, ArrayRef<LinearForm> index) {
 LogicalResult PointGraph::addStore(Value value, unsigned output, ArrayRef<LinearForm> index) {
   SmallVector<int64_t> strides;
   int64_t offset;
-  if (failed(cast<MemRefType>(frame.outputs[output].getType()).getStridesAndOffset(strides, offset)))
+  if (failed(
+          cast<MemRefType>(frame.outputs[output].getType()).getStridesAndOffset(strides, offset)))
     return frame.kernel.emitError("[kernel] output ") << output << " has no strided layout";
   PointNode *node = visit(value, index);
   if (!node)

@@ -37,7 +37,7 @@ struct PointNode {
     Given,    ///< bound by the kernel's class
   };
   Kind kind;
-  mlir::Value value;    ///< the tensor this is an element of
+  mlir::Value value; ///< the tensor this is an element of
   mlir::Operation *op = nullptr;
   llvm::SmallVector<PointNode *, 3> operands;
   LinearForm form;
@@ -71,7 +71,8 @@ public:
   PointGraph(KernelFrame &frame, IterationSpace space);
 
   const IterationSpace &getSpace() const { return space; }
-  /// The element of `value` at `index` (one form a dimension). Null when the space must change first
+  /// The element of `value` at `index` (one form a dimension). Null when the space must change
+  /// first
   /// (`change` says how) or when the value cannot be computed at a point (diagnosed).
   PointNode *visit(mlir::Value value, llvm::ArrayRef<LinearForm> index);
   std::optional<SpaceChange> change;

@@ -208,8 +208,7 @@ PointNode *PointGraph::buildMovement(Operation *op, ArrayRef<LinearForm> index) 
         form = constant(0);
   } else if (isa<graph::ReshapeOp>(op)) {
     LinearForm linear = constant(0);
-    for (auto [form, stride] :
-         llvm::zip_equal(index, rowMajorStrides(shapeOf(op->getResult(0)))))
+    for (auto [form, stride] : llvm::zip_equal(index, rowMajorStrides(shapeOf(op->getResult(0)))))
       linear.add(form, stride);
     auto split = delinearize(linear, shape);
     if (failed(split))

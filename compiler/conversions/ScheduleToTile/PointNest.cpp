@@ -26,7 +26,8 @@ constexpr int64_t maxGatheredLanes = 16;
 constexpr int64_t maxSquare = 16;
 
 double tessera::scoreLaneDim(const PointGraph &graph, unsigned dim) {
-  // Lanes may gather what a tensor chooses; other numbers known at run time only are the same for all.
+  // Lanes may gather what a tensor chooses; other numbers known at run time only are the same for
+  // all.
   for (const IndexSymbol &symbol : graph.getSymbols())
     if (!symbol.index && (symbol.varies >> dim & 1))
       return -1;
@@ -56,11 +57,11 @@ int64_t tessera::limitLanes(const PointGraph &graph, unsigned dim, int64_t lanes
 namespace {
 /// The loops of one nest.
 struct NestPlan {
-  int laneDim = -1;        ///< -1: no dimension at all
-  bool isVector = false;   ///< else one element at a time
+  int laneDim = -1;      ///< -1: no dimension at all
+  bool isVector = false; ///< else one element at a time
   int64_t lanes = 1;
-  int64_t chunk = 1;       ///< of laneDim, the most in one item
-  int blockDim = -1;       ///< walked inside the vector loop, `block` at a time
+  int64_t chunk = 1; ///< of laneDim, the most in one item
+  int blockDim = -1; ///< walked inside the vector loop, `block` at a time
   int64_t block = 1;
   SmallVector<unsigned> outer;
 };
@@ -110,9 +111,9 @@ static NestPlan planNest(const PointGraph &graph, const PointSchedule &schedule)
   if (!plan.isVector)
     plan.laneDim = space.rank() - 1;
   int64_t size = space.sizes[plan.laneDim];
-  plan.lanes = plan.isVector ? std::min(limitLanes(graph, plan.laneDim, schedule.lanes),
-                                        powerOfTwoCeil(size))
-                             : 1;
+  plan.lanes = plan.isVector
+                   ? std::min(limitLanes(graph, plan.laneDim, schedule.lanes), powerOfTwoCeil(size))
+                   : 1;
   // Pieces of a long row are whole vectors and about a grain.
   int64_t grain = std::max(schedule.grain / plan.lanes, int64_t(1)) * plan.lanes;
   plan.chunk = size >= 2 * grain ? grain : size;

@@ -13,8 +13,8 @@
 using namespace mlir;
 using namespace tessera;
 
-/// Transposes a square of vectors in place: in log2 steps, vectors `step` apart exchange the lanes whose
-/// number has that bit.
+/// Transposes a square of vectors in place: in log2 steps, vectors `step` apart exchange the lanes
+/// whose number has that bit.
 static void transposeSquare(OpBuilder &b, Location loc, SmallVectorImpl<Value> &square) {
   int64_t size = square.size();
   for (int64_t step = 1; step < size; step *= 2) {

@@ -12,8 +12,8 @@
 
 namespace tessera {
 
-/// A load whose elements are neighbours along another dimension than the vectors': read as squares along
-/// that dimension, transposed in registers, and kept in scratch where vectors find them.
+/// A load whose elements are neighbours along another dimension than the vectors': read as squares
+/// along that dimension, transposed in registers, and kept in scratch where vectors find them.
 class TransposedLoad {
 public:
   /// `rows` along `rowDim`, where memory is contiguous, by up to `lanes` along `laneDim`.
@@ -21,7 +21,8 @@ public:
                  int64_t rows, int64_t lanes);
 
   const PointNode *getNode() const { return node; }
-  /// Fills the tile whose first point is `scope`'s, `width` lanes of it; `width` is a multiple of `rows`.
+  /// Fills the tile whose first point is `scope`'s, `width` lanes of it; `width` is a multiple of
+  /// `rows`.
   void fill(PointEmitter &emitter, const PointScope &scope, int64_t width);
   /// The lanes of row `row` of the tile.
   mlir::Value load(PointEmitter &emitter, const PointScope &scope, mlir::Value row);

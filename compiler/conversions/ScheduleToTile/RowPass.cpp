@@ -21,7 +21,8 @@ using namespace tessera;
 /// Trips whose sum is taken in one go.
 constexpr int64_t tripsPerBlock = 64;
 constexpr int64_t cacheLineBytes = 64;
-/// The arithmetic of a point, in additions, behind which the lines of the result can be fetched as well.
+/// The arithmetic of a point, in additions, behind which the lines of the result can be fetched as
+/// well.
 constexpr double hidesWrites = 12;
 /// Rows shorter than this follow each other closely enough for the hardware.
 constexpr int64_t minRowForWrites = 1024;
@@ -94,7 +95,8 @@ RowEmitter::Values RowEmitter::emitFor(Value low, Value high, int64_t step, Valu
 
 RowEmitter::Values RowEmitter::emitBlocks(int64_t trips, Values accumulators, int64_t width,
                                           llvm::function_ref<Values(Value, Values)> body) {
-  // Short loops stay loops: written out, their loads lose the hardware's prefetcher (2.3x slower rows).
+  // Short loops stay loops: written out, their loads lose the hardware's prefetcher (2.3x slower
+  // rows).
   if (trips == 0)
     return accumulators;
   if (trips == 1)
@@ -103,8 +105,7 @@ RowEmitter::Values RowEmitter::emitBlocks(int64_t trips, Values accumulators, in
   if (hasSums)
     while (ceilDiv(trips, top * tripsPerBlock) > 1)
       top *= tripsPerBlock;
-  auto emitLevel = [&](auto &&self, int64_t step, Value low, Value high,
-                       Values carried) -> Values {
+  auto emitLevel = [&](auto &&self, int64_t step, Value low, Value high, Values carried) -> Values {
     if (step == 1)
       return emitFor(low, high, 1, carried, body);
     return emitFor(low, high, step, carried, [&](Value start, Values sums) {
@@ -165,8 +166,8 @@ RowEmitter::Values RowEmitter::emitLanes(PointScope &scope, Values accumulators)
 // Points
 //===----------------------------------------------------------------------===//
 
-/// Fetches what the loads of this point read one step of `prefetchDim` later and, where arithmetic hides
-/// it, what this row will write.
+/// Fetches what the loads of this point read one step of `prefetchDim` later and, where arithmetic
+/// hides it, what this row will write.
 void RowEmitter::prefetchPoint(PointScope &scope) {
   auto fetch = [&](const LinearForm &form, Value buffer, int64_t ahead, bool isWrite) {
     if (scope.laneDim < 0 || form.dims[scope.laneDim] != 1)
@@ -312,8 +313,8 @@ static void emitRowVectors(PointEmitter &emitter, RowEmitter &rows, const Iterat
       PointScope row(space.rank());
       for (auto [d, value] : llvm::zip_first(dims, index))
         row.indices[d] = value;
-      Value first = frame.b.createOrFold<arith::MulIOp>(loc, index.back(),
-                                                        emitter.index(loc, plan.lanes));
+      Value first =
+          frame.b.createOrFold<arith::MulIOp>(loc, index.back(), emitter.index(loc, plan.lanes));
       row.indices[plan.laneDim] =
           frame.b.createOrFold<arith::AddIOp>(loc, first, emitter.index(loc, start));
       row.laneDim = width == 1 ? -1 : plan.laneDim;

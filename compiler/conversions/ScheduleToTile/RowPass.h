@@ -39,8 +39,8 @@ private:
   Values emitLoops(unsigned depth, PointScope &scope, Values accumulators);
   Values emitLanes(PointScope &scope, Values accumulators);
   Values emitPoint(PointScope &scope, llvm::ArrayRef<mlir::Value> accumulators);
-  /// A loop of `trips` steps whose sums are taken in blocks, each from zero: their error then grows with
-  /// the depth of the blocks, not with the trips.
+  /// A loop of `trips` steps whose sums are taken in blocks, each from zero: their error then grows
+  /// with the depth of the blocks, not with the trips.
   Values emitBlocks(int64_t trips, Values accumulators, int64_t width,
                     llvm::function_ref<Values(mlir::Value trip, Values)> body);
   Values emitFor(mlir::Value low, mlir::Value high, int64_t step, Values accumulators,

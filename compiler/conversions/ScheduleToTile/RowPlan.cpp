@@ -76,8 +76,8 @@ std::optional<unsigned> RowPlan::getQuietPass() const {
 double RowPlan::ownCost(const PointNode *node) const {
   if (node->kind == PointNode::Apply)
     return findScalarOp(node->op).cost;
-  bool isGather = node->kind == PointNode::Load && laneDim >= 0 &&
-                  std::abs(node->form.dims[laneDim]) > 1;
+  bool isGather =
+      node->kind == PointNode::Load && laneDim >= 0 && std::abs(node->form.dims[laneDim]) > 1;
   return isGather ? gatherCost : 1;
 }
 

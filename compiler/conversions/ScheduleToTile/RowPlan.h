@@ -32,8 +32,8 @@ struct RowPass {
   llvm::SmallVector<const PointNode *> roots() const;
 };
 
-/// Splits the nodes of a graph over rows into passes: a reduction's value is there one pass after its
-/// operand. Values worth keeping between passes are cached.
+/// Splits the nodes of a graph over rows into passes: a reduction's value is there one pass after
+/// its operand. Values worth keeping between passes are cached.
 class RowPlan {
 public:
   RowPlan(KernelFrame &frame, const PointGraph &graph);
@@ -48,8 +48,8 @@ public:
   /// Stores of values a row has one of.
   llvm::ArrayRef<const PointStore *> getRowStores() const { return rowStores; }
   const RowCache *getCache(const PointNode *node) const;
-  /// The pass behind which memory hides best: with the most arithmetic of those that neither read the row
-  /// first nor write it. Nothing where there is no such pass.
+  /// The pass behind which memory hides best: with the most arithmetic of those that neither read
+  /// the row first nor write it. Nothing where there is no such pass.
   std::optional<unsigned> getQuietPass() const;
 
   int laneDim = -1;

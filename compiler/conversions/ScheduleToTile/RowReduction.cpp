@@ -154,8 +154,8 @@ Value RowReduction::isBetter(Value candidate, Value best) {
 Value RowReduction::positions(PointScope &scope, int64_t width) {
   ScalarBuilder b = scalars();
   const LinearForm &row = graph.getRow();
-  Value first = arith::IndexCastOp::create(b, b.getI64Type(),
-                                           emitter.emitIndex(b.getLoc(), row, scope));
+  Value first =
+      arith::IndexCastOp::create(b, b.getI64Type(), emitter.emitIndex(b.getLoc(), row, scope));
   if (width == 1)
     return first;
   Value lanes = laneSteps(b, width, row.dims[scope.laneDim]);
@@ -223,8 +223,8 @@ RowReduction::Values RowReduction::acrossLanes(ValueRange accumulators) {
   if (isFloat) // where there is a NaN, the best value is one and equals nothing
     isBest = b.either(isBest, b.compare(CmpFPredicate::UNO, accumulators[0], accumulators[0]));
   Value last = b.integer(accumulators[1], std::numeric_limits<int64_t>::max());
-  Value position = vector::ReductionOp::create(b, CombiningKind::MINSI,
-                                               b.select(isBest, accumulators[1], last));
+  Value position =
+      vector::ReductionOp::create(b, CombiningKind::MINSI, b.select(isBest, accumulators[1], last));
   return {value, position};
 }
 

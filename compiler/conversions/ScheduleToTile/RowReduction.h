@@ -14,9 +14,9 @@
 
 namespace tessera {
 
-/// One reduction of a row: what its accumulators start as, how points join and how accumulators do. A
-/// reduction has one accumulator, an arg reduction two: the best value and its position. Accumulators are
-/// vectors of some width, or scalars for width 1.
+/// One reduction of a row: what its accumulators start as, how points join and how accumulators do.
+/// A reduction has one accumulator, an arg reduction two: the best value and its position.
+/// Accumulators are vectors of some width, or scalars for width 1.
 class RowReduction {
 public:
   /// `laneStep`: how far apart in the row neighbouring lanes are; 0 where lanes are rows.

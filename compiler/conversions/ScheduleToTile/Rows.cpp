@@ -64,7 +64,8 @@ static LinearForm linearOver(const RowDomain &domain, const IterationSpace &spac
   return form;
 }
 
-/// Visits all outputs over `graph`'s space. An output is full (an element a point) or has one element a row.
+/// Visits all outputs over `graph`'s space. An output is full (an element a point) or has one
+/// element a row.
 static LogicalResult visitOutputs(KernelFrame &frame, schedule::KernelOp body,
                                   const RowDomain &domain, PointGraph &graph) {
   const IterationSpace &space = graph.getSpace();
@@ -110,8 +111,8 @@ static void chooseLanes(const PointGraph &graph, const RowSchedule &schedule, Ro
   int dim = isAcross ? across : along;
   if (dim < 0)
     return plan.setLanes(-1, 1, /*acrossRows=*/false);
-  int64_t lanes = std::min(limitLanes(graph, dim, schedule.lanes),
-                           powerOfTwoCeil(graph.getSpace().sizes[dim]));
+  int64_t lanes =
+      std::min(limitLanes(graph, dim, schedule.lanes), powerOfTwoCeil(graph.getSpace().sizes[dim]));
   plan.setLanes(lanes == 1 ? -1 : dim, lanes, isAcross && lanes > 1);
 }
 

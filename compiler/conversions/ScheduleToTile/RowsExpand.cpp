@@ -68,7 +68,8 @@ public:
     for (int64_t d : dims)
       count *= typeOf(x).getDimSize(d);
     Value sum = reduce(graph::ReduceKind::Sum, x, dims);
-    return graph::DivOp::create(*this, sum.getType(), sum, scalar(typeOf(x).getElementType(), count));
+    return graph::DivOp::create(*this, sum.getType(), sum,
+                                scalar(typeOf(x).getElementType(), count));
   }
   /// 1 / sqrt(mean square of x + eps).
   Value inverseNorm(Value x, ArrayRef<int64_t> dims, double eps) {
@@ -152,8 +153,8 @@ static Value expandOp(RowBuilder &b, Operation *op) {
       })
       .Case([&](graph::LayerNormOp norm) {
         Value x = b.widen(norm.getOperand());
-        Value y = standardize(b, x, trailingDims(x, norm.getAxes()),
-                              norm.getEps().convertToDouble());
+        Value y =
+            standardize(b, x, trailingDims(x, norm.getAxes()), norm.getEps().convertToDouble());
         return applyAffine(b, y, norm.getWeight(), norm.getBias());
       })
       .Case([&](graph::RmsNormOp norm) {

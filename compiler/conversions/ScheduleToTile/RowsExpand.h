@@ -12,8 +12,8 @@
 
 namespace tessera {
 
-/// Rewrites softmax and normalizations in the kernel's body as reductions and elementwise ops: means and
-/// variances in two passes, exponentials of what the maximum leaves.
+/// Rewrites softmax and normalizations in the kernel's body as reductions and elementwise ops:
+/// means and variances in two passes, exponentials of what the maximum leaves.
 void expandRowOps(schedule::KernelOp kernel);
 
 } // namespace tessera

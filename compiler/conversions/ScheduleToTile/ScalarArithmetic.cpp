@@ -106,7 +106,8 @@ static Value remainderF(ScalarBuilder &b, Value x, Value y) {
   return b.select(remainderNeedsShift(b, rest, y), b.addF(rest, y), rest);
 }
 
-/// Python's floor division as torch computes it: exact where the quotient of the rounded values is not.
+/// Python's floor division as torch computes it: exact where the quotient of the rounded values is
+/// not.
 static Value floorDivF(ScalarBuilder &b, Value x, Value y) {
   Value zero = b.real(x, 0), one = b.real(x, 1);
   Value rest = arith::RemFOp::create(b, x, y);
@@ -125,8 +126,8 @@ static Value floorDivF(ScalarBuilder &b, Value x, Value y) {
 // Quotients and remainders of integers
 //===----------------------------------------------------------------------===//
 
-/// A divisor the machine's division accepts. Zero fails the kernel; the most negative number by -1 wraps,
-/// as dividing by 1 does.
+/// A divisor the machine's division accepts. Zero fails the kernel; the most negative number by -1
+/// wraps, as dividing by 1 does.
 static Value safeDivisor(ScalarBuilder &b, Value x, Value y, bool isUnsignedOp) {
   Value zero = b.compare(CmpIPredicate::eq, y, b.integer(y, 0));
   b.raise(zero, TESSERA_DIVISION_BY_ZERO);
@@ -203,17 +204,17 @@ static Value powI(ScalarBuilder &b, Value x, Value y, bool isUnsignedOp) {
   Value zero = b.integer(x, 0), one = b.integer(x, 1);
   Value first = arith::ConstantIndexOp::create(b, 0), step = arith::ConstantIndexOp::create(b, 1);
   Value bits = arith::ConstantIndexOp::create(b, isUnsignedOp ? width : width - 1);
-  auto loop = scf::ForOp::create(
-      b, first, bits, step, ValueRange{one, x, y},
-      [&](OpBuilder &inner, Location loc, Value, ValueRange state) {
-        ScalarBuilder s(loc, inner);
-        Value isOdd = s.compare(CmpIPredicate::ne, s.both(state[2], one), zero);
-        Value times = arith::MulIOp::create(s, state[0], state[1]);
-        Value next = s.select(isOdd, times, state[0]);
-        Value square = arith::MulIOp::create(s, state[1], state[1]);
-        Value rest = arith::ShRUIOp::create(s, state[2], one);
-        scf::YieldOp::create(s, ValueRange{next, square, rest});
-      });
+  auto loop = scf::ForOp::create(b, first, bits, step, ValueRange{one, x, y},
+                                 [&](OpBuilder &inner, Location loc, Value, ValueRange state) {
+                                   ScalarBuilder s(loc, inner);
+                                   Value isOdd =
+                                       s.compare(CmpIPredicate::ne, s.both(state[2], one), zero);
+                                   Value times = arith::MulIOp::create(s, state[0], state[1]);
+                                   Value next = s.select(isOdd, times, state[0]);
+                                   Value square = arith::MulIOp::create(s, state[1], state[1]);
+                                   Value rest = arith::ShRUIOp::create(s, state[2], one);
+                                   scf::YieldOp::create(s, ValueRange{next, square, rest});
+                                 });
   Value result = loop.getResult(0);
   if (isUnsignedOp)
     return result;

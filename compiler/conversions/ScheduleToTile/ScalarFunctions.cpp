@@ -95,14 +95,13 @@ static Value emitGelu(ScalarBuilder &b, Operation *op, ValueRange operands) {
 static Value erfinvStart(ScalarBuilder &b, Value x) {
   Value square = b.mulF(x, x);
   Value w = arith::NegFOp::create(b, math::Log1pOp::create(b, arith::NegFOp::create(b, square)));
-  Value central = b.polynomial(
-      b.subF(w, b.real(w, 2.5)),
-      {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-       -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
-  Value tail = b.polynomial(
-      b.subF(math::SqrtOp::create(b, w), b.real(w, 3)),
-      {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-       -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
+  Value central =
+      b.polynomial(b.subF(w, b.real(w, 2.5)),
+                   {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
+  Value tail = b.polynomial(b.subF(math::SqrtOp::create(b, w), b.real(w, 3)),
+                            {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844,
+                             0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
   Value isCentral = b.compare(CmpFPredicate::OLT, w, b.real(w, 5));
   return b.mulF(b.select(isCentral, central, tail), x);
 }
@@ -110,8 +109,7 @@ static Value erfinvStart(ScalarBuilder &b, Value x) {
 /// One Newton step on erf(r) = x.
 static Value erfinvRefine(ScalarBuilder &b, Value r, Value x) {
   const double twoOverSqrtPi = 1.12837916709551257390;
-  Value slope = b.mulF(b.real(r, twoOverSqrtPi),
-                       exp(b, arith::NegFOp::create(b, b.mulF(r, r))));
+  Value slope = b.mulF(b.real(r, twoOverSqrtPi), exp(b, arith::NegFOp::create(b, b.mulF(r, r))));
   return b.subF(r, b.divF(b.subF(erf(b, r), x), slope));
 }
 

@@ -27,7 +27,8 @@ static int64_t widthOf(Value value) {
   return getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth();
 }
 
-/// True where the amount is negative or not below `limit`; as unsigned numbers that is one comparison.
+/// True where the amount is negative or not below `limit`; as unsigned numbers that is one
+/// comparison.
 static Value isOutside(ScalarBuilder &b, Value amount, int64_t limit) {
   return b.compare(CmpIPredicate::uge, amount, b.integer(amount, limit));
 }

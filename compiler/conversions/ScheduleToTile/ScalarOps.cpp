@@ -36,8 +36,9 @@ Value ScalarBuilder::real(Type like, double value) {
 Value ScalarBuilder::integer(Type like, int64_t value) {
   Type element = getElementTypeOrSelf(like);
   unsigned width = element.isIndex() ? 64 : element.getIntOrFloatBitWidth();
-  return splat(*this, like, IntegerAttr::get(element, APInt(width, value, /*isSigned=*/true,
-                                                            /*implicitTrunc=*/true)));
+  return splat(*this, like,
+               IntegerAttr::get(element, APInt(width, value, /*isSigned=*/true,
+                                               /*implicitTrunc=*/true)));
 }
 
 Value ScalarBuilder::addF(Value a, Value b) { return arith::AddFOp::create(*this, a, b, fastMath); }

@@ -29,7 +29,8 @@ inline constexpr llvm::StringLiteral kContractAttr = "contract";
 /// On a maximum whose NaN reaches the result by another way.
 inline constexpr llvm::StringLiteral kIgnoreNanAttr = "ignore_nan";
 
-/// A builder of arithmetic on scalars and vectors alike. Where a constant is needed, `like` gives its type.
+/// A builder of arithmetic on scalars and vectors alike. Where a constant is needed, `like` gives
+/// its type.
 class ScalarBuilder : public mlir::ImplicitLocOpBuilder {
 public:
   ScalarBuilder(mlir::Location loc, mlir::OpBuilder &b) : ImplicitLocOpBuilder(loc, b) {}
@@ -84,8 +85,8 @@ ScalarRule findScalarOp(mlir::Operation *op);
 /// Converts `value` between graph element types, both in register types.
 mlir::Value convertElement(ScalarBuilder &b, mlir::Value value, mlir::Type from, mlir::Type to);
 
-/// `value` as it would be after storing it as `element` and loading it again: f16 and bf16 are f32 in
-/// registers, and a conversion to them must still round.
+/// `value` as it would be after storing it as `element` and loading it again: f16 and bf16 are f32
+/// in registers, and a conversion to them must still round.
 mlir::Value roundToElement(ScalarBuilder &b, mlir::Value value, mlir::Type element);
 
 /// The element type of an operand of a graph op.
