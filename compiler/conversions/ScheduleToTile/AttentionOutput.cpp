@@ -22,8 +22,9 @@ void AttentionEmitter::forColumnPanels(llvm::function_ref<void(Value, int64_t)> 
 
 void AttentionEmitter::emitOutput(Value firstKey, Value depth) {
   auto rowType = VectorType::get({nrValue}, p.accType);
-  forColumnPanels([&](Value panel, int64_t columns) {
-    forStrips([&](const Strip &strip) {
+  // A strip's scores stay in the first level while the panels of values pass by.
+  forStrips([&](const Strip &strip) {
+    forColumnPanels([&](Value panel, int64_t columns) {
       Value acc = t.zero(VectorType::get({strip.rows, nrValue}, p.accType));
       if (online) {
         SmallVector<Value> old;
