@@ -65,7 +65,7 @@ func.func @main(%a: tensor<32x512xf32>) -> tensor<32x512xf32> {
 // CHECK-LABEL: func.func @rows_
 // CHECK:         scf.for {{.*}} iter_args({{.*}}) -> (vector<64xf32>) {
 // CHECK:           tile.load
-// CHECK:           arith.maximumf
+// CHECK:           arith.cmpf uno
 // CHECK-NOT:     vector.shuffle
 // CHECK:         tile.store
 func.func @main(%a: tensor<32x512xf32>) -> tensor<512xf32> {

@@ -128,10 +128,20 @@ Value RowReduction::combineValues(Value a, Value b) {
     return s.either(a, b);
   case CombiningKind::AND:
     return s.both(a, b);
-  case CombiningKind::MAXNUMF: // what the machine's maximum does: a NaN in b is passed over
+  // One instruction each where NaN need not survive: b is taken only if it is better.
+  case CombiningKind::MAXNUMF:
     return s.select(s.compare(CmpFPredicate::OGT, b, a), b, a);
   case CombiningKind::MINNUMF:
     return s.select(s.compare(CmpFPredicate::OLT, b, a), b, a);
+  // Here a is kept only if it is better or a NaN. arith.maximumf also orders the zeros, which
+  // compare equal: twice the instructions, in a chain.
+  case CombiningKind::MAXIMUMF:
+  case CombiningKind::MINIMUMF: {
+    bool isMax = kind == CombiningKind::MAXIMUMF;
+    Value keeps = s.compare(isMax ? CmpFPredicate::OGT : CmpFPredicate::OLT, a, b);
+    Value better = s.select(keeps, a, b);
+    return s.select(s.compare(CmpFPredicate::UNO, a, a), a, better);
+  }
   default:
     return vector::makeArithReduction(s, s.getLoc(), kind, a, b);
   }
