@@ -18,7 +18,7 @@ from tessera import _core
 from tessera._settings import settings
 from tessera.errors import ArgumentError, ArgumentTypeError, CompileError, InternalError
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.lowering.dtypes import dtype_name, is_supported
+from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
 from tessera.lowering.registry import Unsupported
 from tessera.ops._dispatch import explain
 
@@ -26,14 +26,7 @@ from tessera.ops._dispatch import explain
 CACHE_SIZE = 1024
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Stands for the tensor at `index` in a flattened argument list."""
-
-    index: int
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Program:
     """A compiled operator: what to call, and how its results are put together."""
 
@@ -43,6 +36,13 @@ class _Program:
     leaves: tuple[tuple[int | None, Any], ...]
     #: results may share memory with arguments, as torch's views do
     views: bool
+    #: the results that must be copied, since they are an argument's memory; None before it is known
+    shared: frozenset[int] | None = None
+
+    @property
+    def single(self) -> bool:
+        """The executable's one result is the operator's."""
+        return self.spec.is_leaf() and self.leaves[0][0] == 0
 
 
 class _Cache:
@@ -76,67 +76,96 @@ cache = _Cache(CACHE_SIZE)
 
 def run(key: str, lower: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Calls the operator on tensors; ts.Tensors give ts.Tensors, torch tensors torch tensors."""
-    from tessera.tensor import from_torch
-
-    tensors: list[torch.Tensor] = []
-    native = [False]
-    places = _extract(key, (args, kwargs), tensors, native)
+    tensors: list[Any] = []
     threads = torch.get_num_threads()
-    signature = (
-        key,
-        _hashable(places),
-        tuple((tensor.dtype, tuple(tensor.shape)) for tensor in tensors),
-        torch.get_default_dtype(),
-        threads,
-    )
+    signature = (key, _key(key, (args, kwargs), tensors), torch.get_default_dtype(), threads)
+    tensors = _of_one_kind(tensors)
     program = cache.get(signature)
     if program is None:
-        program = _build(key, lower, places, tensors, threads)
+        program = _build(key, lower, (args, kwargs), threads)
         cache.put(signature, program)
-    with torch.no_grad():
-        values = _execute(program, tensors)
-    # Without tensors among the arguments the result is Tessera's own kind.
-    wrap = native[0] or not tensors
-    leaves = [
-        value if index is None else from_torch(values[index]) if wrap else values[index]
-        for index, value in program.leaves
-    ]
+    values = _execute(program, tensors)
+    if program.single:
+        return values[0]
+    leaves = [value if index is None else values[index] for index, value in program.leaves]
     return pytree.tree_unflatten(leaves, program.spec)
 
 
-def _execute(program: _Program, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def _execute(program: _Program, tensors: Sequence[Any]) -> list[Any]:
     if program.executable is None:
         return []
     result = program.executable(*tensors)
     values = list(result) if isinstance(result, (tuple, list)) else [result]
+    if not tensors:
+        # Without tensors among the arguments the result is Tessera's own kind.
+        return [_native(value) for value in values]
     if program.views:
         return values
-    taken = {tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.numel()}
-    for index, value in enumerate(values):
+    if program.shared is None:
+        shared = _shared(values, tensors)
+        # Strided arguments are copied on the way in, which hides what happens to others.
+        if all(tensor.is_contiguous() for tensor in tensors):
+            program.shared = shared
+    else:
+        shared = program.shared
+    for index in shared:
         # A copy that the compiler simplified away is still a copy to the caller.
-        if value.numel() and value.untyped_storage().data_ptr() in taken:
-            values[index] = value.clone()
-            continue
-        taken.add(value.untyped_storage().data_ptr())
+        values[index] = _copy(values[index])
     return values
+
+
+def _shared(values: Sequence[Any], tensors: Sequence[Any]) -> frozenset[int]:
+    """The results that lie in the memory of an argument, or of a result before them."""
+    taken = [(tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes) for tensor in tensors]
+    found = set()
+    for index, value in enumerate(values):
+        start = value.data_ptr()
+        if value.nbytes and any(low <= start < high for low, high in taken):
+            found.add(index)
+        taken.append((start, start + value.nbytes))
+    return frozenset(found)
 
 
 # --- arguments -------------------------------------------------------------------------------
 
 
-def _extract(key: str, argument: Any, tensors: list[torch.Tensor], native: list[bool]) -> Any:
-    """`argument` with places for its tensors, which are appended to `tensors`."""
-    if isinstance(argument, (list, tuple)):
-        return tuple(_extract(key, item, tensors, native) for item in argument)
-    if isinstance(argument, dict):
-        return {name: _extract(key, item, tensors, native) for name, item in argument.items()}
-    if isinstance(argument, _core.Tensor):
-        native[0] = True
-        argument = from_dlpack(argument)
-    elif not isinstance(argument, torch.Tensor):
-        return argument
-    tensors.append(_checked(key, argument))
-    return _Place(len(tensors) - 1)
+def _native(value: Any) -> Any:
+    return value if isinstance(value, _core.Tensor) else _core.from_dlpack(value)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, _core.Tensor):
+        return _core.from_dlpack(from_dlpack(value).clone())
+    return value.clone()
+
+
+def _of_one_kind(tensors: list[Any]) -> list[Any]:
+    """All torch tensors, or all ts.Tensors where there is one."""
+    native = sum(isinstance(tensor, _core.Tensor) for tensor in tensors)
+    if native in (0, len(tensors)):
+        return tensors
+    return [_native(tensor) for tensor in tensors]
+
+
+def _key(key: str, item: Any, tensors: list[Any]) -> Any:
+    """What identifies the program for `item`; its tensors are appended to `tensors`.
+
+    1, 1.0 and True are kept apart, and so are 0.0 and -0.0.
+    """
+    kind = type(item)
+    if kind is _core.Tensor:
+        tensors.append(item)
+        return ("tensor", item.dtype, item.shape)
+    if kind is float:
+        return (kind, repr(item))
+    if isinstance(item, (list, tuple)):
+        return ("items", *[_key(key, entry, tensors) for entry in item])
+    if kind is dict:
+        return (kind, *[(name, _key(key, item[name], tensors)) for name in sorted(item)])
+    if isinstance(item, torch.Tensor):
+        tensors.append(_checked(key, item))
+        return ("tensor", item.dtype, tuple(item.shape))
+    return (kind, item)
 
 
 def _checked(key: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -159,42 +188,29 @@ def _checked(key: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().resolve_neg()
 
 
-def _hashable(item: Any) -> Any:
-    """A key that keeps 1, 1.0 and True apart, and 0.0 and -0.0."""
-    if isinstance(item, tuple):
-        return tuple(_hashable(entry) for entry in item)
-    if isinstance(item, dict):
-        return tuple((name, _hashable(entry)) for name, entry in sorted(item.items()))
-    return (type(item), repr(item) if isinstance(item, float) else item)
-
-
-def _filled(item: Any, values: Sequence[GraphValue]) -> Any:
-    if isinstance(item, _Place):
-        return values[item.index]
-    if isinstance(item, tuple):
-        return [_filled(entry, values) for entry in item]
-    if isinstance(item, dict):
-        return {name: _filled(entry, values) for name, entry in item.items()}
-    return item
-
-
 # --- building --------------------------------------------------------------------------------
 
 
-def _build(
-    key: str,
-    lower: Callable[..., Any],
-    places: Any,
-    tensors: Sequence[torch.Tensor],
-    threads: int,
-) -> _Program:
+def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) -> _Program:
     builder = _core.GraphBuilder()
     context = LoweringContext(builder)
-    inputs = [
-        GraphValue(context, builder.input(f"x{i}", dtype_name(tensor.dtype), list(tensor.shape)))
-        for i, tensor in enumerate(tensors)
-    ]
-    args, kwargs = _filled(places, inputs)
+    count = 0
+
+    def operand(item: Any) -> Any:
+        """The argument with inputs of the graph for its tensors, in the order of `_key`."""
+        nonlocal count
+        if isinstance(item, (list, tuple)):
+            return [operand(entry) for entry in item]
+        if isinstance(item, dict):
+            return {name: operand(item[name]) for name in sorted(item)}
+        if not isinstance(item, (torch.Tensor, _core.Tensor)):
+            return item
+        name = dtype_name(dtype_from_name(item.dtype))
+        handle = builder.input(f"x{count}", name, list(item.shape))
+        count += 1
+        return GraphValue(context, handle)
+
+    args, kwargs = operand(arguments)
     try:
         result = lower(context, *args, **kwargs)
     except (Unsupported, InternalError, ValueError, TypeError, IndexError) as error:

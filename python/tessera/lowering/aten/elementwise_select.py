@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 
+from tessera.lowering.aten.creation import check_factory
 from tessera.lowering.aten.rules import (
     Arith,
     Number,
@@ -228,6 +229,7 @@ def to_copy(
     copy: bool = False,
     memory_format: object = None,
 ) -> GraphValue:
+    check_factory(layout, device)
     return self if dtype is None else ctx.cast(self, dtype)
 
 
@@ -247,6 +249,7 @@ def to_device(
     *_: object,
     **__: object,
 ) -> GraphValue:
+    check_factory(device=device)
     return ctx.cast(self, dtype)
 
 

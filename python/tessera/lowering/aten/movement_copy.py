@@ -60,7 +60,8 @@ def dropout(ctx: LoweringContext, input: GraphValue, p: float, train: bool) -> G
 def native_dropout(
     ctx: LoweringContext, input: GraphValue, p: float, train: bool | None
 ) -> tuple[GraphValue, GraphValue]:
-    kept = dropout(ctx, input, p, bool(train))
+    # Without a word on it, torch trains.
+    kept = dropout(ctx, input, p, train is None or train)
     return kept, ctx.broadcast(ctx.constant(True, torch.bool), input.shape)
 
 
