@@ -49,8 +49,6 @@ private:
   void writeReturn(func::ReturnOp op);
   /// The value behind `value` in the new list: its root, or a view of it.
   Value use(Value value, Location loc);
-  /// A contiguous root that holds `value`; a kernel copies it there when it is a view.
-  Value useContiguous(Value value, Location loc);
   Value copy(Value source, Location loc);
   Value emittedRoot(Value root);
   Value clonedInto(Value value, IRMapping &map, OpBuilder &body);
@@ -131,11 +129,6 @@ Value Writer::use(Value value, Location loc) {
                                   b.getDenseI64ArrayAttr(layout.strides));
 }
 
-Value Writer::useContiguous(Value value, Location loc) {
-  Value used = use(value, loc);
-  return used.getDefiningOp<schedule::ViewOp>() ? copy(used, loc) : used;
-}
-
 /// A kernel whose body is its argument (or, for iota, the op itself).
 Value Writer::copy(Value source, Location loc) {
   auto type = cast<RankedTensorType>(source.getType());
@@ -191,21 +184,33 @@ static Location fusedLoc(MLIRContext *context, ArrayRef<Operation *> ops) {
   return locations.size() == 1 ? locations.front() : FusedLoc::get(context, locations.getArrayRef());
 }
 
+/// True for what a kernel class walks in memory and cannot compute on the way: the right side of a product,
+/// and attention's operands but for the mask.
+static bool isWalkedInMemory(OpOperand &operand) {
+  unsigned index = operand.getOperandNumber();
+  if (isa<graph::MatmulOp>(operand.getOwner()))
+    return index == 1;
+  return isa<graph::AttentionOp>(operand.getOwner()) && index < 3;
+}
+
 void Writer::writeGroup(Group &group) {
   Location loc = fusedLoc(b.getContext(), group.ops);
   // The outside values the group reads, one block argument each.
   llvm::MapVector<Value, Value> inputs;
   llvm::SetVector<Operation *> cloned;
   for (Operation *op : group.ops)
-    for (Value operand : op->getOperands()) {
+    for (OpOperand &use : op->getOpOperands()) {
+      Value operand = use.get();
       Operation *def = operand.getDefiningOp();
       if (def && grouping.groupOf(def) == &group)
         continue;
-      if (isRematerialized(def))
+      if (isRematerialized(def) && !isWalkedInMemory(use))
         cloned.insert(def);
       else if (!inputs.count(operand))
-        inputs[operand] = use(operand, op->getLoc());
+        inputs[operand] = this->use(operand, op->getLoc());
     }
+  // What is an input already need not be computed as well.
+  cloned.remove_if([&](Operation *op) { return inputs.count(op->getResult(0)) != 0; });
 
   SmallVector<Value> yielded;
   SmallVector<Type> types;
