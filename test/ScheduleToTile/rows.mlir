@@ -60,10 +60,11 @@ func.func @main(%a: tensor<32x512xf32>) -> tensor<32x512xf32> {
 
 // -----
 
-// Columns: vectors across neighbouring rows, nothing to combine between lanes.
+// Columns: vectors across neighbouring rows, four times as wide for a plain reduction; nothing to combine
+// between lanes.
 
 // CHECK-LABEL: func.func @rows_
-// CHECK:         scf.for {{.*}} iter_args({{.*}}) -> (vector<64xf32>) {
+// CHECK:         scf.for {{.*}} iter_args({{.*}}) -> (vector<256xf32>) {
 // CHECK:           tile.load
 // CHECK:           arith.cmpf uno
 // CHECK-NOT:     vector.shuffle

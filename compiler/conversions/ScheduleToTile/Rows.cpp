@@ -19,6 +19,10 @@
 using namespace mlir;
 using namespace tessera;
 
+/// A reduction with this many nodes or fewer leaves registers for wide accumulators.
+constexpr size_t maxPlainNodes = 6;
+constexpr int64_t maxWidening = 4;
+
 static ArrayRef<int64_t> shapeOf(Value value) {
   return cast<RankedTensorType>(value.getType()).getShape();
 }
@@ -100,6 +104,19 @@ static int bestLaneDim(const PointGraph &graph, bool reduced, double &score) {
   return best;
 }
 
+/// Vectors across rows read a piece of each row: for one plain reduction, as wide a piece as
+/// registers hold, which the hardware fetches better.
+static int64_t widenAcross(const PointGraph &graph, const RowPlan &plan, unsigned dim,
+                           int64_t lanes) {
+  bool isPlain = plan.getPasses().size() == 1 && graph.getNodes().size() <= maxPlainNodes &&
+                 plan.getPasses()[0].reductions.size() == 1 &&
+                 isa<graph::ReduceOp>(plan.getPasses()[0].reductions[0]->op);
+  int64_t most = lanes * maxWidening;
+  while (isPlain && lanes < most && graph.getSpace().sizes[dim] >= 2 * lanes)
+    lanes *= 2;
+  return lanes;
+}
+
 static void chooseLanes(const PointGraph &graph, const RowSchedule &schedule, RowPlan &plan) {
   double alongScore, acrossScore;
   int along = bestLaneDim(graph, /*reduced=*/true, alongScore);
@@ -113,6 +130,8 @@ static void chooseLanes(const PointGraph &graph, const RowSchedule &schedule, Ro
     return plan.setLanes(-1, 1, /*acrossRows=*/false);
   int64_t lanes =
       std::min(limitLanes(graph, dim, schedule.lanes), powerOfTwoCeil(graph.getSpace().sizes[dim]));
+  if (isAcross)
+    lanes = widenAcross(graph, plan, dim, lanes);
   plan.setLanes(lanes == 1 ? -1 : dim, lanes, isAcross && lanes > 1);
 }
 
