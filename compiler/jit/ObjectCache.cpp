@@ -92,11 +92,13 @@ bool ObjectCache::store(llvm::StringRef key, llvm::StringRef bytes) const {
   if (std::error_code error = llvm::sys::fs::create_directories(llvm::sys::path::parent_path(name)))
     return fail(error);
   // A name nobody else has: what a killed process leaves behind is a stray file, never a damaged
-  // entry.
+  // entry. Only the suffix is made from a model: a folder's name may hold a '%' of its own.
+  llvm::SmallString<16> suffix;
+  llvm::sys::fs::createUniquePath("%%%%%%%%%%%%", suffix, /*MakeAbsolute=*/false);
+  std::string temporary = name + "." + suffix.str().str() + ".tmp";
   int descriptor;
-  llvm::SmallString<256> temporary;
-  if (std::error_code error =
-          llvm::sys::fs::createUniqueFile(name + ".%%%%%%%%.tmp", descriptor, temporary))
+  if (std::error_code error = llvm::sys::fs::openFileForWrite(temporary, descriptor,
+                                                              llvm::sys::fs::CD_CreateNew))
     return fail(error);
   llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
   stream << kMagic << digest({key, bytes}) << bytes;

@@ -56,6 +56,15 @@ TEST_F(ObjectCacheTest, KeepsWhatWasStored) {
   EXPECT_FALSE(cache.load(ObjectCache::key({"kernelm", "achine"})));
 }
 
+TEST_F(ObjectCacheTest, AnyFolderNameWillDo) {
+  llvm::SmallString<128> odd(folder);
+  llvm::sys::path::append(odd, "100%% ünïcode");
+  ObjectCache cache(odd.str().str());
+  std::string key = ObjectCache::key({"k"});
+  EXPECT_TRUE(cache.store(key, "machine code"));
+  EXPECT_EQ(cache.load(key), "machine code");
+}
+
 TEST_F(ObjectCacheTest, DamagedAndForeignFilesAreMisses) {
   ObjectCache cache(folder.str().str());
   std::string key = ObjectCache::key({"k"});
