@@ -65,8 +65,9 @@ void Executable::Context::release() {
     scratch = StorageRef();
 }
 
-void Executable::Context::setBinding(std::shared_ptr<const Binding> newBinding) {
-  binding = std::move(newBinding);
+void Executable::Context::setBinding(const std::shared_ptr<const Binding> &newBinding) {
+  bound = newBinding;
+  binding = newBinding.get();
   for (size_t i = 0; i < binding->bases.size(); ++i)
     if (binding->bases[i])
       setBase(int32_t(i), binding->bases[i]);

@@ -42,7 +42,11 @@ struct Executable::Context {
   bool allocate();
   /// Lends large memory to other programs until the next call.
   void release();
-  void setBinding(std::shared_ptr<const Binding> newBinding);
+  /// The caller keeps the binding while a call runs.
+  void setBinding(const std::shared_ptr<const Binding> &newBinding);
+  bool isBoundTo(const std::shared_ptr<const Binding> &other) const {
+    return !bound.owner_before(other) && !other.owner_before(bound);
+  }
   void setBase(int32_t storage, void *base) {
     bases[storage] = base;
     for (const SlotPatch &patch : plan.patches[storage])
@@ -58,7 +62,10 @@ struct Executable::Context {
 
   const Executable &executable;
   const Plan &plan;
-  std::shared_ptr<const Binding> binding;
+  /// Whose addresses are in place. Not owned: parameters and what was prepared from them must
+  /// not outlive their last use because a context still waits for its next call.
+  std::weak_ptr<const Binding> bound;
+  const Binding *binding = nullptr; ///< while a call runs
   StorageRef arena, scratch;
   std::byte *arenaBase = nullptr; ///< what the addresses were made for
   std::vector<void *> slots;      ///< the addresses all launches take, one after another

@@ -100,6 +100,10 @@ Executable::~Executable() {
     delete slot.exchange(nullptr, std::memory_order_acquire);
 }
 
+int64_t Executable::callBytes() const {
+  return program->arenaBytes + tables->scratchBytes * options.threads;
+}
+
 double Executable::predictedMicroseconds() const { return tables->main.microseconds; }
 
 Executable::Counters Executable::counters() const {
@@ -184,7 +188,7 @@ Status Executable::bind(std::vector<Tensor> parameters, Host &host,
   if (!program->prepare.empty()) {
     Context context(*this, tables->prepare);
     if (!context.allocate())
-      return outOfMemory(program->arenaBytes, "the arena");
+      return outOfMemory(callBytes(), "the arena and the threads' scratch");
     context.setBinding(made);
     Call call(*this, context, program->prepare, host, nullptr);
     if (Status status = call.runSteps(); status.failed())
@@ -212,7 +216,7 @@ Executable::Context *Executable::acquire(const std::shared_ptr<const Binding> &b
     delete context;
     return nullptr;
   }
-  if (context->binding != binding)
+  if (!context->isBoundTo(binding))
     context->setBinding(binding);
   return context;
 }
@@ -238,7 +242,7 @@ Status Executable::run(const std::shared_ptr<const Binding> &binding,
                              " tensors, compiled for " + std::to_string(program->inputs.size()));
   Context *context = acquire(binding);
   if (!context)
-    return outOfMemory(program->arenaBytes, "the arena");
+    return outOfMemory(callBytes(), "the arena and the threads' scratch");
   Call call(*this, *context, program->main, host, nanoseconds);
   Status status = call.takeInputs(inputs);
   if (!status.failed())

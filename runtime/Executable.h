@@ -95,6 +95,8 @@ private:
   struct Context;
   Executable(std::shared_ptr<const Program> program, Options options);
 
+  /// Memory a call takes before it begins.
+  int64_t callBytes() const;
   Context *acquire(const std::shared_ptr<const Binding> &binding) const;
   void recycle(Context *context) const;
   Status checkParameter(const Tensor &tensor, size_t index) const;

@@ -228,6 +228,16 @@ TEST(Executable, PrepareRunsOnceABinding) {
   EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 22);
 }
 
+TEST(Executable, AnOldBindingGoesWithItsLastCaller) {
+  Runner run(preparedSum(), 1, {filled({4}, 10)});
+  EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 12);
+  std::weak_ptr<const Binding> old = run.binding;
+  ASSERT_FALSE(run.executable->bind({filled({4}, 20)}, run.host, run.binding).failed());
+  // Contexts of finished calls are still around.
+  EXPECT_TRUE(old.expired());
+  EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 22);
+}
+
 TEST(Executable, ParametersAreReadInPlaceAndChecked) {
   ProgramBuilder b;
   int32_t x = b.input("x", f32({2})), w = b.parameter("layer.weight", f32({2}));
