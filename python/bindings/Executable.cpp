@@ -136,6 +136,10 @@ int traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(parameter.object.ptr());
   for (auto &[id, function] : state->islands)
     Py_VISIT(function.ptr());
+  for (WatchedEntry &entry : state->watched) {
+    Py_VISIT(entry.dict.ptr());
+    Py_VISIT(entry.value.ptr());
+  }
   return 0;
 }
 
@@ -181,6 +185,35 @@ PyObject *refresh(PyObject *self, PyObject *) {
   });
 }
 
+WatchedEntry watchedFrom(nb::handle item) {
+  nb::tuple given = nb::cast<nb::tuple>(item);
+  if (given.size() != 3 || !PyDict_Check(given[0].ptr()))
+    throw nb::type_error("watch() takes (dict, key, value) and (dict, None, size)");
+  WatchedEntry entry;
+  entry.dict = nb::borrow(given[0]);
+  if (given[1].is_none())
+    entry.size = nb::cast<Py_ssize_t>(given[2]);
+  else {
+    entry.key = nb::borrow(given[1]);
+    entry.value = nb::borrow(given[2]);
+  }
+  return entry;
+}
+
+PyObject *watch(PyObject *self, PyObject *entries) {
+  return guarded([&]() -> PyObject * {
+    std::vector<WatchedEntry> watched;
+    for (nb::handle item : nb::handle(entries))
+      watched.push_back(watchedFrom(item));
+    // Swapped, so that what was watched before is let go after the list is whole again.
+    stateOf(self).watched.swap(watched);
+    stateOf(self).outdated = false;
+    return Py_NewRef(Py_None);
+  });
+}
+
+PyObject *outdated(PyObject *self, void *) { return PyBool_FromLong(stateOf(self).isOutdated()); }
+
 PyObject *stats(PyObject *self, void *) {
   return guarded([&]() -> PyObject * {
     ExecutableState &state = stateOf(self);
@@ -207,9 +240,13 @@ PyMethodDef methods[] = {
      "instruction."},
     {"refresh", refresh, METH_NOARGS,
      "refresh()\n--\n\nReads all parameters again, for writes that torch does not count."},
+    {"watch", watch, METH_O,
+     "watch(entries)\n--\n\nMakes calls end in OutdatedError once one of these no longer holds: "
+     "(dict, key, value), or (dict, None, size)."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef properties[] = {
+    {"outdated", outdated, nullptr, "Whether something watched has changed.", nullptr},
     {"stats", stats, nullptr, "Counters: calls, prepares, copied inputs; memory and threads.",
      nullptr},
     {"name", name, nullptr, "What the program's messages begin with.", nullptr},
@@ -243,7 +280,16 @@ PyType_Spec spec = {"tessera._core.Executable", sizeof(ExecutableObject), 0,
 
 } // namespace
 
+PyObject *tessera::bindings::outdatedError() {
+  // Lives as long as the process.
+  static PyObject *error = PyErr_NewExceptionWithDoc(
+      "tessera._core.OutdatedError", "The model is no longer the one the program was made from.",
+      PyExc_RuntimeError, nullptr);
+  return error;
+}
+
 void tessera::bindings::init_executable(nb::module_ &m) {
+  m.attr("OutdatedError") = nb::borrow(outdatedError());
   nb::object type = nb::steal(PyType_FromSpec(&spec));
   if (!type.is_valid())
     throw nb::python_error();

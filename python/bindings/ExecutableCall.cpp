@@ -193,6 +193,11 @@ PyObject *tessera::bindings::callExecutable(ExecutableState &state, PyObject *co
                  executable.getProgram().inputs.size());
     return nullptr;
   }
+  if (state.isOutdated()) {
+    PyErr_Format(outdatedError(), "[%s] the model has changed since the program was made",
+                 executable.getOptions().name.c_str());
+    return nullptr;
+  }
   if (!state.refresh(/*force=*/false))
     return nullptr;
   Arguments taken(state, arguments, count);

@@ -36,6 +36,36 @@ struct BoundParameter {
   int64_t version = 0;
 };
 
+/// An entry of one of a module's dictionaries (or, without a key, how many it has) that must stay
+/// what it was when the program was made.
+struct WatchedEntry {
+  nb::object dict;
+  nb::object key; ///< null: only the size counts
+  nb::object value;
+  Py_ssize_t size = 0;
+  /// The dictionary's own count of writes when it was last looked at.
+  uint64_t writes = 0;
+
+  bool changed() {
+    uint64_t now = countWrites();
+    if (now != 0 && now == writes)
+      return false;
+    writes = now;
+    if (!key.is_valid())
+      return PyDict_GET_SIZE(dict.ptr()) != size;
+    return PyDict_GetItem(dict.ptr(), key.ptr()) != value.ptr();
+  }
+
+private:
+  uint64_t countWrites() const {
+#if PY_VERSION_HEX < 0x030C0000
+    return reinterpret_cast<PyDictObject *>(dict.ptr())->ma_version_tag;
+#else
+    return 0; // no longer there to read
+#endif
+  }
+};
+
 /// Everything behind an Executable object. Guarded by the GIL.
 struct ExecutableState {
   std::unique_ptr<runtime::Executable> executable;
@@ -43,6 +73,8 @@ struct ExecutableState {
   std::vector<BoundParameter> parameters;
   std::shared_ptr<const runtime::Binding> binding;
   std::unordered_map<int64_t, nb::object> islands;
+  std::vector<WatchedEntry> watched;
+  bool outdated = false;
   /// Long enough to let other Python threads run meanwhile.
   bool releasesGil = false;
   int64_t calls = 0;
@@ -50,6 +82,14 @@ struct ExecutableState {
   /// Binds the parameters again where they changed since, or always. False with Python's error
   /// set.
   bool refresh(bool force);
+
+  /// Whether the model is no longer the one the program was made from.
+  bool isOutdated() {
+    for (WatchedEntry &entry : watched)
+      if (entry.changed())
+        return outdated = true;
+    return outdated;
+  }
 
 private:
   bool isFresh(const BoundParameter &parameter, size_t index) const;
@@ -60,6 +100,9 @@ struct ExecutableObject {
   PyObject *weakReferences;
   ExecutableState *state;
 };
+
+/// The class of the error a call ends in when the program is outdated, before anything has run.
+PyObject *outdatedError();
 
 /// Runs the program on positional arguments; null with Python's error set. `nanoseconds` as in
 /// runtime::Executable::run.

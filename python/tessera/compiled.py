@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from tessera._core import OutdatedError
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, ReplacementError
@@ -83,6 +84,7 @@ class CompiledModule(Module):
             mirror._owners.append(weakref.ref(self))
             children[name] = mirror
         state["_children"] = children
+        state["_originals"] = dict(module._modules)
         self._reset()
 
     def _reset(self) -> None:
@@ -103,6 +105,8 @@ class CompiledModule(Module):
             return self._call(args, kwargs)
         try:
             return fast(*args)
+        except OutdatedError:
+            self._catch_up()
         except (TypeError, ValueError):
             # What the program said of arguments that fit came from within; of others the general
             # way says more, or takes them after all.
@@ -121,6 +125,8 @@ class CompiledModule(Module):
             self.__dict__["_current"] = execution
             try:
                 return quick(args, kwargs)
+            except OutdatedError:
+                known = self._catch_up()
             except (TypeError, ValueError):
                 # Says more where it was the arguments.
                 execution.signature.match(args, kwargs, execution.report.model)
@@ -155,6 +161,9 @@ class CompiledModule(Module):
             signature = CallSignature.of(self._torch.forward, args, kwargs)
             key = (mode, signature.key())
         found: Execution | None = self._programs.get(key)
+        if found is not None and found.outdated:
+            self._catch_up()
+            return self._execution(args, kwargs)
         if found is None:
             with self._lock:
                 found = self._programs.get(key)
@@ -185,6 +194,36 @@ class CompiledModule(Module):
         tensors = [torch.zeros(spec.shape, dtype=spec.dtype) for spec in example.tensors]
         args, kwargs = example.fill(tensors)
         return args, kwargs
+
+    def _catch_up(self) -> dict[Any, Any]:
+        """The PyTorch model has changed: forgets every program, and mirrors what is new."""
+        with self._lock:
+            self._follow()
+            self._reset()
+        forms: dict[Any, Any] = self._quick
+        return forms
+
+    def _follow(self) -> None:
+        """Mirrors the children of the PyTorch module that are others than before."""
+        now = self._torch._modules
+        for name in [name for name in self._children if name not in now]:
+            del self._children[name]
+        for name, original in now.items():
+            child = self._children.get(name)
+            if original is not self._originals.get(name):
+                # Where the user put something else, that stays.
+                if child is None or child.__dict__.get("_torch") is self._originals.get(name):
+                    child = None if original is None else self._mirror_of(name, original)
+                self._children[name] = child
+            elif type(child) is CompiledModule and child._torch is original:
+                child._follow()
+        self.__dict__["_originals"] = dict(now)
+
+    def _mirror_of(self, name: str, original: nn.Module) -> CompiledModule:
+        where = f"{self._path}.{name}" if self._path else name
+        mirror = CompiledModule(original, self._options, path=where)
+        mirror._owners.append(weakref.ref(self))
+        return mirror
 
     def _modes(self) -> tuple[bool, ...]:
         return tuple(module.training for module in self._mirrors())
@@ -459,12 +498,12 @@ class CompiledModule(Module):
     def refresh(self) -> None:
         """Reads all parameters again, also in submodules.
 
-        Needed after writes that PyTorch does not count (through .data, NumPy or DLPack), and when
-        the PyTorch model was given other Parameter objects.
+        Needed after writes that PyTorch does not count (through .data, NumPy or DLPack). That the
+        PyTorch model was given other parameters, buffers, children or hooks is noticed without.
         """
         with self._lock:
-            if any(execution.outdated for execution in self._programs.values()):
-                self._reset()
+            if any(execution.unbound for execution in self._programs.values()):
+                self._catch_up()
             for execution in self._programs.values():
                 execution.refresh()
         for child in self._children.values():

@@ -25,6 +25,7 @@ from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.report import IslandRow, NodeRow, Report
 from tessera.tensor import Tensor, from_torch
+from tessera.watch import Entry, changed, watched_entries
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
@@ -39,6 +40,7 @@ class Execution:
         self.owner = owner
         self.signature = signature
         self.report = report
+        self._watched: list[Entry] = []
         self._run = self._hooked(owner._torch)
 
     def _hooked(self, module: nn.Module) -> Call:
@@ -77,10 +79,19 @@ class Execution:
             remedy="ask a submodule that is compiled, e.g. model.layer.ir(…)",
         )
 
+    def watch(self, entries: list[Entry]) -> None:
+        """Makes this outdated once one of `entries` is no longer what it is now."""
+        self._watched = entries
+
     @property
     def outdated(self) -> bool:
-        """Whether the model now has other parameter objects than this was made with."""
-        return True
+        """Whether the model was given other modules, parameters, buffers or hooks since."""
+        return changed(self._watched)
+
+    @property
+    def unbound(self) -> bool:
+        """The same, of tensors that are no part of the model's state as well."""
+        return self.outdated
 
     def refresh(self) -> None:
         """Reads parameters again."""
@@ -121,9 +132,16 @@ class ProgramExecution(Execution):
     def ir(self, level: str, locations: bool) -> str:
         return self.program.ir(level, locations)
 
+    def watch(self, entries: list[Entry]) -> None:
+        self.program.executable.watch(entries)
+
     @property
     def outdated(self) -> bool:
-        return self.program.outdated
+        return bool(self.program.executable.outdated)
+
+    @property
+    def unbound(self) -> bool:
+        return self.outdated or self.program.outdated
 
     def refresh(self) -> None:
         self.program.refresh()
@@ -254,6 +272,19 @@ def compile_execution(
     kwargs: dict[str, Any],
 ) -> Execution:
     """Captures and compiles `owner` for calls of this form."""
+    # Before capture: what changes meanwhile is noticed by the first call.
+    entries = watched_entries(owner)
+    execution = _make_execution(owner, signature, args, kwargs)
+    execution.watch(entries)
+    return execution
+
+
+def _make_execution(
+    owner: CompiledModule,
+    signature: CallSignature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Execution:
     module = owner._torch
     report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
     options = owner._options
