@@ -28,8 +28,9 @@ struct RegisterTile {
 
 /// Products below this many operations are not worth a second thread.
 constexpr double kSerialFlops = 2.0e6;
-/// Bytes of A's row beyond which one pass over K is split: two strips of A and a panel then leave L2.
-constexpr int64_t kDepthBytes = 8192;
+/// Bytes of A's row beyond which one pass over K is split: partial sums cost more than a strip of A that
+/// leaves the first level, so that only panels too large for L2 are worth it.
+constexpr int64_t kDepthBytes = 32 << 10;
 /// Bytes of A that make its rows few.
 constexpr int64_t kFewRowsBytes = 64 << 10;
 /// Packed panels of B a thread may keep in scratch.
@@ -79,8 +80,8 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   int64_t panels = std::max<int64_t>(divideCeil(shape.columns, tile.columns), 1);
   double flops = 2.0 * shape.batch * rows * shape.columns * depth;
 
-  // All rows in one block where they fit half of L2: then every panel of B is read once.
-  int64_t blockRows = std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / 2 / (kc * bytes), tile.rows));
+  // All rows in one block where they fit L2: then every panel of B is read once.
+  int64_t blockRows = std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / (kc * bytes), tile.rows));
   if (rows > blockRows || rows > 128) {
     blockRows = std::min<int64_t>(blockRows, 64);
     // Blocks of equal height.
