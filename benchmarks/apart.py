@@ -36,14 +36,14 @@ def main() -> None:
             return compiled(*inputs)
 
     expected, result = run._first_tensor(eager()), run._first_tensor(call())
-    error = None
+    difference = None
     if expected is not None and result is not None:
-        error = float((expected.double() - result.double()).abs().max())
+        difference = float((expected.double() - result.double()).abs().max())
     timed = measure.interleave({"eager": eager, name: call}, int(threads), int(rounds))
     answer = {
         "times": timed.series[name].times,
         "eager": timed.series["eager"].times,
-        "error": error,
+        "error": difference,
     }
     print(json.dumps(answer))
 

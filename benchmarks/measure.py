@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import statistics
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
 
 from benchmarks import machine
 
@@ -52,13 +52,13 @@ class Round:
         return statistics.median(self.bandwidths)
 
 
-def _calls_for(candidate: Candidate, seconds: float) -> int:
+def _calls_for(candidate: Candidate, seconds: float, now: Callable[[], float]) -> int:
     """How many calls fill `seconds`: short calls are timed in bundles."""
     candidate()
     candidate()
-    start = time.perf_counter()
+    start = now()
     candidate()
-    once = max(time.perf_counter() - start, 1e-7)
+    once = max(now() - start, 1e-7)
     return max(1, int(seconds / once))
 
 
@@ -66,7 +66,8 @@ def interleave(
     candidates: dict[str, Candidate], threads: int, rounds: int = 7, seconds: float = 0.02
 ) -> Round:
     """Times every candidate once a round, in an order that turns by one a round."""
-    calls = {name: _calls_for(candidate, seconds) for name, candidate in candidates.items()}
+    now = machine.clock(threads)
+    calls = {name: _calls_for(candidate, seconds, now) for name, candidate in candidates.items()}
     result = Round({name: Series() for name in candidates}, [], [])
     names = list(candidates)
     for turn in range(rounds):
@@ -77,8 +78,8 @@ def interleave(
         for name in names[shift:] + names[:shift]:
             candidate = candidates[name]
             candidate()  # warms its weights and the threads it runs on
-            start = time.perf_counter()
+            start = now()
             for _ in range(calls[name]):
                 candidate()
-            result.series[name].times.append((time.perf_counter() - start) / calls[name])
+            result.series[name].times.append((now() - start) / calls[name])
     return result

@@ -1,14 +1,16 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""The ways a model can be run. Each takes a module and its inputs and returns a call without arguments.
+"""The ways a model can be run: from a module and its inputs to a call without arguments.
 
 A peer that is not installed, or that refuses the model, raises; the caller names it in the table.
 """
 
 from __future__ import annotations
 
-import io
-from typing import Any, Callable
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -56,7 +58,7 @@ def max_autotune(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
 
 
 def openvino(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
-    import openvino as ov
+    import openvino as ov  # type: ignore[import-untyped]
 
     with torch.no_grad():
         converted = ov.convert_model(torch.export.export(model, inputs))
@@ -75,18 +77,19 @@ def openvino(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
 
 
 def onnxruntime(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
-    import onnxruntime as ort
+    import onnxruntime as ort  # type: ignore[import-untyped]
 
     with torch.no_grad():
         program = torch.onnx.export(model, inputs, dynamo=True, verbose=False)
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
-    buffer = io.BytesIO()
-    program.save(buffer)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = ort.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        program.save(path)  # models beyond 2 GB keep their weights beside the file
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feed = {i.name: x.numpy() for i, x in zip(session.get_inputs(), inputs, strict=True)}
     return lambda: session.run(None, feed)
 

@@ -59,7 +59,8 @@ def print_row(row: Row, peers: list[str]) -> None:
     """One case: time, rate, share of the limit, and Tessera's lead, a line a candidate."""
     unit = "GF/s" if row.case.bound == "flops" else "GB/s"
     print(f"\n{row.case.name}    ({row.limit:.0f} {unit} measured beside it)")
-    print(f"  {'':14}{'best ms':>10}{'quartile':>10}{unit:>9}{'of limit':>10}{'lead':>8}{'max error':>12}")
+    head = f"{'best ms':>10}{'quartile':>10}{unit:>9}{'of limit':>10}{'lead':>8}{'max error':>12}"
+    print(f"  {'':14}{head}")
     for name in peers:
         if name not in row.round.series:
             print(f"  {name:14}{row.missing.get(name, 'not run')}")

@@ -26,7 +26,7 @@ def _options(kind: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{kind}", description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", default="", help="cases whose name contains this; several by comma")
+    parser.add_argument("--only", default="", help="cases whose name contains this, by comma")
     parser.add_argument(
         "--peers",
         default=",".join([*peers.PEERS, *OWN_PROCESS]),
@@ -87,7 +87,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
         try:
             call = peers.PEERS[name](model, inputs, threads)
             result = _first_tensor(call())
-        except Exception as error:  # noqa: BLE001 a peer may fail in any way; the table says so
+        except Exception as error:  # a peer may fail in any way; the table says so
             missing[name] = _reason(error)
             continue
         if result is not None and reference is not None:
@@ -101,7 +101,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
 
 
 def _own_process(name: str, case: Case, row: report.Row, threads: int, rounds: int) -> None:
-    """A peer that changes the process it is imported in. Its times are scaled by eager's, measured in both."""
+    """A peer that changes the process it is imported in: scaled by eager, measured in both."""
     environment = dict(os.environ)
     where = environment.get("TESSERA_BENCH_ZENTORCH")
     if where:
@@ -141,7 +141,10 @@ def main(kind: str, cases: list[Case]) -> None:
     if unknown:
         raise SystemExit(f"unknown peers {unknown}; known: {[*peers.PEERS, *OWN_PROCESS]}")
     about = machine.describe(options.threads)
-    print(f"{about['cpu']}, {about['cores']} cores, {options.threads} thread(s), torch {about['torch']}")
+    print(
+        f"{about['cpu']}, {about['cores']} cores, {options.threads} thread(s), "
+        f"torch {about['torch']}"
+    )
     rows = []
     for case in chosen:
         row = measure_case(case, names, options.threads, options.rounds)

@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""What is measured: kernels as the smallest module that holds them, and models with random weights."""
+"""What is measured: kernels in the smallest module that holds them, models with random weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Made = tuple[nn.Module, tuple[Tensor, ...]]
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table. `work` is operations (bound "flops") or bytes moved (bound "bytes") a call."""
+    """One row of a table. `work` a call: operations (bound "flops") or bytes moved ("bytes")."""
 
     name: str
     make: Callable[[], Made]
@@ -49,19 +49,29 @@ def _matmul(b: int, m: int, n: int, k: int) -> Case:
     return Case(f"bmm {b}x{m}x{n}x{k}", make, 2.0 * b * m * n * k)
 
 
+class Attention(nn.Module):
+    """Attention read from a fused projection, with a mask as a buffer."""
+
+    mask: Tensor | None
+
+    def __init__(self, heads: int, mask: Tensor | None, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.register_buffer("mask", mask)
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=self.mask, is_causal=self.causal)
+
+
 def _attention(b: int, h: int, s: int, d: int, kind: str) -> Case:
-    mask = None
-    if kind == "bool":
-        mask = torch.rand(b, 1, s, s) > 0.2
-    elif kind == "additive":
-        mask = torch.randn(s, s)
-
     def make() -> Made:
-        def run(qkv: Tensor) -> Tensor:
-            q, k, v = qkv.view(b, s, 3, h, d).permute(2, 0, 3, 1, 4)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=kind == "causal")
-
-        return Function(run), (torch.randn(b, s, 3 * h * d),)
+        mask = None
+        if kind == "bool":
+            mask = torch.rand(b, 1, s, s) > 0.2
+        elif kind == "additive":
+            mask = torch.randn(s, s)
+        return Attention(h, mask, kind == "causal"), (torch.randn(b, s, 3 * h * d),)
 
     work = 4.0 * b * h * s * s * d * (0.5 if kind == "causal" else 1.0)
     return Case(f"attention {kind} {b}x{h}x{s}x{d}", make, work)
@@ -147,7 +157,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.tokens, self.positions = nn.Embedding(vocabulary, d), nn.Embedding(512, d)
         self.norm = nn.LayerNorm(d)
-        self.layers = nn.ModuleList(Layer(d, heads, first=False, causal=False) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            Layer(d, heads, first=False, causal=False) for _ in range(layers)
+        )
         self.pooler = nn.Linear(d, d)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
