@@ -222,6 +222,8 @@ def batch_norm_inference(
     """Batch norm by the running statistics."""
     if running_mean is None or running_var is None:
         raise ValueError("[batch_norm] running_mean and running_var are needed in inference")
+    if not input.numel():
+        return input
     if input.ndim < 2 or is_integral(input.dtype):
         raise ValueError(f"[batch_norm] does not take {input.dtype} of shape {input.shape}")
     a = Arith(ctx, opmath(input.dtype))
