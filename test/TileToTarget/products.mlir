@@ -31,8 +31,8 @@ func.func @mma(%a: memref<64x512xf32>, %b: memref<4x512x32xf32>, %c: memref<64x1
 // CHECK-LABEL: func.func @tails
 // CHECK: arith.remsi
 // CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c4
-// CHECK: arith.extf %{{.*}} : vector<16xbf16> to vector<16xf32>
-// CHECK: arith.extf %{{.*}} : bf16 to f32
+// CHECK: arith.shli %{{.*}} : vector<16xi32>
+// CHECK: arith.shli %{{.*}} : i32
 // CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c1
 // CHECK: arith.extsi %{{.*}} : vector<16xi8> to vector<16xi32>
 // CHECK: arith.muli

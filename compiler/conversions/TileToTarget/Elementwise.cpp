@@ -98,7 +98,8 @@ public:
   }
 };
 
-/// f32 to bf16 where no instruction does it: round half to even on the bits.
+/// f32 to bf16, half to even on the bits: AVX-512's instruction flushes denormals to zero, and without it LLVM
+/// calls a run-time library.
 Value roundToBF16(OpBuilder &b, Location loc, Value x) {
   auto typed = [&](Type element) -> Type {
     auto vector = dyn_cast<VectorType>(x.getType());
@@ -121,21 +122,21 @@ Value roundToBF16(OpBuilder &b, Location loc, Value x) {
 }
 
 /// Narrowing of one value; `to` is the element type.
-Value narrow(OpBuilder &b, Location loc, Value x, Type to, bool hasBF16) {
+Value narrow(OpBuilder &b, Location loc, Value x, Type to) {
   auto vector = dyn_cast<VectorType>(x.getType());
   if (getElementTypeOrSelf(x.getType()).isF64() &&
       to.getIntOrFloatBitWidth() == 16) // by way of f32, as PyTorch does
     x = arith::TruncFOp::create(b, loc,
                                 vector ? Type(vector.clone(b.getF32Type())) : b.getF32Type(), x);
-  if (to.isBF16() && !hasBF16)
+  if (to.isBF16())
     return roundToBF16(b, loc, x);
   return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(to)) : to, x);
 }
 
 /// What LLVM would turn into calls of a run-time library that need not be there.
-bool needsNarrowing(arith::TruncFOp op, bool hasBF16) {
+bool needsNarrowing(arith::TruncFOp op) {
   Type from = getElementTypeOrSelf(op.getIn().getType()), to = getElementTypeOrSelf(op.getType());
-  return (from.isF64() && to.getIntOrFloatBitWidth() == 16) || (to.isBF16() && !hasBF16);
+  return (from.isF64() && to.getIntOrFloatBitWidth() == 16) || to.isBF16();
 }
 
 class NarrowFloats : public LoweringPattern<arith::TruncFOp> {
@@ -144,19 +145,18 @@ public:
 
   LogicalResult matchAndRewrite(arith::TruncFOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    bool hasBF16 = lowering.machine.hasFeature("avx512bf16");
-    if (!needsNarrowing(op, hasBF16))
-      return rewriter.notifyMatchFailure(op, "expected a conversion the machine lacks");
+    if (!needsNarrowing(op))
+      return rewriter.notifyMatchFailure(op, "expected a conversion to 16 bits that is done by hand");
     SmallVector<Value> results;
     for (Value piece : adaptor.getIn())
-      results.push_back(
-          narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType()), hasBF16));
+      results.push_back(narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType())));
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
     return success();
   }
 };
 
-/// f16 and bf16 to f64 by way of f32, which is exact and has instructions.
+/// f16 and bf16 to f64 by way of f32, which is exact and has instructions; bf16 to f32 on the bits, since LLVM
+/// would sink the conversion below operations that bf16 has none of.
 class WidenFloats : public LoweringPattern<arith::ExtFOp> {
 public:
   using LoweringPattern::LoweringPattern;
@@ -164,11 +164,11 @@ public:
   LogicalResult matchAndRewrite(arith::ExtFOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
     if (!needsExpansion(op, lowering.machine))
-      return rewriter.notifyMatchFailure(op, "expected f16 or bf16 to f64");
+      return rewriter.notifyMatchFailure(op, "expected f16 to f64, or bf16");
     SmallVector<Value> results;
     for (Value piece : adaptor.getIn()) {
       Value wide = widen(rewriter, op.getLoc(), piece, rewriter.getF32Type());
-      results.push_back(widen(rewriter, op.getLoc(), wide, rewriter.getF64Type()));
+      results.push_back(widen(rewriter, op.getLoc(), wide, getElementTypeOrSelf(op.getType())));
     }
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
     return success();
@@ -179,10 +179,11 @@ public:
 
 bool tessera::needsExpansion(Operation *op, target::MachineAttr machine) {
   if (auto narrowing = dyn_cast<arith::TruncFOp>(op))
-    return needsNarrowing(narrowing, machine.hasFeature("avx512bf16"));
-  if (auto widening = dyn_cast<arith::ExtFOp>(op))
-    return getElementTypeOrSelf(widening.getType()).isF64() &&
-           getElementTypeOrSelf(widening.getIn().getType()).getIntOrFloatBitWidth() == 16;
+    return needsNarrowing(narrowing);
+  if (auto widening = dyn_cast<arith::ExtFOp>(op)) {
+    Type from = getElementTypeOrSelf(widening.getIn().getType());
+    return from.isBF16() || (from.isF16() && getElementTypeOrSelf(widening.getType()).isF64());
+  }
   return needsMathLibrary(op);
 }
 

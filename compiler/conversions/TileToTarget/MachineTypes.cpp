@@ -67,7 +67,22 @@ Value tessera::laneMask(OpBuilder &b, Location loc, Value valid, int64_t start, 
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lane, limit);
 }
 
+/// bf16 is the upper half of f32.
+static Value widenBF16(OpBuilder &b, Location loc, Value x) {
+  auto typed = [&](Type element) -> Type {
+    auto vector = dyn_cast<VectorType>(x.getType());
+    return vector ? Type(vector.clone(element)) : element;
+  };
+  Value bits = arith::BitcastOp::create(b, loc, typed(b.getI16Type()), x);
+  bits = arith::ExtUIOp::create(b, loc, typed(b.getI32Type()), bits);
+  Type i32 = bits.getType();
+  bits = arith::ShLIOp::create(b, loc, bits, splatConstant(b, loc, i32, 16));
+  return arith::BitcastOp::create(b, loc, typed(b.getF32Type()), bits);
+}
+
 Value tessera::widen(OpBuilder &b, Location loc, Value x, Type element) {
+  if (getElementTypeOrSelf(x.getType()).isBF16() && isa<FloatType>(element) && !element.isBF16())
+    x = widenBF16(b, loc, x);
   Type from = getElementTypeOrSelf(x.getType());
   if (from == element)
     return x;
