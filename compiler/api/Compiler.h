@@ -99,7 +99,10 @@ public:
   island(int64_t id, const std::string &reason, const std::vector<GraphValue> &operands,
          const std::vector<std::pair<runtime::DType, std::vector<int64_t>>> &results,
          const SourceLocation &loc);
-  Result<GraphModule> finish(const std::vector<GraphValue> &outputs);
+  /// `contiguous`, by output, or empty: whether the caller relies on the row-major layout. Where
+  /// it does not, an output may be a strided view.
+  Result<GraphModule> finish(const std::vector<GraphValue> &outputs,
+                             const std::vector<bool> &contiguous = {});
 
 private:
   struct Impl;

@@ -346,7 +346,8 @@ GraphBuilder::island(int64_t id, const std::string &reason, const Values &operan
   return impl->add(island->getResults());
 }
 
-Result<GraphModule> GraphBuilder::finish(const Values &outputs) {
+Result<GraphModule> GraphBuilder::finish(const Values &outputs,
+                                         const std::vector<bool> &contiguous) {
   using Answer = Result<GraphModule>;
   if (!impl->misuse.empty())
     return Answer::error(impl->misuse);
@@ -355,10 +356,16 @@ Result<GraphModule> GraphBuilder::finish(const Values &outputs) {
     return Answer::error(values.message());
   if (llvm::is_contained(*values, Value()))
     return Answer::error("[finish] outputs cannot be left out");
+  if (!contiguous.empty() && contiguous.size() != outputs.size())
+    return Answer::error("[finish] `contiguous` has " + std::to_string(contiguous.size()) +
+                         " entries for " + std::to_string(outputs.size()) + " outputs");
   func::FuncOp function = impl->function;
   func::ReturnOp::create(impl->builder, function.getLoc(), *values);
   function.setType(
       impl->builder.getFunctionType(function.getArgumentTypes(), ValueRange(*values).getTypes()));
+  for (auto [index, wanted] : llvm::enumerate(contiguous))
+    if (wanted)
+      function.setResultAttr(index, "graph.contiguous", impl->builder.getUnitAttr());
   DiagnosticCollector diagnostics(impl->context());
   if (failed(verify(*impl->owner->module)))
     return Answer::error(diagnostics.take("the graph does not verify"));

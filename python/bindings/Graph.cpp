@@ -151,10 +151,15 @@ void defineBuilder(nb::module_ &m) {
            "loc"_a = nb::none(), "A call of the island `id`; result types are given.")
       .def(
           "finish",
-          [](GraphBuilder &builder, nb::handle outputs) {
-            return unwrap(builder.finish(operandsFrom(outputs)));
+          [](GraphBuilder &builder, nb::handle outputs, nb::handle contiguous) {
+            std::vector<bool> wanted;
+            for (nb::handle flag : contiguous)
+              wanted.push_back(nb::cast<bool>(flag));
+            return unwrap(builder.finish(operandsFrom(outputs), wanted));
           },
-          "outputs"_a);
+          "outputs"_a, "contiguous"_a = nb::make_tuple(),
+          "The finished graph. `contiguous` says of each output whether its layout must be "
+          "row-major; where it need not, it may be a strided view.");
 }
 
 } // namespace

@@ -170,7 +170,9 @@ class GraphBuilder:
         results: Iterable[tuple[_DTypeLike, Iterable[int]]],
         loc: _Location | None = None,
     ) -> list[Value]: ...
-    def finish(self, outputs: Iterable[Value]) -> GraphModule: ...
+    def finish(
+        self, outputs: Iterable[Value], contiguous: Iterable[bool] = ()
+    ) -> GraphModule: ...
 
 # --- Programs --------------------------------------------------------------------------------
 

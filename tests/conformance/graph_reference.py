@@ -12,7 +12,7 @@ it refuses.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,7 +148,9 @@ class ReferenceBuilder:
 
     parameter = input
 
-    def finish(self, outputs: list[Handle]) -> list[torch.Tensor]:
+    def finish(
+        self, outputs: list[Handle], contiguous: Iterable[bool] = ()
+    ) -> list[torch.Tensor]:
         return [output.tensor for output in outputs]
 
     def constant(self, raw: Any, dtype: str, shape: list[int], location: Any) -> Handle:

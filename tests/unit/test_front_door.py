@@ -46,6 +46,27 @@ def test_structures_in_and_out():
     convert_and_compare(Structured(), batch, torch.randn(4), scale=3.0)
 
 
+class SequenceFirst(nn.Module):
+    """Projects transposed rows, which the compiler would rather transpose afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 16)
+
+    def forward(self, x):
+        return self.head(x.transpose(0, 1)), x.sin().transpose(0, 1)
+
+
+def test_results_are_contiguous_where_eager_ones_are():
+    model, x = SequenceFirst(), torch.randn(3, 4, 8)
+    with torch.no_grad():
+        converted = convert_and_compare(model, x)
+        logits, view = converted(x)
+        assert logits.view(-1, 16).shape == (12, 16)
+        # What is a view in eager PyTorch costs no copy.
+        assert view.stride() == model(x)[1].stride()
+
+
 def test_side_effects_and_shared_memory_are_as_in_eager():
     model = Mutating()
     convert_and_compare(model, torch.randn(3, 3))

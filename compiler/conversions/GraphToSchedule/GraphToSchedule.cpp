@@ -262,8 +262,10 @@ void Writer::writeReturn(func::ReturnOp op) {
     Value root = used;
     if (auto view = used.getDefiningOp<schedule::ViewOp>())
       root = view.getSource();
+    bool strided = function.getResultAttr(operand.getOperandNumber(), "graph.contiguous") &&
+                   !grouping.layoutOf(value).isRowMajor();
     // Constants are the program's own: hand out a copy.
-    if (root.getDefiningOp<graph::ConstantOp>())
+    if (strided || root.getDefiningOp<graph::ConstantOp>())
       used = copy(used, value.getLoc());
     operand.set(used);
   }

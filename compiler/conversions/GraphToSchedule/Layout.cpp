@@ -34,8 +34,10 @@ Layout Layout::contiguous(Value root) {
 }
 
 bool Layout::isIdentity() const {
-  if (offset != 0 || ArrayRef(sizes) != cast<RankedTensorType>(root.getType()).getShape())
-    return false;
+  return offset == 0 && ArrayRef(sizes) == cast<RankedTensorType>(root.getType()).getShape() && isRowMajor();
+}
+
+bool Layout::isRowMajor() const {
   for (auto [size, stride, expected] : llvm::zip_equal(sizes, strides, contiguousStrides(sizes)))
     if (size > 1 && stride != expected)
       return false;

@@ -25,6 +25,8 @@ struct Layout {
   /// The layout of a value that is its own root.
   static Layout contiguous(mlir::Value root);
   bool isIdentity() const;
+  /// True when the elements lie in row-major order without gaps, wherever they begin.
+  bool isRowMajor() const;
 };
 
 llvm::SmallVector<int64_t> contiguousStrides(llvm::ArrayRef<int64_t> sizes);

@@ -354,7 +354,10 @@ class _Attempt:
                     location_of(node),
                 )
             values.append(value.handle)
-        graph = self.context.builder.finish(values)
+        # Code behind the model may rely on it: `logits.view(-1, classes)`.
+        eager = [node.meta.get("val") for node in self.importer.outputs]
+        contiguous = [isinstance(item, torch.Tensor) and item.is_contiguous() for item in eager]
+        graph = self.context.builder.finish(values, contiguous)
         order = [self.rows[node] for node in self.importer.nodes if node in self.rows]
         return Imported(
             graph,
