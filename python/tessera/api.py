@@ -14,6 +14,7 @@ The whole road, in order:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,7 @@ def from_pytorch(
     _check_target(target)
     _check_model(model)
     args, kwargs = _check_examples(example_inputs, example_kwargs)
+    _check_call(model, args, kwargs)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ArgumentError(f"threads must be a positive integer or None, not {threads!r}")
     module = CompiledModule(model, Options(strict, threads or 0), example_tree(args, kwargs))
@@ -113,6 +115,21 @@ def _check_model(model: Any) -> None:
                 if tensor.device.type != "meta"
                 else 'give the parameters memory first: model.to_empty(device="cpu")',
             )
+
+
+def _check_call(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ArgumentTypeError(
+            f"from_pytorch: {type(model).__name__}.forward{signature} cannot be called with the "
+            f"examples: {error}",
+            remedy="give example_inputs=(…) and example_kwargs={…} as the model is called",
+        ) from error
 
 
 def _check_examples(

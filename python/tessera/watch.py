@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
@@ -28,6 +30,8 @@ def watched_entries(owner: CompiledModule) -> list[Entry]:
     entries: list[Entry] = []
     for mirror in owner._mirrors():
         module = mirror._torch
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
         for registered in (module._parameters, module._buffers):
             entries += [(registered, name, value) for name, value in registered.items()]
         children = module._modules

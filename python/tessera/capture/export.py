@@ -31,13 +31,21 @@ from torch.utils import _pytree as pytree
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.hooks import strip_user_hooks
 from tessera.capture.leaves import Leaf, LeafModule, LeafSession
+from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
 from tessera.errors import CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
 #: What follows changes settings of the whole process, so one thread captures at a time.
 _CAPTURING = threading.RLock()
-_QUIET = ("torch.export", "torch._export", "torch.fx", "torch._dynamo", "torch._functorch")
+_QUIET = (
+    "torch.export",
+    "torch._export",
+    "torch.fx",
+    "torch._dynamo",
+    "torch._functorch",
+    "torch._subclasses.fake_tensor",
+)
 
 
 @dataclass(frozen=True)
@@ -123,8 +131,13 @@ def export(
         # The root's own hooks run around the program, not inside of it.
         strip_user_hooks(copy)
         with quiet(), torch.no_grad():
-            positions, tensors = _take_tensors_only(copy, args, kwargs)
+            state = AttributeState(copy)
+            positions, tensors = _take_tensors_only(copy, args, kwargs, state)
             raw = torch.export.export(copy, tensors, strict=False)
+            if state.advance():
+                raw = torch.export.export(copy, tensors, strict=False)
+                state.require_settled()
+            state.require_unread(raw)
             aliases = output_aliases(_user_outputs(raw))
             program = functionalize(raw) if needs_functionalization(raw) else raw
         return _boundary(program, aliases, positions, session)
@@ -134,7 +147,7 @@ def export(
 
 
 def _take_tensors_only(
-    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]
+    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], state: AttributeState
 ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
     """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
 
@@ -152,7 +165,10 @@ def _take_tensors_only(
         for index, tensor in zip(positions, given, strict=True):
             leaves[index] = tensor
         call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
-        return original(*call_args, **call_kwargs)
+        state.begin()
+        result = original(*call_args, **call_kwargs)
+        state.end()
+        return result
 
     copy.__dict__["forward"] = forward
     return positions, tensors

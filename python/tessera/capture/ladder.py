@@ -23,6 +23,7 @@ from torch import nn
 from tessera.capture.export import Captured, export
 from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import error_source, first_line, innermost_module
+from tessera.capture.state import StatefulError
 from tessera.capture.symbolic import trace_symbolically
 from tessera.errors import CaptureError, CompileError, TesseraError
 from tessera.lowering.importer import CannotCross
@@ -76,12 +77,21 @@ def climb(
             failure = error
         else:
             return _built(result, rung, captured, build, strict)
-        culprit = innermost_module(failure, _names_of_copies(failure, names, module))
+        culprit = (
+            failure.fqn
+            if isinstance(failure, StatefulError)
+            else innermost_module(failure, _names_of_copies(failure, names, module))
+        )
         child = dict(module.named_modules()).get(culprit) if culprit else None
         known = any(leaf.fqn == culprit for leaf in aside)
         if strict or child is None or known or len(aside) - len(leaves) >= MAX_LEAVES:
-            result.attempts.append(_attempt(rung, failure, RUNG_SYMBOLIC))
+            # A symbolic trace would not keep state either.
+            stateful = isinstance(failure, StatefulError)
+            following = RUNG_MODULES if stateful else RUNG_SYMBOLIC
+            result.attempts.append(_attempt(rung, failure, following))
             _stop_if(strict, result, failure)
+            if stateful:
+                return result
             break
         result.attempts.append(_attempt(rung, failure, f"{RUNG_LEAVES}: {culprit}"))
         rung = RUNG_LEAVES
@@ -137,7 +147,8 @@ def _stop_if(strict: bool, climb: Climb, error: BaseException) -> None:
     where = f"{attempt.file}:{attempt.line}: " if attempt.file else ""
     raise CaptureError(
         f"{where}{attempt.rung} could not capture the model: {first_line(error)}",
-        remedy="rewrite that line without Python control flow on data (torch.where, torch.cond), "
+        remedy=getattr(error, "remedy", "")
+        or "rewrite that line without Python control flow on data (torch.where, torch.cond), "
         "or convert with strict=False, which keeps what cannot be captured in PyTorch",
     ) from error
 
@@ -167,5 +178,6 @@ def _failed_leaf(fqn: str, child: nn.Module, error: BaseException) -> Leaf:
         child,
         "capture-failed",
         f"{fqn} could not be captured: {first_line(error)}{where}",
-        "rewrite that line without Python control flow on data, or leave it in PyTorch",
+        getattr(error, "remedy", "")
+        or "rewrite that line without Python control flow on data, or leave it in PyTorch",
     )
