@@ -56,6 +56,11 @@ def from_torch(source: torch.Tensor) -> Tensor:
             f"from_dlpack: the tensor is on {source.device}; this version works on the CPU",
             remedy='pass tensor.to("cpu")',
         )
+    if source.layout != torch.strided:
+        raise ArgumentError(
+            f"from_dlpack: the tensor's layout is {source.layout}; dense memory is needed",
+            remedy="pass tensor.to_dense()",
+        )
     if not is_supported(source.dtype):
         raise ArgumentTypeError(
             f"from_dlpack: {source.dtype} is not an element type Tessera has",

@@ -86,7 +86,7 @@ class CallSignature:
         """The call's leaves, in this signature's order; InputMismatchError says what differs."""
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:
-            rearranged = self._rearrange(args, kwargs)
+            rearranged = self._rearrange(args, kwargs, what)
             if rearranged is not None:
                 flat, spec = pytree.tree_flatten(rearranged)
             if spec != self.spec:
@@ -135,7 +135,7 @@ class CallSignature:
         return "", ""
 
     def _rearrange(
-        self, args: Sequence[Any], kwargs: dict[str, Any]
+        self, args: Sequence[Any], kwargs: dict[str, Any], what: str
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """The same call in the form of the example: positions, keywords, defaults left out."""
         if self.parameters is None:
@@ -144,7 +144,7 @@ class CallSignature:
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ArgumentTypeError(f"forward() {error}") from error
+            raise ArgumentTypeError(f"{what}: {error}") from error
         example = pytree.tree_unflatten(list(range(len(self.leaves))), self.spec)
         by_position, by_keyword = len(example[0]), list(example[1])
         bound.apply_defaults()

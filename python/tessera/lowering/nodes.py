@@ -12,6 +12,7 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from tessera import _core
 from tessera.capture.decompose import trace_decomposition
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.errors import InternalError, RegistrationError
@@ -289,7 +290,7 @@ def _difference(result: Any, expected: Any) -> str:
             same = meta is None or not isinstance(value, GraphValue)
         if not same:
             place = f"result {index}: " if several else ""
-            return f"returned {place}{_show(value)} where {_show(meta)} is expected"
+            return f"returned {place}{_show_result(value)} where {_show(meta)} is expected"
     return ""
 
 
@@ -299,6 +300,15 @@ def _uncrossable_inside(value: Any, user: fx.Node) -> str | None:
     if isinstance(value, (tuple, list)) and user.target is not operator.getitem:
         return next((item.what for item in value if isinstance(item, Uncrossable)), None)
     return None
+
+
+def _show_result(value: Any) -> str:
+    # Not by type alone, which may be the one that is expected.
+    if isinstance(value, torch.Tensor):
+        return f"a torch.Tensor ({TensorSpec.of(value)}) instead of a graph value"
+    if isinstance(value, _core.Tensor):
+        return "a ts.Tensor instead of a graph value"
+    return _show(value)
 
 
 def _show(value: Any) -> str:

@@ -1,0 +1,65 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Mistakes a newcomer makes, and what they are told."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import tessera as ts
+from tessera.errors import ArgumentError, ArgumentTypeError, RegistrationError
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kwargs", "told"),
+    [
+        ((), {}, r"Linear.forward\(.*missing a required argument: 'input'"),
+        ((torch.ones(2, 4), 3), {}, "too many positional arguments"),
+        ((torch.ones(2, 4),), {"mask": None}, "unexpected keyword argument 'mask'"),
+    ],
+)
+def test_examples_that_do_not_fit_forward(inputs, kwargs, told):
+    with pytest.raises(ArgumentTypeError, match=told) as caught:
+        ts.from_pytorch(nn.Linear(4, 4), example_inputs=inputs, example_kwargs=kwargs)
+    assert "example_inputs=" in str(caught.value)
+
+
+def test_calls_that_do_not_fit_forward_name_the_module():
+    converted = ts.from_pytorch(nn.Linear(4, 4), example_inputs=(torch.ones(2, 4),))
+    with pytest.raises(ArgumentTypeError, match=r"^Linear: too many positional arguments"):
+        converted(torch.ones(2, 4), 3)
+
+
+def test_torch_logs_nothing_of_its_own(capfd):
+    # Examples of the wrong shape: what fails in capture is Tessera's to report, in one line each.
+    ts.from_pytorch(nn.Linear(4, 4), example_inputs=(torch.ones(4, 2),))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_sparse_tensors_have_no_dlpack():
+    with pytest.raises(ArgumentError, match=r"sparse_coo.*\n.*to_dense"):
+        ts.from_dlpack(torch.ones(3).to_sparse())
+
+
+@pytest.mark.parametrize("kind", ["torch.Tensor", "ts.Tensor"])
+def test_lowerings_that_return_real_tensors(kind):
+    value = torch.ones(3) if kind == "torch.Tensor" else ts.from_dlpack(torch.ones(3))
+
+    def lower(node, ctx):
+        return value
+
+    ts.compat.register_aten("aten.relu")(lower)
+    try:
+        with pytest.raises(RegistrationError, match=f"returned a {kind}.* instead of a graph"):
+            ts.from_pytorch(nn.ReLU(), example_inputs=(torch.ones(3),))
+    finally:
+        ts.compat.unregister(lower)
+
+
+def test_scripted_children_run():
+    model = nn.Sequential(torch.jit.script(nn.Linear(4, 4)), nn.ReLU()).eval()
+    x = torch.randn(2, 4)
+    converted = ts.from_pytorch(model, example_inputs=(x,))
+    torch.testing.assert_close(converted(x), model(x).detach(), rtol=1e-5, atol=1e-6)
