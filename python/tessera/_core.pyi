@@ -170,9 +170,7 @@ class GraphBuilder:
         results: Iterable[tuple[_DTypeLike, Iterable[int]]],
         loc: _Location | None = None,
     ) -> list[Value]: ...
-    def finish(
-        self, outputs: Iterable[Value], contiguous: Iterable[bool] = ()
-    ) -> GraphModule: ...
+    def finish(self, outputs: Iterable[Value], contiguous: Iterable[bool] = ()) -> GraphModule: ...
 
 # --- Programs --------------------------------------------------------------------------------
 

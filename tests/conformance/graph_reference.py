@@ -148,9 +148,7 @@ class ReferenceBuilder:
 
     parameter = input
 
-    def finish(
-        self, outputs: list[Handle], contiguous: Iterable[bool] = ()
-    ) -> list[torch.Tensor]:
+    def finish(self, outputs: list[Handle], contiguous: Iterable[bool] = ()) -> list[torch.Tensor]:
         return [output.tensor for output in outputs]
 
     def constant(self, raw: Any, dtype: str, shape: list[int], location: Any) -> Handle:
