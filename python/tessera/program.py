@@ -160,6 +160,8 @@ class Program:
         native = any(isinstance(item, Tensor) for item in tensors)
         given = [as_torch(item) for item in flat] if native else flat
         _refuse_gradients(self.signature, given, self._positions)
+        if self._writes:
+            self._refuse_overlaps(given)
         results = run([given[index] for index in self._positions])
         values = [results] if self._single else list(results or ())
         with torch.no_grad():
@@ -169,6 +171,20 @@ class Program:
                 target.copy_(values[write.result])
             leaves = self._assemble(flat, given, values, native)
         return pytree.tree_unflatten(leaves, self._out_spec)
+
+    def _refuse_overlaps(self, given: list[Any]) -> None:
+        """Writes take place after the call, so what is written must be nobody else's memory."""
+        for write in self._writes:
+            target: Any = write.tensor if write.argument is None else given[write.argument]
+            for index in self._positions:
+                if index != write.argument and _overlap(target, given[index]):
+                    names = self.signature.names
+                    where = "a buffer" if write.argument is None else f"{names[write.argument]!r}"
+                    raise ArgumentError(
+                        f"argument {names[index]!r} of {self.name} shares memory with {where}, "
+                        "which the model writes in place",
+                        remedy=f"pass {names[index]}.clone()",
+                    )
 
     def _separate(self, given: list[Any], values: list[Any]) -> None:
         """Copies results that share memory with arguments, parameters or one another.
@@ -294,6 +310,22 @@ def build_program(
     if "timings" in settings().debug:
         print(f"{name}: {report.timings}", file=sys.stderr)
     return program
+
+
+def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether the stretches of memory two tensors lie in overlap."""
+
+    def stretch(tensor: torch.Tensor) -> tuple[int, int]:
+        begin = tensor.data_ptr()
+        last = sum(
+            (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+        )
+        return begin, begin + (last + 1) * tensor.element_size()
+
+    if not left.numel() or not right.numel():
+        return False
+    (first, first_end), (second, second_end) = stretch(left), stretch(right)
+    return first < second_end and second < first_end
 
 
 def _escape(name: str) -> str:

@@ -87,12 +87,13 @@ class CallSignature:
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:
             rearranged = self._rearrange(args, kwargs, what)
-            if rearranged is not None:
-                flat, spec = pytree.tree_flatten(rearranged)
-            if spec != self.spec:
+            try:
+                # Dictionaries may have their keys in any order.
+                flat = self.spec.flatten_up_to(rearranged or (tuple(args), kwargs))
+            except ValueError as error:
                 raise InputMismatchError(
                     self._structure_message(args, kwargs, what), remedy=REMEDY_STATIC
-                )
+                ) from error
         for index, leaf in enumerate(flat):
             problem, remedy = self._leaf_problem(index, leaf)
             if problem:

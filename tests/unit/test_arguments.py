@@ -1,0 +1,54 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Arguments in forms the example did not have: other orders of keys, shared memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import tessera as ts
+from tessera.errors import ArgumentError, InputMismatchError
+
+
+class FromBatch(nn.Module):
+    def forward(self, batch, *, scale=2.0):
+        return {"y": batch["x"] * scale - batch["more"][0], "z": batch["more"][1]}
+
+
+def test_keys_of_dictionaries_may_come_in_any_order():
+    model, more = FromBatch(), (torch.randn(3), torch.randn(2))
+    x = torch.randn(3)
+    converted = ts.from_pytorch(model, example_inputs=({"x": x, "more": more},))
+    for _ in range(3):
+        result = converted({"more": more, "x": x})
+        torch.testing.assert_close(result, model({"x": x, "more": more}))
+    for wrong in ({"x": x}, {"x": x, "more": more, "z": x}, {"x": x, "more": (x, x, x)}, x, [x]):
+        with pytest.raises(InputMismatchError, match="compiled for"):
+            converted(wrong)
+
+
+class Writing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(4))
+
+    def forward(self, x, y):
+        x.add_(1)
+        self.total.add_(y)
+        return y * 2
+
+
+def test_memory_that_is_written_and_read_is_refused():
+    converted = ts.from_pytorch(Writing(), example_inputs=(torch.randn(4), torch.randn(4)))
+    memory = torch.randn(9)
+    x = memory[:4]
+    for y in (x, memory[3:7], memory[:1].expand(4)):
+        with pytest.raises(ArgumentError, match=r"'[xy]' of Writing shares memory with"):
+            converted(x, y)
+    with pytest.raises(ArgumentError, match="'y' of Writing shares memory with a buffer"):
+        converted(x, converted.total)
+    wanted = x + 1
+    torch.testing.assert_close(converted(x, memory[4:8]), memory[4:8] * 2)
+    torch.testing.assert_close(x, wanted)
