@@ -64,7 +64,7 @@ void AttentionEmitter::plan() {
   lanes = chunkLanes(nr);
   online = p.keys > bc;
   // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
-  scaleFirst = p.mask || !(p.scale > 0);
+  scaleFirst = (p.mask && !p.maskIsBool) || !(p.scale > 0);
   widened = p.elementType != p.accType;
 }
 

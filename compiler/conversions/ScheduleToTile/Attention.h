@@ -54,7 +54,7 @@ private:
   // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
   void emitScores(mlir::Value c0, mlir::Value c1);
   void emitScoreTile(mlir::Value panel, const Strip &strip, mlir::Value c0, bool limited);
-  mlir::Value maskScores(mlir::Value scores, mlir::Value row, mlir::Value column, bool limited);
+  mlir::Value maskScores(mlir::Value scores, mlir::Value scale, mlir::Value row, mlir::Value column, bool limited);
   void prefetchMask(const Strip &strip, mlir::Value column);
   mlir::Value limitScores(mlir::Value scores, mlir::Value row, mlir::Value column);
   mlir::Value larger(mlir::Value x, mlir::Value y);

@@ -13,6 +13,7 @@
 #include "compiler/conversions/ScheduleToTile/Attention.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -57,10 +58,10 @@ void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, 
     Value row = t.add(strip.block, i), accRow = t.row(acc, i), largest;
     for (int64_t c = 0; c < nr; c += lanes) {
       Value x = t.slice(accRow, c, lanes), at = t.add(column, c);
-      if (scale)
-        x = arith::MulFOp::create(t.b, t.loc, x, scale);
       if (p.mask)
-        x = maskScores(x, row, at, limited);
+        x = maskScores(x, scale, row, at, limited);
+      else if (scale)
+        x = arith::MulFOp::create(t.b, t.loc, x, scale);
       if (limited)
         x = limitScores(x, row, at);
       t.store(x, scores, {row, t.sub(at, c0)});
@@ -78,7 +79,8 @@ Value AttentionEmitter::larger(Value x, Value y) {
   return arith::MaxNumFOp::create(t.b, t.loc, x, y, arith::FastMathFlags::nnan);
 }
 
-Value AttentionEmitter::maskScores(Value scores, Value row, Value column, bool limited) {
+/// The scores, scaled where `scale` is given, and what the mask makes of them.
+Value AttentionEmitter::maskScores(Value scores, Value scale, Value row, Value column, bool limited) {
   TilePoint point;
   point.indices = item;
   if (cast<RankedTensorType>(p.attention.getType()).getRank() >= 3)
@@ -97,7 +99,9 @@ Value AttentionEmitter::maskScores(Value scores, Value row, Value column, bool l
     return scores;
   }
   if (!p.maskIsBool)
-    return arith::AddFOp::create(t.b, t.loc, scores, *mask);
+    return math::FmaOp::create(t.b, t.loc, scores, scale, *mask);
+  if (scale)
+    scores = arith::MulFOp::create(t.b, t.loc, scores, scale);
   return arith::SelectOp::create(t.b, t.loc, *mask, scores, t.constant(scores.getType(), kMinusInfinity));
 }
 
