@@ -51,6 +51,7 @@ private:
 
   KnownKernels known;
   llvm::StringMap<TileKernel> emitted;
+  llvm::StringMap<std::string> keys; ///< by name
 };
 } // namespace
 
@@ -78,6 +79,9 @@ FailureOr<TileKernel> ConvertScheduleToTile::functionOf(ModuleOp module, KernelO
 
 LogicalResult ConvertScheduleToTile::convert(ModuleOp module, KernelOp kernel) {
   std::string key = kernelKey(kernel), name = kernelName(kernel, key);
+  // A name is short: two kernels that share one by chance must not share code.
+  while (keys.try_emplace(name, key).first->second != key)
+    name += "_";
   FailureOr<TileKernel> record = functionOf(module, kernel, name, key);
   if (failed(record))
     return failure();
