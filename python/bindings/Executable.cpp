@@ -295,6 +295,9 @@ void tessera::bindings::init_executable(nb::module_ &m) {
     throw nb::python_error();
   m.attr("Executable") = type;
   m.def(
+      "note_writes", [] { ++uncountedWrites; },
+      "Makes every program read its parameters again at its next call.");
+  m.def(
       "thread_team", [] { return currentTeam().name(); },
       "Whose threads run programs at the moment: \"openmp\" (torch's) or \"pool\".");
 }

@@ -198,8 +198,10 @@ PyObject *tessera::bindings::callExecutable(ExecutableState &state, PyObject *co
                  executable.getOptions().name.c_str());
     return nullptr;
   }
-  if (!state.refresh(/*force=*/false))
+  uint64_t writes = uncountedWrites;
+  if (!state.refresh(/*force=*/writes != state.seenWrites))
     return nullptr;
+  state.seenWrites = writes;
   Arguments taken(state, arguments, count);
   if (!taken.take())
     return nullptr;

@@ -66,6 +66,10 @@ private:
   }
 };
 
+/// Moves when something wrote into parameters, no matter which, without torch counting it.
+/// Guarded by the GIL.
+inline uint64_t uncountedWrites = 0;
+
 /// Everything behind an Executable object. Guarded by the GIL.
 struct ExecutableState {
   std::unique_ptr<runtime::Executable> executable;
@@ -75,6 +79,7 @@ struct ExecutableState {
   std::unordered_map<int64_t, nb::object> islands;
   std::vector<WatchedEntry> watched;
   bool outdated = false;
+  uint64_t seenWrites = uncountedWrites;
   /// Long enough to let other Python threads run meanwhile.
   bool releasesGil = false;
   int64_t calls = 0;

@@ -131,8 +131,14 @@ class CompiledModule(Module):
                 # Says more where it was the arguments.
                 execution.signature.match(args, kwargs, execution.report.model)
                 raise
-        execution = self._execution(args, kwargs)
-        result = execution.run(args, kwargs)
+        while True:
+            execution = self._execution(args, kwargs)
+            try:
+                result = execution.run(args, kwargs)
+                break
+            except OutdatedError:
+                # Another thread changed the model since.
+                known = self._catch_up()
         quick = execution.quick(args, kwargs) if form is not None else None
         if quick is not None:
             if len(known) >= MAX_QUICK_FORMS:

@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from tessera import _core
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
@@ -54,3 +57,12 @@ def changed(entries: Sequence[Entry]) -> bool:
         len(registered) != value if name is None else registered.get(name) is not value
         for registered, name, value in entries
     )
+
+
+def _after_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    # Unlike the others, fused optimizers write past PyTorch's counters of writes.
+    if any(group.get("fused") for group in optimizer.param_groups):
+        _core.note_writes()
+
+
+register_optimizer_step_post_hook(_after_step)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -126,3 +128,48 @@ def test_writes_into_tensors_compile_nothing() -> None:
             model.scale += 1
             torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-5)
     assert converted._execution() is execution
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD])
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_of_optimizers_are_seen(kind: type[torch.optim.Optimizer], fused: bool) -> None:
+    model = Net("plain").eval()
+    x = torch.randn(3, 6)
+    converted = ts.from_pytorch(model, example_inputs=(x,))
+    optimizer = kind(model.parameters(), lr=0.1, fused=fused)
+    for _ in range(3):
+        model(x).sum().backward()
+        optimizer.step()
+        torch.testing.assert_close(converted(x), model(x).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_changes_by_another_thread_end_in_an_old_or_a_new_answer() -> None:
+    model = Net("plain").eval()
+    x = torch.randn(3, 6)
+    converted = ts.from_pytorch(model, example_inputs=(x,))
+    weights = [nn.Parameter(torch.randn(6, 6)) for _ in range(2)]
+    wanted = []
+    for weight in weights:
+        model.first.weight = weight
+        wanted.append(model(x).detach())
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def call() -> None:
+        try:
+            while not done.is_set():
+                result = converted(x)
+                assert any(torch.allclose(result, each, atol=1e-4) for each in wanted)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(12):
+        model.first.weight = weights[turn % 2]
+        time.sleep(0.05)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
