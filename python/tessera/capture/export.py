@@ -133,11 +133,12 @@ def export(
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
             positions, tensors = _take_tensors_only(copy, args, kwargs, state)
-            raw = torch.export.export(copy, tensors, strict=False)
-            if state.advance():
-                raw = torch.export.export(copy, tensors, strict=False)
-                state.require_settled()
-            state.require_unread(raw)
+
+            def capture() -> ExportedProgram:
+                return torch.export.export(copy, tensors, strict=False)
+
+            raw = capture()
+            state.require_harmless(raw, capture)
             aliases = output_aliases(_user_outputs(raw))
             program = functionalize(raw) if needs_functionalization(raw) else raw
         return _boundary(program, aliases, positions, session)

@@ -1,25 +1,30 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""State that a forward method keeps in plain attributes: counters, last values.
+"""State that a forward method keeps in plain attributes: counters, caches, last values.
 
 A captured program holds for the attributes capture met, and writes none. Attributes that are only
-written (the last attention weights, say) do no harm, and those that settle after a call (a size
-noted once) are captured as they settle. What a call reads and leaves different for the next makes
-the program wrong from the second call on, hence such modules are not captured.
+written (the last attention weights, say) do no harm. What a call leaves different and the next one
+reads makes the program wrong from the second call on, hence such modules are not captured. Which
+of the two it is, a second capture with what the first call left tells: it must be the same.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
 
 from tessera.errors import CaptureError
 
-_PLAIN = (bool, int, float, str)
+_PLAIN = (type(None), bool, int, float, str)
+_CONTAINERS = (list, tuple, dict)
+_OWN = frozenset(nn.Module().__dict__)
 _REMEDY = "keep it in a buffer: self.register_buffer(name, torch.tensor(…)), written in place"
 
 #: (path of the module, name of the attribute): value
@@ -29,14 +34,17 @@ _Attributes = dict[tuple[str, str], Any]
 class StatefulError(CaptureError):
     """A call changes plain attributes that the next call reads; ``fqn`` is whose they are."""
 
-    def __init__(self, fqn: str, name: str, what: str) -> None:
+    def __init__(self, fqn: str, name: str) -> None:
         place = f"{fqn}.{name}" if fqn else name
-        super().__init__(f"forward() changes self.{place} ({what}) at each call", remedy=_REMEDY)
+        super().__init__(
+            f"forward() changes self.{place}, and what it computes depends on that",
+            remedy=_REMEDY,
+        )
         self.fqn = fqn
 
 
 class AttributeState:
-    """What calls of `root`, a copy made for capture, do to plain attributes."""
+    """What a call of `root`, a copy made for capture, does to plain attributes."""
 
     def __init__(self, root: nn.Module) -> None:
         self._modules = dict(root.named_modules())
@@ -48,58 +56,111 @@ class AttributeState:
         self._before = self._read()
 
     def end(self) -> None:
-        """After it; torch.export puts everything back later."""
+        """After it; torch.export puts some of it back later."""
         self._after = self._read()
 
+    def require_harmless(
+        self, program: ExportedProgram, again: Callable[[], ExportedProgram]
+    ) -> None:
+        """StatefulError if calls after the first would not compute what `program` does."""
+        changed = [
+            place
+            for place, value in self._after.items()
+            if place not in self._before or not _same(self._before[place], value)
+        ]
+        if not changed or self._continues(changed, program, again):
+            return
+        # Whose it is: each module's attributes by themselves.
+        for path in dict.fromkeys(path for path, _ in changed):
+            own = [place for place in changed if place[0] == path]
+            if len(own) == len(changed) or not self._continues(own, program, again):
+                raise StatefulError(*self._most_telling(own))
+        raise StatefulError(*self._most_telling(changed))
+
+    def _continues(
+        self,
+        places: list[tuple[str, str]],
+        program: ExportedProgram,
+        again: Callable[[], ExportedProgram],
+    ) -> bool:
+        """Whether a call that finds at `places` what the first one left is like the first."""
+        before, after = self._before, self._after
+        try:
+            for place in places:
+                self._set(place, pytree.tree_map_only(torch.Tensor, _real, after[place]))
+            left = [leaf for place in places for leaf in pytree.tree_leaves(self._get(place))]
+            second = again()
+            read = _constants(second)
+            return _text(second) == _text(program) and not any(id(leaf) in read for leaf in left)
+        except Exception:  # whatever it is, that call differs from the first
+            return False
+        finally:
+            # The state of the first call, for the next question.
+            self._before, self._after = before, after
+            for path, name in places:
+                if (path, name) in before:
+                    self._set((path, name), before[path, name])
+                else:
+                    self._modules[path].__dict__.pop(name, None)
+
+    def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str]:
+        return next((place for place in places if _is_plain(self._after[place])), places[0])
+
+    def _get(self, place: tuple[str, str]) -> Any:
+        return self._modules[place[0]].__dict__.get(place[1])
+
+    def _set(self, place: tuple[str, str], value: Any) -> None:
+        self._modules[place[0]].__dict__[place[1]] = value
+
     def _read(self) -> _Attributes:
+        # Containers are copied, since a call may change them in place.
         return {
-            (path, name): value
+            (path, name): pytree.tree_map(lambda leaf: leaf, value)
             for path, module in self._modules.items()
             for name, value in module.__dict__.items()
-            if value is None or isinstance(value, (*_PLAIN, torch.Tensor))
+            if name not in _OWN and _is_data(value)
         }
 
-    def _changed(self) -> _Attributes:
-        """Plain attributes with their new values."""
-        return {
-            place: value
-            for place, value in self._after.items()
-            if isinstance(value, _PLAIN) and not _same(self._before.get(place), value)
-        }
 
-    def advance(self) -> bool:
-        """Sets plain attributes to what the call left; whether there were any to set."""
-        changed = self._changed()
-        for (path, name), value in changed.items():
-            self._modules[path].__dict__[name] = value
-        return bool(changed)
+def _text(program: ExportedProgram) -> str:
+    """What a program does; calls of leaves have other numbers in each capture."""
+    return re.sub(r"(tessera\.leaf\.default\()\d+", r"\1", str(program.graph_module.code))
 
-    def require_settled(self) -> None:
-        """After another call: StatefulError if that left plain attributes different again."""
-        for (path, name), value in self._changed().items():
-            raise StatefulError(path, name, f"from {self._before.get((path, name))!r} to {value!r}")
 
-    def require_unread(self, program: ExportedProgram) -> None:
-        """StatefulError if `program` reads a tensor that the call put another in the place of."""
-        users = {node.name: node.users for node in program.graph.nodes}
-        read = {
-            str(spec.target)
-            for spec in program.graph_signature.input_specs
-            if spec.kind == InputKind.CONSTANT_TENSOR and users.get(spec.arg.name)
-        }
-        memory = {
-            value.data_ptr()
-            for name, value in program.constants.items()
-            if name in read and isinstance(value, torch.Tensor) and value.numel()
-        }
-        for (path, name), value in self._after.items():
-            old = self._before.get((path, name))
-            if value is old or not isinstance(old, torch.Tensor) or not old.numel():
-                continue
-            if old.data_ptr() in memory:
-                raise StatefulError(path, name, "a tensor that is no buffer")
+def _constants(program: ExportedProgram) -> set[int]:
+    """The tensors (their ids) that a program reads and that are no part of the model's state."""
+    users = {node.name: node.users for node in program.graph.nodes}
+    return {
+        id(program.constants[str(spec.target)])
+        for spec in program.graph_signature.input_specs
+        if spec.kind == InputKind.CONSTANT_TENSOR and users.get(spec.arg.name)
+    }
+
+
+def _real(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor like the one that capture saw, with memory."""
+    return torch.zeros([int(size) for size in tensor.shape], dtype=tensor.dtype)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, _PLAIN)
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, nn.Parameter) or not (
+        _is_plain(value) or isinstance(value, torch.Tensor) or type(value) in _CONTAINERS
+    ):
+        return False
+    return all(
+        _is_plain(leaf) or isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value)
+    )
 
 
 def _same(left: Any, right: Any) -> bool:
-    # NaN is no change.
-    return type(left) is type(right) and bool(left == right or (left != left and right != right))
+    (ours, our_spec), (theirs, their_spec) = pytree.tree_flatten(left), pytree.tree_flatten(right)
+    return our_spec == their_spec and all(
+        # Twice the same NaN is no change.
+        one is other
+        or (_is_plain(one) and type(one) is type(other) and (one == other or one != one != other))
+        for one, other in zip(ours, theirs, strict=True)
+    )
