@@ -502,9 +502,10 @@ class CompiledModule(Module):
         return self._present().ir(level, locations)
 
     def refresh(self) -> None:
-        """Reads all parameters again, also in submodules.
+        """Reads all parameters and attributes again, also in submodules.
 
-        Needed after writes that PyTorch does not count (through .data, NumPy or DLPack). That the
+        Needed after writes that PyTorch does not count (through .data, NumPy or DLPack) and after
+        assigning other attributes of the PyTorch modules (dropout.p = 0.2). That the
         PyTorch model was given other parameters, buffers, children or hooks is noticed without.
         """
         with self._lock:

@@ -25,7 +25,7 @@ from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.report import IslandRow, NodeRow, Report
 from tessera.tensor import Tensor, from_torch
-from tessera.watch import Entry, changed, watched_entries
+from tessera.watch import Entry, changed, plain_entries, watched_entries
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
@@ -41,6 +41,8 @@ class Execution:
         self.signature = signature
         self.report = report
         self._watched: list[Entry] = []
+        #: what refresh() looks at besides
+        self.settings: list[Entry] = []
         self._run = self._hooked(owner._torch)
 
     def _hooked(self, module: nn.Module) -> Call:
@@ -90,8 +92,8 @@ class Execution:
 
     @property
     def unbound(self) -> bool:
-        """The same, of tensors that are no part of the model's state as well."""
-        return self.outdated
+        """The same, of plain attributes and of tensors that are no part of the state as well."""
+        return self.outdated or changed(self.settings)
 
     def refresh(self) -> None:
         """Reads parameters again."""
@@ -141,7 +143,7 @@ class ProgramExecution(Execution):
 
     @property
     def unbound(self) -> bool:
-        return self.outdated or self.program.outdated
+        return super().unbound or self.program.outdated
 
     def refresh(self) -> None:
         self.program.refresh()
@@ -274,7 +276,9 @@ def compile_execution(
     """Captures and compiles `owner` for calls of this form."""
     # Before capture: what changes meanwhile is noticed by the first call.
     entries = watched_entries(owner)
+    settings = plain_entries(owner)
     execution = _make_execution(owner, signature, args, kwargs)
+    execution.settings = settings
     execution.watch(entries)
     return execution
 

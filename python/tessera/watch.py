@@ -51,6 +51,16 @@ def watched_entries(owner: CompiledModule) -> list[Entry]:
     return entries
 
 
+def plain_entries(owner: CompiledModule) -> list[Entry]:
+    """Numbers and other plain attributes of the modules, which a program holds for as well."""
+    return [
+        (module.__dict__, name, value)
+        for module in (mirror._torch for mirror in owner._mirrors())
+        for name, value in module.__dict__.items()
+        if name != "training" and isinstance(value, (bool, int, float, str))
+    ]
+
+
 def changed(entries: Sequence[Entry]) -> bool:
     """Whether an entry is no longer what it was."""
     return any(

@@ -117,6 +117,16 @@ def test_replacement_outlives_a_change() -> None:
     torch.testing.assert_close(converted(x), wanted.detach(), rtol=1e-4, atol=1e-5)
 
 
+def test_refresh_reads_plain_attributes_again() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.LeakyReLU(0.1)).eval()
+    x = torch.randn(3, 6)
+    converted = ts.from_pytorch(model, example_inputs=(x,))
+    converted(x)
+    model[1].negative_slope = 0.7
+    converted.refresh()
+    torch.testing.assert_close(converted(x), model(x).detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_writes_into_tensors_compile_nothing() -> None:
     model = Net("plain").eval()
     x = torch.randn(3, 6)
