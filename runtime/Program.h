@@ -82,11 +82,11 @@ struct KernelSpec {
 struct Instruction {
   enum class Kind : uint8_t { Launch, Island };
   Kind kind = Kind::Launch;
-  int32_t target = 0;            ///< Launch: index in kernels; Island: the island's id
-  std::vector<int32_t> inputs;   ///< indices in Program::values
-  std::vector<int32_t> outputs;  ///< indices in Program::values
-  std::string fqn;               ///< module path of the code it came from
-  std::string source;            ///< "file.py:12"
+  int32_t target = 0;           ///< Launch: index in kernels; Island: the island's id
+  std::vector<int32_t> inputs;  ///< indices in Program::values
+  std::vector<int32_t> outputs; ///< indices in Program::values
+  std::string fqn;              ///< module path of the code it came from
+  std::string source;           ///< "file.py:12"
 };
 
 struct ParameterSpec {

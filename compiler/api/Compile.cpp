@@ -61,7 +61,9 @@ private:
   std::optional<TileKernel> fromCache(StringRef name, StringRef key);
   bool generate();
   bool load(CompiledProgram &result);
-  std::string cacheKey(StringRef key) const { return jit::ObjectCache::key({impl.machine.key(), buildId(), key}); }
+  std::string cacheKey(StringRef key) const {
+    return jit::ObjectCache::key({impl.machine.key(), buildId(), key});
+  }
 
   CompiledProgram::Impl &impl;
   const CompileOptions &options;
@@ -118,8 +120,12 @@ bool Compilation::generate() {
     if (!key)
       continue;
     auto extent = function->getAttrOfType<DenseI64ArrayAttr>("tile.extent").asArrayRef();
-    jobs.push_back({function.getName().str(), key.getValue().str(), {extent[0], extent[1], extent[2]},
-                    impl.kernelModule(function), "", ""});
+    jobs.push_back({function.getName().str(),
+                    key.getValue().str(),
+                    {extent[0], extent[1], extent[2]},
+                    impl.kernelModule(function),
+                    "",
+                    ""});
   }
   auto compileOne = [&](Job &job) {
     llvm::Expected<std::string> object = impl.compileKernel(*job.module);
@@ -130,7 +136,8 @@ bool Compilation::generate() {
   };
   DiagnosticCollector diagnostics(&impl.graph->context);
   if (jobs.size() > 1 && options.threads > 1) {
-    // The context gets threads for as long as kernels are compiled: it must be able to fork afterwards.
+    // The context gets threads for as long as kernels are compiled: it must be able to fork
+    // afterwards.
     llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
     impl.graph->context.setThreadPool(pool);
     for (Job &job : jobs)

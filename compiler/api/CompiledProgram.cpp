@@ -26,7 +26,8 @@ CompiledProgram::Impl::~Impl() {
 
 OwningOpRef<ModuleOp> CompiledProgram::Impl::kernelModule(func::FuncOp function) const {
   OwningOpRef<ModuleOp> module = ModuleOp::create(function.getLoc());
-  (*module)->setAttr(target::MachineAttr::getModuleAttrName(), machine.attribute(function.getContext()));
+  (*module)->setAttr(target::MachineAttr::getModuleAttrName(),
+                     machine.attribute(function.getContext()));
   auto clone = function.clone();
   clone->removeAttr("tile.key");
   module->getBody()->push_back(clone);
@@ -53,8 +54,7 @@ static std::string print(ModuleOp module, bool locations) {
 }
 
 /// Walks the tile level again, without the cache; runs `use` on it.
-template <typename Use>
-static Text withTile(const CompiledProgram::Impl &impl, Use use) {
+template <typename Use> static Text withTile(const CompiledProgram::Impl &impl, Use use) {
   std::lock_guard<std::mutex> lock(impl.graph->mutex);
   DiagnosticCollector diagnostics(&impl.graph->context);
   OwningOpRef<ModuleOp> schedule = const_cast<OwningOpRef<ModuleOp> &>(impl.schedule)->clone();
@@ -119,7 +119,8 @@ Text CompiledProgram::Impl::llvmText() const {
             return error = llvm::toString(printed.takeError()), false;
           return text += *printed, true;
         });
-    return ok ? Text(text) : Text::error(diagnostics.take(error.empty() ? "lowering failed" : error));
+    return ok ? Text(text)
+              : Text::error(diagnostics.take(error.empty() ? "lowering failed" : error));
   });
 }
 
@@ -151,5 +152,6 @@ Text CompiledProgram::ir(const std::string &level, bool withLocations) const {
     return impl->llvmText();
   if (level == "asm")
     return impl->asmText();
-  return Text::error("[ir] level is '" + level + "'; expected graph, schedule, tile, target, llvm or asm");
+  return Text::error("[ir] level is '" + level +
+                     "'; expected graph, schedule, tile, target, llvm or asm");
 }

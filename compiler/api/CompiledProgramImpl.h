@@ -25,10 +25,11 @@
 
 namespace tessera {
 
-/// The levels that were walked. The upper two are kept as modules; the lower ones are walked again when
-/// somebody asks for them, since most programs' kernels come from the cache.
+/// The levels that were walked. The upper two are kept as modules; the lower ones are walked again
+/// when somebody asks for them, since most programs' kernels come from the cache.
 struct CompiledProgram::Impl {
-  std::shared_ptr<GraphModule::Impl> graph; ///< owns the context of every module here; destroyed last
+  std::shared_ptr<GraphModule::Impl>
+      graph; ///< owns the context of every module here; destroyed last
   mlir::OwningOpRef<mlir::ModuleOp> simplified, schedule;
   jit::Machine machine;
   PipelineOptions pipeline;

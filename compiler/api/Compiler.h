@@ -120,17 +120,17 @@ struct CompileOptions {
 
 /// What the report says of one launch.
 struct KernelReport {
-  std::string name;       ///< kernel symbol
-  std::string kind;       ///< contraction, attention, rows, elementwise, indexing, pack
-  std::string schedule;   ///< the chosen point, printed
+  std::string name;     ///< kernel symbol
+  std::string kind;     ///< contraction, attention, rows, elementwise, indexing, pack
+  std::string schedule; ///< the chosen point, printed
   std::vector<SourceLocation> origins; ///< the ops fused into it
   double flops = 0;
   double bytes = 0;
-  bool cached = false;    ///< object code came from the cache
+  bool cached = false; ///< object code came from the cache
 };
 
 struct CompileTimings {
-  double lowerMs = 0;  ///< Graph to LLVM
+  double lowerMs = 0; ///< Graph to LLVM
   double codegenMs = 0;
   int kernels = 0;
   int cacheHits = 0;

@@ -32,7 +32,8 @@ static int visitObject(dl_phdr_info *info, size_t, void *data) {
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr) &segment = info->dlpi_phdr[i];
     uintptr_t begin = info->dlpi_addr + segment.p_vaddr;
-    contains |= segment.p_type == PT_LOAD && begin <= search->address && search->address < begin + segment.p_memsz;
+    contains |= segment.p_type == PT_LOAD && begin <= search->address &&
+                search->address < begin + segment.p_memsz;
   }
   if (!contains)
     return 0;
@@ -40,7 +41,8 @@ static int visitObject(dl_phdr_info *info, size_t, void *data) {
     const ElfW(Phdr) &segment = info->dlpi_phdr[i];
     if (segment.p_type != PT_NOTE)
       continue;
-    const char *note = reinterpret_cast<const char *>(info->dlpi_addr + segment.p_vaddr), *end = note + segment.p_memsz;
+    const char *note = reinterpret_cast<const char *>(info->dlpi_addr + segment.p_vaddr),
+               *end = note + segment.p_memsz;
     while (note + sizeof(ElfW(Nhdr)) <= end) {
       auto *header = reinterpret_cast<const ElfW(Nhdr) *>(note);
       const char *name = note + sizeof(*header), *value = name + llvm::alignTo(header->n_namesz, 4);
@@ -61,7 +63,8 @@ llvm::StringRef tessera::buildId() {
     // A linker that leaves no id: the file's size and time tell builds apart on one machine.
     Dl_info info;
     struct stat status;
-    if (!dladdr(reinterpret_cast<void *>(&visitObject), &info) || stat(info.dli_fname, &status) != 0)
+    if (!dladdr(reinterpret_cast<void *>(&visitObject), &info) ||
+        stat(info.dli_fname, &status) != 0)
       return std::string("unknown");
     return std::to_string(status.st_size) + "-" + std::to_string(status.st_mtim.tv_sec) + "." +
            std::to_string(status.st_mtim.tv_nsec);

@@ -51,7 +51,8 @@ namespace {
 
 class Loader {
 public:
-  Loader(target::ProgramOp op, const llvm::StringMap<TesseraKernelFn> &entries) : op(op), entries(entries) {}
+  Loader(target::ProgramOp op, const llvm::StringMap<TesseraKernelFn> &entries)
+      : op(op), entries(entries) {}
   std::shared_ptr<Program> run();
 
 private:
@@ -113,22 +114,25 @@ void Loader::declare(Operation &declaration) {
   llvm::TypeSwitch<Operation *>(&declaration)
       .Case([&](target::InputOp input) {
         TensorSpec type = specOf(input.getType());
-        addStorage(input.getStorage(), {StorageSpec::Kind::Input, static_cast<int64_t>(program->inputs.size()), 0,
-                                        type.spanBytes()});
+        addStorage(input.getStorage(),
+                   {StorageSpec::Kind::Input, static_cast<int64_t>(program->inputs.size()), 0,
+                    type.spanBytes()});
         program->inputs.push_back(std::move(type));
         program->inputNames.push_back(input.getName().str());
       })
       .Case([&](target::ParameterOp parameter) {
         TensorSpec type = specOf(parameter.getType());
-        addStorage(parameter.getStorage(), {StorageSpec::Kind::Parameter,
-                                            static_cast<int64_t>(program->parameters.size()), 0, type.spanBytes()});
-        program->parameters.push_back({parameter.getName().str(), std::move(type), parameter.getPrepared()});
+        addStorage(parameter.getStorage(),
+                   {StorageSpec::Kind::Parameter, static_cast<int64_t>(program->parameters.size()),
+                    0, type.spanBytes()});
+        program->parameters.push_back(
+            {parameter.getName().str(), std::move(type), parameter.getPrepared()});
       })
       .Case([&](target::ConstantOp constant) {
         auto bytes = bytesOf(constant.getValue());
-        addStorage(constant.getStorage(), {StorageSpec::Kind::Constant,
-                                           static_cast<int64_t>(program->constants.size()), 0,
-                                           static_cast<int64_t>(bytes->size())});
+        addStorage(constant.getStorage(),
+                   {StorageSpec::Kind::Constant, static_cast<int64_t>(program->constants.size()), 0,
+                    static_cast<int64_t>(bytes->size())});
         program->constants.push_back(std::move(bytes));
       })
       .Case([&](target::StorageOp storage) {
@@ -156,15 +160,17 @@ void Loader::declare(Operation &declaration) {
       })
       .Case([&](target::ValueOp value) {
         values[value.getResult()] = program->values.size();
-        program->values.push_back({storages.lookup(value.getStorage()), static_cast<int64_t>(value.getOffset()),
+        program->values.push_back({storages.lookup(value.getStorage()),
+                                   static_cast<int64_t>(value.getOffset()),
                                    specOf(value.getType(), value.getStrides())});
       })
       .Case([&](target::KernelOp kernel) {
         kernels[kernel.getSymName()] = program->kernels.size();
-        program->kernels.push_back({kernel.getSymName().str(), entries.lookup(kernel.getSymName()),
-                                    static_cast<int64_t>(kernel.getUnits()), static_cast<int64_t>(kernel.getGrain()),
-                                    static_cast<int64_t>(kernel.getScratch()), kernel.getFlops().convertToDouble(),
-                                    kernel.getBytes().convertToDouble()});
+        program->kernels.push_back(
+            {kernel.getSymName().str(), entries.lookup(kernel.getSymName()),
+             static_cast<int64_t>(kernel.getUnits()), static_cast<int64_t>(kernel.getGrain()),
+             static_cast<int64_t>(kernel.getScratch()), kernel.getFlops().convertToDouble(),
+             kernel.getBytes().convertToDouble()});
       });
 }
 

@@ -28,10 +28,12 @@ struct VerifySchedule : tessera::impl::VerifyScheduleBase<VerifySchedule> {
   static LogicalResult verify(Operation *op) {
     auto kernel = dyn_cast<schedule::KernelOp>(op);
     if (!kernel) {
-      if (isa<schedule::ViewOp, graph::IslandOp, graph::ParameterOp, graph::ConstantOp, func::ReturnOp>(op))
+      if (isa<schedule::ViewOp, graph::IslandOp, graph::ParameterOp, graph::ConstantOp,
+              func::ReturnOp>(op))
         return success();
-      return op->emitOpError("[verify-schedule] is left outside a kernel; run tessera-graph-to-schedule, or give "
-                             "its family a kernel class");
+      return op->emitOpError(
+          "[verify-schedule] is left outside a kernel; run tessera-graph-to-schedule, or give "
+          "its family a kernel class");
     }
     if (!kernel.getPointAttr() && kernel.getKind() != schedule::KernelKind::Pack)
       return op->emitOpError("[verify-schedule] has no point; run tessera-schedule-choose");
@@ -40,7 +42,8 @@ struct VerifySchedule : tessera::impl::VerifyScheduleBase<VerifySchedule> {
     for (Operation &inner : kernel.getBody().front())
       if (!isa<schedule::YieldOp, schedule::PackOp, schedule::UnpackOp>(inner) &&
           !isa<graph::GraphDialect>(inner.getDialect()))
-        return inner.emitOpError("[verify-schedule] is no graph op and cannot be in a kernel's body");
+        return inner.emitOpError(
+            "[verify-schedule] is no graph op and cannot be in a kernel's body");
     return success();
   }
 };

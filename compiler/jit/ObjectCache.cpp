@@ -97,8 +97,8 @@ bool ObjectCache::store(llvm::StringRef key, llvm::StringRef bytes) const {
   llvm::sys::fs::createUniquePath("%%%%%%%%%%%%", suffix, /*MakeAbsolute=*/false);
   std::string temporary = name + "." + suffix.str().str() + ".tmp";
   int descriptor;
-  if (std::error_code error = llvm::sys::fs::openFileForWrite(temporary, descriptor,
-                                                              llvm::sys::fs::CD_CreateNew))
+  if (std::error_code error =
+          llvm::sys::fs::openFileForWrite(temporary, descriptor, llvm::sys::fs::CD_CreateNew))
     return fail(error);
   llvm::raw_fd_ostream stream(descriptor, /*shouldClose=*/true);
   stream << kMagic << digest({key, bytes}) << bytes;

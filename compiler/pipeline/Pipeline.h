@@ -32,7 +32,8 @@ void buildGraphPipeline(mlir::OpPassManager &pm);
 void buildSchedulePipeline(mlir::OpPassManager &pm, const PipelineOptions &options);
 /// Level 2 to 3: kernels become tile functions, except those `known`; ends in the tile contract.
 void buildTilePipeline(mlir::OpPassManager &pm, KnownKernels known = {});
-/// Level 3 to 4, on a module of one kernel that carries `target.machine`; ends in the target contract.
+/// Level 3 to 4, on a module of one kernel that carries `target.machine`; ends in the target
+/// contract.
 void buildTargetPipeline(mlir::OpPassManager &pm);
 /// Level 4 to the LLVM dialect, on a module of one kernel.
 void buildLLVMPipeline(mlir::OpPassManager &pm);

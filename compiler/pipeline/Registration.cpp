@@ -29,10 +29,11 @@
 using namespace mlir;
 
 void tessera::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<graph::GraphDialect, schedule::ScheduleDialect, tile::TileDialect, target::TargetDialect>();
+  registry.insert<graph::GraphDialect, schedule::ScheduleDialect, tile::TileDialect,
+                  target::TargetDialect>();
   registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
-                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect, ub::UBDialect, vector::VectorDialect,
-                  x86vector::X86VectorDialect>();
+                  math::MathDialect, memref::MemRefDialect, scf::SCFDialect, ub::UBDialect,
+                  vector::VectorDialect, x86vector::X86VectorDialect>();
 }
 
 void tessera::registerAllPasses() {

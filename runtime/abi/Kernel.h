@@ -37,8 +37,8 @@ enum TesseraStatus {
 /// first element of its view. `symbols` are the sizes a dynamic program knows
 /// only at run time. `scratch` is private to the calling thread, 64-byte aligned
 /// and as large as the kernel asked for.
-typedef int32_t (*TesseraKernelFn)(void *const *buffers, const int64_t *symbols,
-                                   void *scratch, int64_t begin, int64_t end);
+typedef int32_t (*TesseraKernelFn)(void *const *buffers, const int64_t *symbols, void *scratch,
+                                   int64_t begin, int64_t end);
 
 #ifdef __cplusplus
 }

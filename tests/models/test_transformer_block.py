@@ -30,8 +30,7 @@ class Block(nn.Module):
         a, _ = self.attn(h, h, h, attn_mask=attn_mask, need_weights=False)
         x = x + a
         h = self.ln2(x)
-        x = x + self.ffn(h)
-        return x
+        return x + self.ffn(h)
 
 
 @pytest.fixture

@@ -154,8 +154,10 @@ def test_protocol_arguments() -> None:
 
 
 def test_a_capsule_is_consumed_once() -> None:
-    for capsule in (dlpack.to_dlpack(torch.zeros(2)), _core.from_dlpack(torch.zeros(2)).__dlpack__(
-            max_version=(1, 0))):
+    for capsule in (
+        dlpack.to_dlpack(torch.zeros(2)),
+        _core.from_dlpack(torch.zeros(2)).__dlpack__(max_version=(1, 0)),
+    ):
         _core.from_dlpack(capsule)
         with pytest.raises(ValueError, match="consumed before"):
             _core.from_dlpack(capsule)

@@ -89,21 +89,33 @@ def without_storage():
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: [torch.zeros(2, 4)], ValueError,
-         r"\[Net.forward\] input 'x' has shape \(2, 4\), compiled for \(2, 3\); call "
-         r"ts.from_pytorch again"),
+        (
+            lambda: [torch.zeros(2, 4)],
+            ValueError,
+            r"\[Net.forward\] input 'x' has shape \(2, 4\), compiled for \(2, 3\); call "
+            r"ts.from_pytorch again",
+        ),
         (lambda: [torch.zeros(2, 3, 1)], ValueError, r"shape \(2, 3, 1\)"),
         (lambda: [torch.zeros(())], ValueError, r"shape \(\)"),
-        (lambda: [torch.zeros(2, 3).double()], TypeError,
-         r"input 'x' has dtype float64, compiled for float32"),
+        (
+            lambda: [torch.zeros(2, 3).double()],
+            TypeError,
+            r"input 'x' has dtype float64, compiled for float32",
+        ),
         (lambda: [torch.zeros(2, 3, dtype=torch.complex64)], TypeError, "input 'x'.*complex64"),
-        (lambda: [torch.zeros(2, 3, device="meta")], ValueError,
-         "input 'x' cannot be used: Cannot pack tensors on meta"),
+        (
+            lambda: [torch.zeros(2, 3, device="meta")],
+            ValueError,
+            "input 'x' cannot be used: Cannot pack tensors on meta",
+        ),
         (lambda: [without_storage()], ValueError, "input 'x' has no memory"),
         (lambda: [torch.zeros(2, 3).to_sparse()], ValueError, "input 'x' cannot be used"),
         (lambda: [torch.zeros(2, 3, dtype=torch.uint16)], TypeError, "elements are uint16"),
-        (lambda: [torch.zeros(2, 3, requires_grad=True)], ValueError,
-         "input 'x': the tensor requires grad; run under torch.no_grad"),
+        (
+            lambda: [torch.zeros(2, 3, requires_grad=True)],
+            ValueError,
+            "input 'x': the tensor requires grad; run under torch.no_grad",
+        ),
         (list, TypeError, r"\[Net.forward\] got 0 tensors, compiled for 1"),
         (lambda: [torch.zeros(2, 3)] * 2, TypeError, "got 2 tensors, compiled for 1"),
         (lambda: [3.0], TypeError, "input 'x': float is not a tensor"),
@@ -157,8 +169,12 @@ def test_several_outputs_and_passed_through_inputs() -> None:
 
 def test_programs_without_inputs_give_torch_tensors() -> None:
     run = _core.Executable(
-        compile_graph(lambda b: b.create("iota", [], {"shape": [4], "dim": 0, "start": 0,
-                                                      "step": 1, "dtype": "int64"})))
+        compile_graph(
+            lambda b: b.create(
+                "iota", [], {"shape": [4], "dim": 0, "start": 0, "step": 1, "dtype": "int64"}
+            )
+        )
+    )
     y = run()
     assert type(y) is torch.Tensor
     assert y.tolist() == [0, 1, 2, 3]
@@ -338,8 +354,12 @@ def test_exceptions_come_through_with_their_traceback(island_program) -> None:
 @pytest.mark.parametrize(
     ("result", "error", "text"),
     [
-        (lambda h: 3, TypeError, r"\[net.part\] island 0 returned a result that cannot be used: "
-         "int is not a tensor"),
+        (
+            lambda h: 3,
+            TypeError,
+            r"\[net.part\] island 0 returned a result that cannot be used: "
+            "int is not a tensor",
+        ),
         (lambda h: None, TypeError, "NoneType is not a tensor"),
         (lambda h: (h, h), RuntimeError, "returned 2 tensors, expected 1"),
         (lambda h: h[:2], RuntimeError, r"returned float32 \(2,\) as result 0, compiled for"),

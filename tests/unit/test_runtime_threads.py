@@ -145,8 +145,13 @@ def test_without_torch() -> None:
         assert "torch" not in sys.modules
         """
     )
-    done = subprocess.run([sys.executable, "-c", script, _core.__file__], capture_output=True,
-                          text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, _core.__file__],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 

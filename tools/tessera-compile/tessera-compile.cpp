@@ -29,12 +29,17 @@ int main(int argc, char **argv) {
   InitLLVM init(argc, argv);
   // Local, not global: option objects belong to the tool, never to the libraries.
   cl::OptionCategory category("tessera-compile options");
-  cl::opt<std::string> input(cl::Positional, cl::desc("<Graph IR file, or - >"), cl::init("-"), cl::cat(category));
-  cl::opt<std::string> output("o", cl::desc("Output file"), cl::value_desc("file"), cl::init("-"), cl::cat(category));
-  cl::opt<std::string> emit("emit", cl::desc("Level to print: graph, schedule, tile, target, llvm or asm"),
+  cl::opt<std::string> input(cl::Positional, cl::desc("<Graph IR file, or - >"), cl::init("-"),
+                             cl::cat(category));
+  cl::opt<std::string> output("o", cl::desc("Output file"), cl::value_desc("file"), cl::init("-"),
+                              cl::cat(category));
+  cl::opt<std::string> emit("emit",
+                            cl::desc("Level to print: graph, schedule, tile, target, llvm or asm"),
                             cl::init("asm"), cl::cat(category));
-  cl::opt<std::string> cpu("cpu", cl::desc("avx2, avx512 or an LLVM CPU name (default: the host)"), cl::cat(category));
-  cl::opt<int> threads("num-threads", cl::desc("Threads the schedule is made for"), cl::init(1), cl::cat(category));
+  cl::opt<std::string> cpu("cpu", cl::desc("avx2, avx512 or an LLVM CPU name (default: the host)"),
+                           cl::cat(category));
+  cl::opt<int> threads("num-threads", cl::desc("Threads the schedule is made for"), cl::init(1),
+                       cl::cat(category));
   cl::opt<bool> locations("locations", cl::desc("Print source locations"), cl::cat(category));
   cl::HideUnrelatedOptions(category);
   cl::ParseCommandLineOptions(argc, argv, "Compiles Graph IR and prints it at any level\n");

@@ -20,5 +20,6 @@ int main(int argc, char **argv) {
   tessera::registerAllDialects(registry);
   tessera::registerAllPasses();
   mlir::registerTransformsPasses();
-  return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "Tessera's optimizer driver\n", registry));
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, "Tessera's optimizer driver\n", registry));
 }

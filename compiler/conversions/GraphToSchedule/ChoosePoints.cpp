@@ -52,9 +52,10 @@ static int64_t chooseLanes(KernelOp kernel, int64_t extent, int64_t vectorBits) 
 
 static ElementwiseAttr chooseElementwise(KernelOp kernel, int64_t vectorBits) {
   auto type = cast<RankedTensorType>(kernel.getYield().getValues().front().getType());
-  // Contiguous dimensions coalesce, so short last dimensions still fill vectors: the emitter narrows.
-  return ElementwiseAttr::get(kernel.getContext(), chooseLanes(kernel, type.getNumElements(), vectorBits),
-                              elementsPerUnit);
+  // Contiguous dimensions coalesce, so short last dimensions still fill vectors: the emitter
+  // narrows.
+  return ElementwiseAttr::get(
+      kernel.getContext(), chooseLanes(kernel, type.getNumElements(), vectorBits), elementsPerUnit);
 }
 
 /// The domain and reduced dimensions of a rows kernel, from any row op of its body.
@@ -68,7 +69,8 @@ static bool rowSpace(KernelOp kernel, RankedTensorType &domain, SmallVector<int6
     else if (auto arg = dyn_cast<graph::ArgReduceOp>(op))
       reduced = {static_cast<int64_t>(arg.getDim())};
     else if (auto axes = op.getAttrOfType<IntegerAttr>("axes"))
-      reduced = llvm::to_vector(llvm::seq<int64_t>(domain.getRank() - axes.getInt(), domain.getRank()));
+      reduced =
+          llvm::to_vector(llvm::seq<int64_t>(domain.getRank() - axes.getInt(), domain.getRank()));
     else
       reduced = {op.getAttrOfType<IntegerAttr>("dim").getInt()};
     return true;
@@ -81,14 +83,16 @@ static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
   SmallVector<int64_t> reduced;
   if (!rowSpace(kernel, domain, reduced))
     return {};
-  int64_t rank = domain.getRank(), innermost = rank == 0 ? 1 : domain.getDimSize(rank - 1), rowElements = 1;
+  int64_t rank = domain.getRank(), innermost = rank == 0 ? 1 : domain.getDimSize(rank - 1),
+          rowElements = 1;
   for (int64_t d : reduced)
     rowElements *= domain.getDimSize(d);
   bool along = rank == 0 || reduced.empty() || llvm::is_contained(reduced, rank - 1);
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
-  // While a pass computes on a row it has already read, memory is idle: the emitter fetches the next row
-  // there. Rows of a single pass have no such pass and fetch nothing.
-  return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, vectorBits), along, grain,
+  // While a pass computes on a row it has already read, memory is idle: the emitter fetches the
+  // next row there. Rows of a single pass have no such pass and fetch nothing.
+  return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, vectorBits), along,
+                       grain,
                        /*prefetchRow=*/along);
 }
 

@@ -36,7 +36,8 @@ static void expandGroupNorm(graph::GroupNormOp op) {
   SmallVector<int64_t> shape{type.getDimSize(0), groups, channels / groups, pixels};
   auto split = type.clone(shape);
   Value x = reshape(b, loc, op.getOperand(), shape);
-  x = graph::LayerNormOp::create(b, loc, split, x, Value(), Value(), b.getI64IntegerAttr(2), op.getEpsAttr());
+  x = graph::LayerNormOp::create(b, loc, split, x, Value(), Value(), b.getI64IntegerAttr(2),
+                                 op.getEpsAttr());
   SmallVector<int64_t> affine{groups, channels / groups, 1};
   if (Value weight = op.getWeight())
     x = graph::MulOp::create(b, loc, split, x, reshape(b, loc, weight, affine));
@@ -47,8 +48,7 @@ static void expandGroupNorm(graph::GroupNormOp op) {
 }
 
 /// Keeps the dimensions of `op` (a reduce or arg_reduce) over `dims` and drops them by a reshape.
-template <typename ReduceLikeOp>
-static void keepDims(ReduceLikeOp op, ArrayRef<int64_t> dims) {
+template <typename ReduceLikeOp> static void keepDims(ReduceLikeOp op, ArrayRef<int64_t> dims) {
   auto type = cast<RankedTensorType>(op.getType());
   if (op.getKeepdim() || !type.hasStaticShape())
     return;
@@ -63,13 +63,16 @@ static void keepDims(ReduceLikeOp op, ArrayRef<int64_t> dims) {
   op.getResult().replaceAllUsesExcept(dropped, dropped.getDefiningOp());
 }
 
-/// The value before a reshape that only drops unit dimensions of `kept`'s shape; a single element as it is.
+/// The value before a reshape that only drops unit dimensions of `kept`'s shape; a single element
+/// as it is.
 static Value withUnitDims(Value operand, ArrayRef<int64_t> kept) {
   auto type = cast<RankedTensorType>(operand.getType());
   if (auto producer = operand.getDefiningOp<graph::ReshapeOp>())
     if (cast<RankedTensorType>(producer.getOperand().getType()).getShape() == kept)
       return producer.getOperand();
-  return type.getNumElements() == 1 && type.getRank() <= static_cast<int64_t>(kept.size()) ? operand : Value();
+  return type.getNumElements() == 1 && type.getRank() <= static_cast<int64_t>(kept.size())
+             ? operand
+             : Value();
 }
 
 /// An elementwise op on reductions that dropped their dimensions works on the kept ones instead.
@@ -78,7 +81,8 @@ static void sinkDroppedDims(Operation *op) {
   ArrayRef<int64_t> kept;
   for (Value operand : op->getOperands())
     if (auto producer = operand.getDefiningOp<graph::ReshapeOp>())
-      if (isa_and_nonnull<graph::ReduceOp, graph::ArgReduceOp>(producer.getOperand().getDefiningOp()) ||
+      if (isa_and_nonnull<graph::ReduceOp, graph::ArgReduceOp>(
+              producer.getOperand().getDefiningOp()) ||
           producer->hasAttr("graph.dropped"))
         if (cast<RankedTensorType>(operand.getType()).getShape() == type.getShape())
           kept = cast<RankedTensorType>(producer.getOperand().getType()).getShape();

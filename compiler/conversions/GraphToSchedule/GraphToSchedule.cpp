@@ -92,8 +92,8 @@ void Writer::run() {
   for (Operation *op : llvm::reverse(old))
     if (op != ret && !isa<graph::ParameterOp>(op))
       op->erase();
-  // Sources that only unused code read, or that kernels now compute themselves. Not earlier: the same
-  // constant may be returned twice.
+  // Sources that only unused code read, or that kernels now compute themselves. Not earlier: the
+  // same constant may be returned twice.
   for (Operation &op : llvm::make_early_inc_range(block))
     if (isa<graph::ParameterOp, graph::ConstantOp, graph::IotaOp>(op) && op.use_empty())
       op.erase();
@@ -104,8 +104,8 @@ Value Writer::emittedRoot(Value root) {
     return emitted;
   Operation *def = root.getDefiningOp();
   if (def && !isa<graph::ParameterOp>(def)) {
-    // A constant or an iota read through a view, or as a whole: dense constants become storage, iota is
-    // computed by a kernel of its own.
+    // A constant or an iota read through a view, or as a whole: dense constants become storage,
+    // iota is computed by a kernel of its own.
     Operation *clone = b.clone(*def);
     roots[root] = clone->getResult(0);
     if (isa<graph::IotaOp>(def)) {
@@ -137,8 +137,8 @@ Value Writer::copy(Value source, Location loc) {
   SmallVector<Value> inputs;
   if (!computed)
     inputs.push_back(source);
-  auto kernel = schedule::KernelOp::create(b, loc, TypeRange(type), schedule::KernelKind::Elementwise, inputs, {}, {},
-                                           false, {}, {});
+  auto kernel = schedule::KernelOp::create(
+      b, loc, TypeRange(type), schedule::KernelKind::Elementwise, inputs, {}, {}, false, {}, {});
   Block &body = kernel.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   Value yielded = computed ? inner.clone(*def)->getResult(0) : Value(body.addArgument(type, loc));
@@ -169,8 +169,8 @@ bool Writer::escapes(Operation *op, Group &group, unsigned result) {
   });
 }
 
-/// A kernel on parameters (and what other prepare kernels made of them) runs once, not every call; unless
-/// its result is handed out, which takes memory of the call.
+/// A kernel on parameters (and what other prepare kernels made of them) runs once, not every call;
+/// unless its result is handed out, which takes memory of the call.
 bool Writer::isPrepare(ValueRange inputs, ArrayRef<Operation *> ops) {
   if (inputs.empty() || llvm::any_of(ops, [&](Operation *op) { return returned.contains(op); }))
     return false;
@@ -181,11 +181,12 @@ static Location fusedLoc(MLIRContext *context, ArrayRef<Operation *> ops) {
   llvm::SetVector<Location> locations;
   for (Operation *op : ops)
     locations.insert(op->getLoc());
-  return locations.size() == 1 ? locations.front() : FusedLoc::get(context, locations.getArrayRef());
+  return locations.size() == 1 ? locations.front()
+                               : FusedLoc::get(context, locations.getArrayRef());
 }
 
-/// True for what a kernel class walks in memory and cannot compute on the way: the right side of a product,
-/// and attention's operands but for the mask.
+/// True for what a kernel class walks in memory and cannot compute on the way: the right side of a
+/// product, and attention's operands but for the mask.
 static bool isWalkedInMemory(OpOperand &operand) {
   unsigned index = operand.getOperandNumber();
   if (isa<graph::MatmulOp>(operand.getOwner()))
@@ -225,7 +226,8 @@ void Writer::writeGroup(Group &group) {
       const Layout &layout = grouping.layoutOf(result);
       auto perm = llvm::to_vector(llvm::seq<int64_t>(0, layout.sizes.size()));
       if (ArrayRef(layout.strides) != ArrayRef(contiguousStrides(layout.sizes))) {
-        llvm::stable_sort(perm, [&](int64_t x, int64_t y) { return layout.strides[x] > layout.strides[y]; });
+        llvm::stable_sort(
+            perm, [&](int64_t x, int64_t y) { return layout.strides[x] > layout.strides[y]; });
         permuted = true;
       }
       SmallVector<int64_t> shape;
@@ -237,9 +239,11 @@ void Writer::writeGroup(Group &group) {
   if (yielded.empty())
     return; // dead code
 
-  SmallVector<Value> operands = llvm::map_to_vector(inputs, [](auto &entry) { return entry.second; });
-  auto kernel = schedule::KernelOp::create(b, loc, types, group.kind, operands, {}, {}, isPrepare(operands, group.ops),
-                                           {}, permuted ? b.getArrayAttr(perms) : ArrayAttr());
+  SmallVector<Value> operands =
+      llvm::map_to_vector(inputs, [](auto &entry) { return entry.second; });
+  auto kernel = schedule::KernelOp::create(b, loc, types, group.kind, operands, {}, {},
+                                           isPrepare(operands, group.ops), {},
+                                           permuted ? b.getArrayAttr(perms) : ArrayAttr());
   Block &body = kernel.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   IRMapping map;
@@ -249,8 +253,8 @@ void Writer::writeGroup(Group &group) {
     inner.clone(*op, map);
   for (Operation *op : group.ops)
     inner.clone(*op, map);
-  schedule::YieldOp::create(inner, loc,
-                            llvm::map_to_vector(yielded, [&](Value value) { return map.lookup(value); }));
+  schedule::YieldOp::create(
+      inner, loc, llvm::map_to_vector(yielded, [&](Value value) { return map.lookup(value); }));
   for (auto [value, result] : llvm::zip_equal(yielded, kernel.getOutputs()))
     roots[value] = result;
 }

@@ -16,7 +16,9 @@ using namespace mlir;
 using namespace tessera;
 using schedule::KernelKind;
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+static ArrayRef<int64_t> shapeOf(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape();
+}
 
 bool tessera::isRematerialized(Operation *op) {
   if (auto constant = dyn_cast_or_null<graph::ConstantOp>(op))
@@ -37,10 +39,14 @@ static bool rowSpace(Operation *op, SmallVector<int64_t> &domain, SmallVector<in
   };
   return llvm::TypeSwitch<Operation *, bool>(op)
       .Case([&](graph::ReduceOp reduce) { return over(reduce.getOperand(), reduce.getDims()); })
-      .Case([&](graph::ArgReduceOp reduce) { return over(reduce.getOperand(), {static_cast<int64_t>(reduce.getDim())}); })
-      .Case<graph::SoftmaxOp, graph::LogSoftmaxOp>(
-          [&](auto softmax) { return over(softmax.getOperand(), {static_cast<int64_t>(softmax.getDim())}); })
-      .Case<graph::LayerNormOp, graph::RmsNormOp>([&](auto norm) { return trailing(norm.getOperand(), norm.getAxes()); })
+      .Case([&](graph::ArgReduceOp reduce) {
+        return over(reduce.getOperand(), {static_cast<int64_t>(reduce.getDim())});
+      })
+      .Case<graph::SoftmaxOp, graph::LogSoftmaxOp>([&](auto softmax) {
+        return over(softmax.getOperand(), {static_cast<int64_t>(softmax.getDim())});
+      })
+      .Case<graph::LayerNormOp, graph::RmsNormOp>(
+          [&](auto norm) { return trailing(norm.getOperand(), norm.getAxes()); })
       .Default([](Operation *) { return false; });
 }
 
@@ -50,7 +56,8 @@ Grouping::Grouping(func::FuncOp function) {
 }
 
 void Grouping::visit(Operation *op) {
-  if (op->hasTrait<mlir::OpTrait::IsTerminator>() || isRematerialized(op) || isa<graph::ParameterOp, graph::ConstantOp>(op))
+  if (op->hasTrait<mlir::OpTrait::IsTerminator>() || isRematerialized(op) ||
+      isa<graph::ParameterOp, graph::ConstantOp>(op))
     return;
   if (isa<graph::IslandOp>(op)) {
     // Islands may have side effects: they keep their order.
@@ -92,8 +99,8 @@ void Grouping::visit(Operation *op) {
     layouts[op->getResult(0)] = attentionResultLayout(op->getResult(0));
 }
 
-/// Heads are stored inside the sequence, […, L, H, E] for […, H, L, E]: the order in which the projection
-/// behind an attention reads them.
+/// Heads are stored inside the sequence, […, L, H, E] for […, H, L, E]: the order in which the
+/// projection behind an attention reads them.
 Layout Grouping::attentionResultLayout(Value result) {
   Layout layout = Layout::contiguous(result);
   size_t rank = layout.sizes.size();
@@ -106,8 +113,8 @@ Layout Grouping::attentionResultLayout(Value result) {
 }
 
 void Grouping::visitMovement(Operation *op) {
-  // A layout where one exists; else a kernel that copies: concat and pad compute, a reshape across strides
-  // copies its operand first.
+  // A layout where one exists; else a kernel that copies: concat and pad compute, a reshape across
+  // strides copies its operand first.
   if (isa<graph::ConcatOp, graph::PadOp>(op)) {
     create(KernelKind::Elementwise, op, shapeOf(op->getResult(0)));
     return;
@@ -173,9 +180,10 @@ bool Grouping::reaches(Group *from, Group *to) const {
   return false;
 }
 
-/// True when a value of `shape` is a reduced value of the rows over `domain`: the domain with its reduced
-/// dimensions 1. (A reduction that dropped its dimensions ends its kernel.)
-static bool isReducedShape(ArrayRef<int64_t> shape, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+/// True when a value of `shape` is a reduced value of the rows over `domain`: the domain with its
+/// reduced dimensions 1. (A reduction that dropped its dimensions ends its kernel.)
+static bool isReducedShape(ArrayRef<int64_t> shape, ArrayRef<int64_t> domain,
+                           ArrayRef<int64_t> reduced) {
   if (shape.size() != domain.size())
     return false;
   for (auto [d, size] : llvm::enumerate(shape))
@@ -185,12 +193,14 @@ static bool isReducedShape(ArrayRef<int64_t> shape, ArrayRef<int64_t> domain, Ar
 }
 
 /// What a group of `kind` takes in after its anchor.
-static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain,
+                    ArrayRef<int64_t> reduced) {
   bool sameDomain = ArrayRef(group.domain) == domain;
   if (!isRowOp) {
     if (group.kind == KernelKind::Attention)
       return false;
-    return sameDomain || (group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced));
+    return sameDomain ||
+           (group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced));
   }
   if (!sameDomain)
     return false;
@@ -198,11 +208,13 @@ static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain, 
     return ArrayRef(group.reduced) == reduced;
   // Rows over a plain elementwise prologue; concat and pad split their domain and stay apart.
   return group.kind == KernelKind::Elementwise && !group.copied &&
-         llvm::none_of(group.ops, [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
+         llvm::none_of(group.ops,
+                       [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
 }
 
-/// Joining must not close a cycle: no other operand may come from what depends on the host, nor read the
-/// host's own stored result through a view. `merged` is a group that becomes one with the host.
+/// Joining must not close a cycle: no other operand may come from what depends on the host, nor
+/// read the host's own stored result through a view. `merged` is a group that becomes one with the
+/// host.
 bool Grouping::canJoin(Operation *op, Group *host, Group *merged) {
   return llvm::all_of(op->getOperands(), [&](Value operand) {
     Operation *def = operand.getDefiningOp();
@@ -226,8 +238,8 @@ Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int6
     if (candidate && !candidate->isIsland && accepts(*candidate, isRowOp, domain, reduced))
       candidates.push_back(candidate);
   }
-  // The last producer, but a kernel that does more than a pointwise pass before one that does not: the plain
-  // one can join it.
+  // The last producer, but a kernel that does more than a pointwise pass before one that does not:
+  // the plain one can join it.
   llvm::stable_sort(candidates, [](Group *x, Group *y) {
     return std::pair(x->kind != KernelKind::Elementwise, x->order) >
            std::pair(y->kind != KernelKind::Elementwise, y->order);
@@ -236,8 +248,8 @@ Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int6
   return host == candidates.end() ? nullptr : *host;
 }
 
-/// True when `user` needs something of `maker` stored: through a view, an island or another kernel. What its
-/// ops read directly they may as well compute.
+/// True when `user` needs something of `maker` stored: through a view, an island or another kernel.
+/// What its ops read directly they may as well compute.
 bool Grouping::needsStored(Group *user, Group *maker) {
   for (Operation *op : user->ops)
     for (Value operand : op->getOperands()) {
@@ -261,11 +273,14 @@ bool Grouping::canMerge(Group *host, Group *other) {
   };
   if (!isPlain(host) || !isPlain(other) || host->domain != other->domain)
     return false;
-  bool sameRows = host->kind == KernelKind::Rows && other->kind == KernelKind::Rows && host->reduced == other->reduced;
+  bool sameRows = host->kind == KernelKind::Rows && other->kind == KernelKind::Rows &&
+                  host->reduced == other->reduced;
   if (other->kind != KernelKind::Elementwise && !sameRows)
     return false;
-  // A product, a lookup or an attention reads its operands from memory: what it reads cannot join it.
-  if (host->kind != KernelKind::Elementwise && host->kind != KernelKind::Rows && reaches(host, other))
+  // A product, a lookup or an attention reads its operands from memory: what it reads cannot join
+  // it.
+  if (host->kind != KernelKind::Elementwise && host->kind != KernelKind::Rows &&
+      reaches(host, other))
     return false;
   return !needsStored(host, other) && !needsStored(other, host);
 }

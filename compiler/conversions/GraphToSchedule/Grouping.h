@@ -37,8 +37,9 @@ struct Group {
   int order = 0;
 };
 
-/// Assigns every computing op of a function to a group, greedily from the top: an elementwise op joins the
-/// last producer whose domain it has; a reduction joins an elementwise or a rows group over the same domain.
+/// Assigns every computing op of a function to a group, greedily from the top: an elementwise op
+/// joins the last producer whose domain it has; a reduction joins an elementwise or a rows group
+/// over the same domain.
 class Grouping {
 public:
   explicit Grouping(mlir::func::FuncOp function);
@@ -48,8 +49,8 @@ public:
   Group *groupOf(mlir::Operation *op) const { return byOp.lookup(op); }
   /// The group that makes the contiguous copy behind the movement op `op`, where it needs one.
   Group *copyOf(mlir::Operation *op) const { return copies.lookup(op); }
-  /// Where `value` lies: the layout of its root's storage. Roots are arguments, constants, parameters,
-  /// results of islands and of grouped ops, and reshapes that had to be copied.
+  /// Where `value` lies: the layout of its root's storage. Roots are arguments, constants,
+  /// parameters, results of islands and of grouped ops, and reshapes that had to be copied.
   const Layout &layoutOf(mlir::Value value);
 
 private:
@@ -58,7 +59,8 @@ private:
   static Layout attentionResultLayout(mlir::Value result);
   Group *create(schedule::KernelKind kind, mlir::Operation *op, llvm::ArrayRef<int64_t> domain);
   void add(Group *group, mlir::Operation *op);
-  Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain, llvm::ArrayRef<int64_t> reduced);
+  Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain,
+                  llvm::ArrayRef<int64_t> reduced);
   bool reaches(Group *from, Group *to) const;
   bool canJoin(mlir::Operation *op, Group *host, Group *merged = nullptr);
   bool needsStored(Group *user, Group *maker);

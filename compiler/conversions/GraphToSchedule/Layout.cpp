@@ -34,7 +34,8 @@ Layout Layout::contiguous(Value root) {
 }
 
 bool Layout::isIdentity() const {
-  return offset == 0 && ArrayRef(sizes) == cast<RankedTensorType>(root.getType()).getShape() && isRowMajor();
+  return offset == 0 && ArrayRef(sizes) == cast<RankedTensorType>(root.getType()).getShape() &&
+         isRowMajor();
 }
 
 bool Layout::isRowMajor() const {
@@ -44,11 +45,13 @@ bool Layout::isRowMajor() const {
   return true;
 }
 
-std::optional<SmallVector<int64_t>> tessera::reshapeStrides(ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides,
+std::optional<SmallVector<int64_t>> tessera::reshapeStrides(ArrayRef<int64_t> sizes,
+                                                            ArrayRef<int64_t> strides,
                                                             ArrayRef<int64_t> newSizes) {
   if (llvm::is_contained(sizes, 0))
     return contiguousStrides(newSizes);
-  // Merge neighbouring dimensions into runs that are contiguous inside; unit dimensions join any run.
+  // Merge neighbouring dimensions into runs that are contiguous inside; unit dimensions join any
+  // run.
   SmallVector<std::pair<int64_t, int64_t>> runs; // (elements, innermost stride), outermost first
   for (auto [size, stride] : llvm::zip_equal(sizes, strides)) {
     if (size == 1)

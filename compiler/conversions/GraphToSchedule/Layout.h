@@ -31,14 +31,14 @@ struct Layout {
 
 llvm::SmallVector<int64_t> contiguousStrides(llvm::ArrayRef<int64_t> sizes);
 
-/// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where there
-/// are any: neighbouring dimensions may merge only when they are contiguous to each other.
+/// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where
+/// there are any: neighbouring dimensions may merge only when they are contiguous to each other.
 std::optional<llvm::SmallVector<int64_t>> reshapeStrides(llvm::ArrayRef<int64_t> sizes,
                                                          llvm::ArrayRef<int64_t> strides,
                                                          llvm::ArrayRef<int64_t> newSizes);
 
-/// The layout of the movement op `op` whose operand is laid out as `source`; nothing when it needs a copy
-/// (a reshape across strides, concat, pad).
+/// The layout of the movement op `op` whose operand is laid out as `source`; nothing when it needs
+/// a copy (a reshape across strides, concat, pad).
 std::optional<Layout> foldMovement(mlir::Operation *op, const Layout &source);
 
 } // namespace tessera

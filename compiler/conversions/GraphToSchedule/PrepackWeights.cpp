@@ -51,8 +51,8 @@ static Value packKernel(OpBuilder &b, Location loc, Value matrix, int64_t nr) {
   int64_t k = type.getDimSize(type.getRank() - 2), n = type.getDimSize(type.getRank() - 1);
   shape.append({(n + nr - 1) / nr, k, nr});
   auto packedType = type.clone(shape);
-  auto pack = KernelOp::create(b, loc, TypeRange(packedType), KernelKind::Pack, ValueRange(matrix), {}, {}, true, {},
-                               {});
+  auto pack = KernelOp::create(b, loc, TypeRange(packedType), KernelKind::Pack, ValueRange(matrix),
+                               {}, {}, true, {}, {});
   Block &body = pack.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   Value panels = PackOp::create(inner, loc, packedType, body.addArgument(type, loc));
@@ -77,7 +77,8 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     graph::MatmulOp matmul = *products.begin();
     auto argument = dyn_cast<BlockArgument>(matmul.getRhs());
     // The panels replace the argument: every use must be this product.
-    if (!argument || !argument.hasOneUse() || !isPrepared(kernel.getInputs()[argument.getArgNumber()]))
+    if (!argument || !argument.hasOneUse() ||
+        !isPrepared(kernel.getInputs()[argument.getArgNumber()]))
       return;
     if (cast<RankedTensorType>(argument.getType()).getRank() < 2 ||
         cast<RankedTensorType>(argument.getType()).getNumElements() == 0)

@@ -20,8 +20,10 @@ using namespace mlir;
 
 namespace tessera {
 
-AttentionEmitter::AttentionEmitter(KernelFrame &frame, AttentionProblem problem, schedule::AttentionAttr point)
-    : frame(frame), p(std::move(problem)), s(point), t(frame.b, p.attention.getLoc()), body(frame) {}
+AttentionEmitter::AttentionEmitter(KernelFrame &frame, AttentionProblem problem,
+                                   schedule::AttentionAttr point)
+    : frame(frame), p(std::move(problem)), s(point), t(frame.b, p.attention.getLoc()), body(frame) {
+}
 
 FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
   FailureOr<AttentionProblem> problem = readAttention(frame);
@@ -30,7 +32,8 @@ FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
   auto point = dyn_cast_or_null<schedule::AttentionAttr>(frame.kernel.getPointAttr());
   if (!point)
     return frame.kernel.emitOpError("[attention] needs a #schedule.attention point");
-  if (point.getBr() < 1 || point.getBc() < 1 || point.getMr() < 1 || point.getNr() < 1 || point.getUnroll() < 1)
+  if (point.getBr() < 1 || point.getBc() < 1 || point.getMr() < 1 || point.getNr() < 1 ||
+      point.getUnroll() < 1)
     return frame.kernel.emitOpError("[attention] tile sizes must be positive, got ") << point;
   return AttentionEmitter(frame, *problem, point).emit();
 }
@@ -56,8 +59,10 @@ void AttentionEmitter::plan() {
   nr = s.getNr();
   // A panel of values no wider than needed: half a register tile still fills a vector.
   nrValue = p.columns <= nr / 2 ? nr / 2 : nr;
-  br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr), llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
-  bc = std::min<int64_t>(llvm::alignTo(s.getBc(), nr), llvm::alignTo(std::max<int64_t>(p.keys, 1), nr));
+  br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr),
+                         llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
+  bc = std::min<int64_t>(llvm::alignTo(s.getBc(), nr),
+                         llvm::alignTo(std::max<int64_t>(p.keys, 1), nr));
   keyPanels = llvm::divideCeil(p.keys, nr);
   valuePanels = llvm::divideCeil(p.columns, nrValue);
   blocks = llvm::divideCeil(p.queries, br);
@@ -103,7 +108,8 @@ void AttentionEmitter::allocate() {
   }
   if (widened) {
     stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
-    queryScratch = scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
+    queryScratch =
+        scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
   }
 }
 
@@ -160,7 +166,9 @@ void AttentionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body) {
     t.when(t.less(whole, rows), [&] { body({whole, rest}); });
 }
 
-Value AttentionEmitter::scalarLoad(Value memref, Value i) { return memref::LoadOp::create(t.b, t.loc, memref, i); }
+Value AttentionEmitter::scalarLoad(Value memref, Value i) {
+  return memref::LoadOp::create(t.b, t.loc, memref, i);
+}
 
 void AttentionEmitter::scalarStore(Value value, Value memref, Value i) {
   memref::StoreOp::create(t.b, t.loc, value, memref, i);

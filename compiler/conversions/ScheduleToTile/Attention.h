@@ -9,7 +9,8 @@
 //
 //   for unit of (batch item, query head, block of br rows)
 //     pack the panels of K^T and V when the key head changed
-//     for bc of the keys the block may see                     (once, where a row of scores fits L2)
+//     for bc of the keys the block may see                     (once, where a row of scores fits
+//     L2)
 //       scores = Q·K^T, mask, running maximum                  (AttentionScores.cpp)
 //       exp2 of the scores, their sums                         (AttentionSoftmax.cpp)
 //       output += scores·V                                     (AttentionOutput.cpp)
@@ -48,13 +49,15 @@ private:
 
   // Keys and values as panels (AttentionOperands.cpp).
   void packHead();
-  void packPanels(mlir::Value source, int64_t depth, int64_t columns, mlir::Value target, int64_t width);
+  void packPanels(mlir::Value source, int64_t depth, int64_t columns, mlir::Value target,
+                  int64_t width);
   void convertQueries();
 
   // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
   void emitScores(mlir::Value c0, mlir::Value c1);
   void emitScoreTile(mlir::Value panel, const Strip &strip, mlir::Value c0, bool limited);
-  mlir::Value maskScores(mlir::Value scores, mlir::Value scale, mlir::Value row, mlir::Value column, bool limited);
+  mlir::Value maskScores(mlir::Value scores, mlir::Value scale, mlir::Value row, mlir::Value column,
+                         bool limited);
   void prefetchMask(const Strip &strip, mlir::Value column);
   mlir::Value limitScores(mlir::Value scores, mlir::Value row, mlir::Value column);
   mlir::Value larger(mlir::Value x, mlir::Value y);
@@ -82,16 +85,17 @@ private:
 
   int64_t mr, nr, nrValue, br, bc;
   int64_t keyPanels, valuePanels, blocks;
-  int64_t lanes;         ///< of one machine-sized vector of scores
-  bool online;           ///< keys in several passes
-  bool scaleFirst;       ///< scores are scaled as they are made, not inside exp2
-  bool widened;          ///< operands are f16 or bf16: copied to f32
+  int64_t lanes;   ///< of one machine-sized vector of scores
+  bool online;     ///< keys in several passes
+  bool scaleFirst; ///< scores are scaled as they are made, not inside exp2
+  bool widened;    ///< operands are f16 or bf16: copied to f32
 
   // Scratch.
   mlir::Value keyScratch, valueScratch, stageScratch, queryScratch;
-  mlir::Value scores, maxima;              ///< [br, bc + pad], [br, lanes]
-  mlir::Value rowMax, rowSum, rowFactor;   ///< [br]: m, l; then 1/l, or what the old output shrinks by
-  mlir::Value output;                      ///< [br, valuePanels·nrValue], online only
+  mlir::Value scores, maxima; ///< [br, bc + pad], [br, lanes]
+  mlir::Value rowMax, rowSum,
+      rowFactor;      ///< [br]: m, l; then 1/l, or what the old output shrinks by
+  mlir::Value output; ///< [br, valuePanels·nrValue], online only
 
   // The current unit.
   llvm::SmallVector<mlir::Value> item; ///< batch indices

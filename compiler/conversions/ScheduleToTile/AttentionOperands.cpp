@@ -23,20 +23,24 @@ void AttentionEmitter::packHead() {
   Value keys = t.window(p.k.memref, keyOffset, {p.depth, p.keys}, {p.k.colStride, p.k.rowStride});
   packPanels(keys, p.depth, p.keys, keyScratch, nr);
   Value valueOffset = t.add(t.linearize(item, p.v.batchStrides), t.mul(keyHead, p.v.headStride));
-  Value values = t.window(p.v.memref, valueOffset, {p.keys, p.columns}, {p.v.rowStride, p.v.colStride});
+  Value values =
+      t.window(p.v.memref, valueOffset, {p.keys, p.columns}, {p.v.rowStride, p.v.colStride});
   packPanels(values, p.keys, p.columns, valueScratch, nrValue);
 }
 
-void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, Value target, int64_t width) {
+void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, Value target,
+                                  int64_t width) {
   if (depth == 0)
     return;
   auto emit = [&](Value panel, int64_t valid) {
     Value zero = t.index(0), column = t.mul(panel, width);
     if (!widened)
-      return t.pack(source, {zero, column}, target, {panel, zero, zero}, t.index(depth), t.index(valid));
+      return t.pack(source, {zero, column}, target, {panel, zero, zero}, t.index(depth),
+                    t.index(valid));
     Value stage = t.window(stageScratch, zero, {depth, width}, {width, 1});
     t.pack(source, {zero, column}, stage, {zero, zero}, t.index(depth), t.index(valid));
-    auto narrow = VectorType::get({width}, p.elementType), wide = VectorType::get({width}, p.accType);
+    auto narrow = VectorType::get({width}, p.elementType),
+         wide = VectorType::get({width}, p.accType);
     t.loop(0, depth, 1, [&](Value k) {
       Value row = t.load(narrow, stage, {k, zero});
       t.store(arith::ExtFOp::create(t.b, t.loc, wide, row), target, {panel, k, zero});

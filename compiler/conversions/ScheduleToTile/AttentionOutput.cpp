@@ -36,8 +36,8 @@ void AttentionEmitter::emitOutput(Value firstKey, Value depth) {
         }
         acc = t.tileOfRows(old);
       }
-      acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueScratch, {panel, firstKey, t.index(0)}, depth,
-                  s.getUnroll(), {});
+      acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueScratch,
+                  {panel, firstKey, t.index(0)}, depth, s.getUnroll(), {});
       if (!online)
         return emitEpilogue(acc, strip, panel, columns);
       for (int64_t i = 0; i < strip.rows; ++i)
@@ -83,7 +83,8 @@ void AttentionEmitter::emitEpilogue(Value acc, const Strip &strip, Value panel, 
       point.indices[rowDim + 1] = t.add(t.mul(panel, nrValue), c);
       point.valid = columns - c < width ? t.index(columns - c) : Value();
       body.reset();
-      body.bind(p.attention.getResult(), arith::MulFOp::create(t.b, t.loc, t.slice(accRow, c, width), factor));
+      body.bind(p.attention.getResult(),
+                arith::MulFOp::create(t.b, t.loc, t.slice(accRow, c, width), factor));
       for (auto [result, value] : llvm::enumerate(frame.kernel.getYield().getValues())) {
         FailureOr<Value> vector = body.emit(value, point);
         if (failed(vector)) {

@@ -30,7 +30,8 @@ static graph::AttentionOp findAttention(schedule::KernelOp kernel) {
 }
 
 /// The layout of a […, heads, rows, columns] input; an operand without heads serves them all.
-static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, StringRef name, size_t batchRank) {
+static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, StringRef name,
+                                           size_t batchRank) {
   auto argument = dyn_cast<BlockArgument>(value);
   if (!argument)
     return frame.kernel.emitOpError("[attention] ")
@@ -58,12 +59,14 @@ FailureOr<AttentionProblem> readAttention(KernelFrame &frame) {
   AttentionProblem p;
   p.attention = findAttention(frame.kernel);
   if (!p.attention)
-    return frame.kernel.emitOpError("[attention] body must hold exactly one graph.attention; split the kernel");
+    return frame.kernel.emitOpError(
+        "[attention] body must hold exactly one graph.attention; split the kernel");
   auto result = cast<RankedTensorType>(p.attention.getType());
   auto query = cast<RankedTensorType>(p.attention.getQuery().getType());
   auto key = cast<RankedTensorType>(p.attention.getKey().getType());
   if (!result.hasStaticShape() || !key.hasStaticShape() || !query.hasStaticShape())
-    return frame.kernel.emitOpError("[attention] shapes must be static, got ") << query << " and " << key;
+    return frame.kernel.emitOpError("[attention] shapes must be static, got ")
+           << query << " and " << key;
 
   int64_t rank = result.getRank();
   p.queries = result.getDimSize(rank - 2);

@@ -24,8 +24,8 @@ struct AttentionProblem {
   graph::AttentionOp attention;
   llvm::SmallVector<int64_t> batch;
   int64_t queryHeads = 0, keyHeads = 0;
-  int64_t queries = 0, keys = 0;    ///< L and S
-  int64_t depth = 0, columns = 0;   ///< E and Ev
+  int64_t queries = 0, keys = 0;  ///< L and S
+  int64_t depth = 0, columns = 0; ///< E and Ev
   HeadedMatrix q, k, v;
   mlir::Value mask; ///< the body's value, or null
   bool maskIsBool = false;

@@ -32,8 +32,8 @@ void AttentionEmitter::emitScores(Value c0, Value c1) {
   t.loop(t.index(0), rows, 1, [&](Value row) { t.store(lowest, maxima, {row, t.index(0)}); });
 
   Value first = t.div(c0, nr), last = t.ceilDiv(c1, nr);
-  // Panels every row of the block sees in full, then those that end inside the panel: at the last key, or on
-  // the diagonal.
+  // Panels every row of the block sees in full, then those that end inside the panel: at the last
+  // key, or on the diagonal.
   Value whole = t.min(last, t.index(p.keys / nr));
   if (p.causal)
     whole = t.max(first, t.min(whole, t.div(t.add(q0, 1), nr)));
@@ -72,15 +72,16 @@ void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, 
   }
 }
 
-/// The larger of two, as one machine instruction has it. A NaN may get lost here; it comes back through the
-/// exponential of its own score. (A comparison and a selection would become a masked store beside the row's
-/// maxima, and the next load would wait for it.)
+/// The larger of two, as one machine instruction has it. A NaN may get lost here; it comes back
+/// through the exponential of its own score. (A comparison and a selection would become a masked
+/// store beside the row's maxima, and the next load would wait for it.)
 Value AttentionEmitter::larger(Value x, Value y) {
   return arith::MaxNumFOp::create(t.b, t.loc, x, y, arith::FastMathFlags::nnan);
 }
 
 /// The scores, scaled where `scale` is given, and what the mask makes of them.
-Value AttentionEmitter::maskScores(Value scores, Value scale, Value row, Value column, bool limited) {
+Value AttentionEmitter::maskScores(Value scores, Value scale, Value row, Value column,
+                                   bool limited) {
   TilePoint point;
   point.indices = item;
   if (cast<RankedTensorType>(p.attention.getType()).getRank() >= 3)
@@ -102,7 +103,8 @@ Value AttentionEmitter::maskScores(Value scores, Value scale, Value row, Value c
     return math::FmaOp::create(t.b, t.loc, scores, scale, *mask);
   if (scale)
     scores = arith::MulFOp::create(t.b, t.loc, scores, scale);
-  return arith::SelectOp::create(t.b, t.loc, *mask, scores, t.constant(scores.getType(), kMinusInfinity));
+  return arith::SelectOp::create(t.b, t.loc, *mask, scores,
+                                 t.constant(scores.getType(), kMinusInfinity));
 }
 
 /// Fetches the mask's lines before the tile's product, which is time enough.
@@ -114,7 +116,8 @@ void AttentionEmitter::prefetchMask(const Strip &strip, Value column) {
   auto type = cast<MemRefType>(input.getType());
   auto [strides, offset] = type.getStridesAndOffset();
   int64_t rank = type.getRank();
-  if (rank < 2 || strides[rank - 1] != 1 || type.getDimSize(rank - 1) != p.keys || type.getDimSize(rank - 2) == 1)
+  if (rank < 2 || strides[rank - 1] != 1 || type.getDimSize(rank - 1) != p.keys ||
+      type.getDimSize(rank - 2) == 1)
     return;
   SmallVector<Value> space = item;
   space.append({head, Value(), Value()});
@@ -136,14 +139,17 @@ Value AttentionEmitter::limitScores(Value scores, Value row, Value column) {
   auto type = VectorType::get({lanes}, t.b.getI32Type());
   SmallVector<int32_t> count(lanes);
   std::iota(count.begin(), count.end(), 0);
-  Value lane = arith::ConstantOp::create(t.b, t.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(count)));
+  Value lane =
+      arith::ConstantOp::create(t.b, t.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(count)));
   Value last = t.index(p.keys - 1);
   if (p.causal)
     last = t.min(last, t.add(q0, row));
   // Lanes up to `last - column` are seen.
   Value limit = arith::IndexCastOp::create(t.b, t.loc, t.b.getI32Type(), t.sub(last, column));
-  Value seen = arith::CmpIOp::create(t.b, t.loc, arith::CmpIPredicate::sle, lane, t.broadcast(limit, type));
-  return arith::SelectOp::create(t.b, t.loc, seen, scores, t.constant(scores.getType(), kMinusInfinity));
+  Value seen =
+      arith::CmpIOp::create(t.b, t.loc, arith::CmpIPredicate::sle, lane, t.broadcast(limit, type));
+  return arith::SelectOp::create(t.b, t.loc, seen, scores,
+                                 t.constant(scores.getType(), kMinusInfinity));
 }
 
 } // namespace tessera

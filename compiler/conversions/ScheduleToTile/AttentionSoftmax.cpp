@@ -35,11 +35,13 @@ void AttentionEmitter::clearStatistics() {
   if (!online)
     return;
   auto type = VectorType::get({chunkLanes(nrValue)}, p.accType);
-  Value zeros = t.zero(type), zero = t.zero(p.accType), lowest = t.constant(p.accType, kMinusInfinity);
+  Value zeros = t.zero(type), zero = t.zero(p.accType),
+        lowest = t.constant(p.accType, kMinusInfinity);
   t.loop(t.index(0), rows, 1, [&](Value row) {
     scalarStore(lowest, rowMax, row);
     scalarStore(zero, rowSum, row);
-    t.loop(0, valuePanels * nrValue, type.getDimSize(0), [&](Value c) { t.store(zeros, output, {row, c}); });
+    t.loop(0, valuePanels * nrValue, type.getDimSize(0),
+           [&](Value c) { t.store(zeros, output, {row, c}); });
   });
 }
 
@@ -50,7 +52,8 @@ void AttentionEmitter::emitSoftmax(Value width) {
 void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
   OpBuilder &b = t.b;
   Location loc = t.loc;
-  // Two register tiles a step, where the width allows: enough independent polynomials to fill the pipes.
+  // Two register tiles a step, where the width allows: enough independent polynomials to fill the
+  // pipes.
   auto known = getConstantIntValue(width);
   int64_t step = known && *known % (2 * nr) == 0 ? 2 * nr : nr;
   auto type = VectorType::get({step}, p.accType);
@@ -65,19 +68,22 @@ void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
                                               arith::FastMathFlags::nnan);
   if (online)
     largest = larger(largest, scalarLoad(rowMax, row));
-  // A row that sees nothing keeps its scores at minus infinity: their exponentials are zero, not NaN.
+  // A row that sees nothing keeps its scores at minus infinity: their exponentials are zero, not
+  // NaN.
   Value lowest = t.constant(p.accType, kMinusInfinity), zero = t.zero(p.accType);
   Value sees = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, largest, lowest);
   Value shift = arith::MulFOp::create(b, loc, arith::SelectOp::create(b, loc, sees, largest, zero),
                                       t.constant(p.accType, -factor));
   Value shifts = t.broadcast(shift, type), factors = t.constant(type, factor);
-  SmallVector<Value> sums = t.loop(t.index(0), width, step, {t.zero(type)}, [&](Value c, ValueRange carried) {
-    Value x = t.load(type, scores, {row, c});
-    Value e = exp2(math::FmaOp::create(b, loc, x, factors, shifts));
-    t.store(e, scores, {row, c});
-    return SmallVector<Value>{arith::AddFOp::create(b, loc, carried[0], e)};
-  });
-  Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sums[0], arith::FastMathFlags::reassoc);
+  SmallVector<Value> sums =
+      t.loop(t.index(0), width, step, {t.zero(type)}, [&](Value c, ValueRange carried) {
+        Value x = t.load(type, scores, {row, c});
+        Value e = exp2(math::FmaOp::create(b, loc, x, factors, shifts));
+        t.store(e, scores, {row, c});
+        return SmallVector<Value>{arith::AddFOp::create(b, loc, carried[0], e)};
+      });
+  Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sums[0],
+                                          arith::FastMathFlags::reassoc);
   if (online) {
     Value old = scalarLoad(rowMax, row);
     Value shrink = exp2(math::FmaOp::create(b, loc, old, t.constant(p.accType, factor), shift));

@@ -22,8 +22,8 @@ namespace tessera {
 
 ContractionEmitter::ContractionEmitter(KernelFrame &frame, ContractionProblem problem,
                                        schedule::ContractionAttr point)
-    : frame(frame), p(std::move(problem)), s(point), t(frame.b, p.matmul.getLoc()), body(frame), mr(s.getMr()), nr(s.getNr()),
-      kc(s.getKc()), mc(s.getMc()) {}
+    : frame(frame), p(std::move(problem)), s(point), t(frame.b, p.matmul.getLoc()), body(frame),
+      mr(s.getMr()), nr(s.getNr()), kc(s.getKc()), mc(s.getMc()) {}
 
 FailureOr<KernelExtent> emitContraction(KernelFrame &frame) {
   FailureOr<ContractionProblem> problem = readContraction(frame);
@@ -32,8 +32,8 @@ FailureOr<KernelExtent> emitContraction(KernelFrame &frame) {
   auto point = dyn_cast_or_null<schedule::ContractionAttr>(frame.kernel.getPointAttr());
   if (!point)
     return frame.kernel.emitOpError("[contraction] needs a #schedule.contraction point");
-  if (point.getMr() < 1 || point.getNr() < 1 || point.getKc() < 1 || point.getMc() < 1 || point.getNSplit() < 0 ||
-      point.getUnroll() < 1)
+  if (point.getMr() < 1 || point.getNr() < 1 || point.getKc() < 1 || point.getMc() < 1 ||
+      point.getNSplit() < 0 || point.getUnroll() < 1)
     return frame.kernel.emitOpError("[contraction] tile sizes must be positive, got ") << point;
   if (problem->panelWidth != 0 && problem->panelWidth != point.getNr())
     return frame.kernel.emitOpError("[contraction] panels of ")
@@ -62,12 +62,14 @@ FailureOr<KernelExtent> ContractionEmitter::emit() {
 // What is known before any code
 //===----------------------------------------------------------------------===//
 
-/// A panel is read in place when so few rows use it that copying it first would cost as much as the product.
+/// A panel is read in place when so few rows use it that copying it first would cost as much as the
+/// product.
 static constexpr int64_t kRowsWorthPacking = 16;
 
 void ContractionEmitter::plan() {
   panels = llvm::divideCeil(p.n, nr);
-  groupPanels = s.getNSplit() > 0 ? std::min(s.getNSplit(), std::max<int64_t>(panels, 1)) : std::max<int64_t>(panels, 1);
+  groupPanels = s.getNSplit() > 0 ? std::min(s.getNSplit(), std::max<int64_t>(panels, 1))
+                                  : std::max<int64_t>(panels, 1);
   groups = llvm::divideCeil(panels, groupPanels);
   mr = std::min(mr, std::max<int64_t>(p.m, 1));
   mc = std::min<int64_t>(llvm::alignTo(mc, mr), llvm::alignTo(std::max<int64_t>(p.m, 1), mr));
@@ -90,7 +92,8 @@ void ContractionEmitter::plan() {
     SmallVector<int64_t> strides;
     frame.kernel.getInputLayout(argument.getArgNumber(), offset, strides);
     Value input = frame.inputs[argument.getArgNumber()];
-    if (input != p.a.memref && input != p.b.memref && !p.hasPrologue() && rank >= 2 && rank <= anchorType.getRank() && type.getDimSize(rank - 1) == p.n &&
+    if (input != p.a.memref && input != p.b.memref && !p.hasPrologue() && rank >= 2 &&
+        rank <= anchorType.getRank() && type.getDimSize(rank - 1) == p.n &&
         strides[rank - 1] == 1 && type.getDimSize(rank - 2) != 1 && strides[rank - 2] != 0)
       rowOperands.push_back(argument.getArgNumber());
   }
@@ -104,7 +107,8 @@ MemRefType ContractionEmitter::aScratchType() {
     return MemRefType::get({mc / mr, kc, mr}, storageType(element));
   // Rows a multiple of 4 KB apart would share one set of the L1 cache.
   int64_t pad = 64 / llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
-  return MemRefType::get({mc, static_cast<int64_t>(llvm::alignTo(kc, pad)) + pad}, storageType(element));
+  return MemRefType::get({mc, static_cast<int64_t>(llvm::alignTo(kc, pad)) + pad},
+                         storageType(element));
 }
 
 MemRefType ContractionEmitter::bScratchType() {
@@ -112,7 +116,8 @@ MemRefType ContractionEmitter::bScratchType() {
   if (source == PanelSource::Prepacked || (source == PanelSource::InPlace && !tail))
     return {};
   Type element = cast<MemRefType>(p.b.memref.getType()).getElementType();
-  return MemRefType::get({source == PanelSource::InPlace ? 1 : groupPanels, std::max<int64_t>(p.k, 1), nr}, element);
+  return MemRefType::get(
+      {source == PanelSource::InPlace ? 1 : groupPanels, std::max<int64_t>(p.k, 1), nr}, element);
 }
 
 KernelExtent ContractionEmitter::extent() const {
@@ -125,7 +130,8 @@ KernelExtent ContractionEmitter::extent() const {
   if (source != PanelSource::Prepacked)
     range.grain = products >= 4 ? rowBlocks : llvm::divideCeil(range.units, 4);
   // Below about 20 µs a chunk costs more to hand out than it brings.
-  double unitFlops = 2.0 * std::min(mc, p.m) * std::min(p.n, groupPanels * nr) * std::max<int64_t>(p.k, 1);
+  double unitFlops =
+      2.0 * std::min(mc, p.m) * std::min(p.n, groupPanels * nr) * std::max<int64_t>(p.k, 1);
   auto least = static_cast<int64_t>(2.0e6 / unitFlops) + 1;
   range.grain = std::clamp<int64_t>(range.grain, std::min(least, range.units), range.units);
   return range;
@@ -144,7 +150,8 @@ void ContractionEmitter::emitUnit(Value unit) {
     itemIndex = t.index(0);
   item = t.delinearize(itemIndex, p.batch);
   firstPanel = t.mul(group, groupPanels);
-  lastPanel = groups == 1 ? t.index(panels) : t.min(t.add(firstPanel, groupPanels), t.index(panels));
+  lastPanel =
+      groups == 1 ? t.index(panels) : t.min(t.add(firstPanel, groupPanels), t.index(panels));
   m0 = rowBlocks == 1 ? t.index(0) : t.mul(block, mc);
   rows = p.m % mc == 0 ? t.index(mc) : t.min(t.index(mc), t.sub(t.index(p.m), m0));
 
@@ -162,8 +169,9 @@ void ContractionEmitter::emitUnit(Value unit) {
     t.when(fresh, [&] { packPanels(); });
   }
   if (!p.hasPrologue())
-    aMatrix = t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)), {mc, p.k},
-                       {p.a.rowStride, p.a.colStride});
+    aMatrix =
+        t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)),
+                 {mc, p.k}, {p.a.rowStride, p.a.colStride});
   if (severalPasses) {
     clearPartial();
     t.loop(0, p.k, kc, [&](Value k0) {

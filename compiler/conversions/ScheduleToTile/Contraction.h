@@ -31,7 +31,8 @@ namespace tessera {
 
 class ContractionEmitter {
 public:
-  ContractionEmitter(KernelFrame &frame, ContractionProblem problem, schedule::ContractionAttr point);
+  ContractionEmitter(KernelFrame &frame, ContractionProblem problem,
+                     schedule::ContractionAttr point);
 
   mlir::FailureOr<KernelExtent> emit();
 
@@ -93,7 +94,8 @@ private:
   bool copyA = false;
   bool transposedCopy = false; ///< A's rows are contiguous: copied as strips [depth][mr]
   bool severalPasses = false;
-  /// Kernel inputs the epilogue reads one row after the other: worth fetching while the tile is computed.
+  /// Kernel inputs the epilogue reads one row after the other: worth fetching while the tile is
+  /// computed.
   llvm::SmallVector<unsigned> rowOperands;
 
   mlir::Value aScratch, bScratch, partial;

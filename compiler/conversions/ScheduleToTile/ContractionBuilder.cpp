@@ -29,10 +29,14 @@ Value TileBuilder::add(Value x, Value y) { return b.createOrFold<arith::AddIOp>(
 
 Value TileBuilder::sub(Value x, Value y) { return b.createOrFold<arith::SubIOp>(loc, x, y); }
 
-Value TileBuilder::mul(Value x, int64_t y) { return b.createOrFold<arith::MulIOp>(loc, x, index(y)); }
+Value TileBuilder::mul(Value x, int64_t y) {
+  return b.createOrFold<arith::MulIOp>(loc, x, index(y));
+}
 
 // Indices are never negative, and the unsigned forms need no sign fix-up.
-Value TileBuilder::div(Value x, int64_t y) { return b.createOrFold<arith::DivUIOp>(loc, x, index(y)); }
+Value TileBuilder::div(Value x, int64_t y) {
+  return b.createOrFold<arith::DivUIOp>(loc, x, index(y));
+}
 
 Value TileBuilder::rem(Value x, int64_t y) {
   return y == 1 ? index(0) : b.createOrFold<arith::RemUIOp>(loc, x, index(y));
@@ -89,7 +93,8 @@ void TileBuilder::loop(Value low, Value high, int64_t step, Body body) {
   body(loop.getInductionVar());
 }
 
-SmallVector<Value> TileBuilder::loop(Value low, Value high, int64_t step, ValueRange init, CarryBody body) {
+SmallVector<Value> TileBuilder::loop(Value low, Value high, int64_t step, ValueRange init,
+                                     CarryBody body) {
   auto loop = scf::ForOp::create(b, loc, low, high, index(step), init);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(loop.getBody());
@@ -114,7 +119,8 @@ void TileBuilder::when(Value condition, llvm::function_ref<void()> body) {
 // Buffers
 //===----------------------------------------------------------------------===//
 
-Value TileBuilder::window(Value memref, Value offset, ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides) {
+Value TileBuilder::window(Value memref, Value offset, ArrayRef<int64_t> sizes,
+                          ArrayRef<int64_t> strides) {
   auto type = cast<MemRefType>(memref.getType());
   auto [baseStrides, baseOffset] = type.getStridesAndOffset();
   // A reinterpret_cast states its offset from the allocation, not from the view.
@@ -148,7 +154,8 @@ void TileBuilder::store(Value vector, Value memref, ValueRange indices, Value va
 }
 
 void TileBuilder::prefetch(Value memref, ValueRange indices, int locality) {
-  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, locality, /*isDataCache=*/true);
+  memref::PrefetchOp::create(b, loc, memref, indices, /*isWrite=*/false, locality,
+                             /*isDataCache=*/true);
 }
 
 //===----------------------------------------------------------------------===//
@@ -157,14 +164,17 @@ void TileBuilder::prefetch(Value memref, ValueRange indices, int locality) {
 
 Value TileBuilder::constant(Type type, double value) {
   Type element = getElementTypeOrSelf(type);
-  TypedAttr scalar = isa<FloatType>(element) ? cast<TypedAttr>(b.getFloatAttr(element, value))
-                                             : cast<TypedAttr>(b.getIntegerAttr(element, static_cast<int64_t>(value)));
+  TypedAttr scalar = isa<FloatType>(element)
+                         ? cast<TypedAttr>(b.getFloatAttr(element, value))
+                         : cast<TypedAttr>(b.getIntegerAttr(element, static_cast<int64_t>(value)));
   if (auto vector = dyn_cast<VectorType>(type))
     return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vector, Attribute(scalar)));
   return arith::ConstantOp::create(b, loc, scalar);
 }
 
-Value TileBuilder::zero(Type type) { return arith::ConstantOp::create(b, loc, b.getZeroAttr(type)); }
+Value TileBuilder::zero(Type type) {
+  return arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
+}
 
 Value TileBuilder::broadcast(Value scalar, VectorType type) {
   return vector::BroadcastOp::create(b, loc, type, scalar);
@@ -173,15 +183,16 @@ Value TileBuilder::broadcast(Value scalar, VectorType type) {
 Value TileBuilder::slice(Value vector, int64_t offset, int64_t lanes) {
   if (cast<VectorType>(vector.getType()).getDimSize(0) == lanes)
     return vector;
-  return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef<int64_t>{offset}, ArrayRef<int64_t>{lanes},
-                                               ArrayRef<int64_t>{1});
+  return vector::ExtractStridedSliceOp::create(b, loc, vector, ArrayRef<int64_t>{offset},
+                                               ArrayRef<int64_t>{lanes}, ArrayRef<int64_t>{1});
 }
 
 Value TileBuilder::row(Value tile, int64_t i) { return vector::ExtractOp::create(b, loc, tile, i); }
 
 Value TileBuilder::tileOfRows(ArrayRef<Value> rows) {
   auto rowType = cast<VectorType>(rows.front().getType());
-  auto type = VectorType::get({static_cast<int64_t>(rows.size()), rowType.getDimSize(0)}, rowType.getElementType());
+  auto type = VectorType::get({static_cast<int64_t>(rows.size()), rowType.getDimSize(0)},
+                              rowType.getElementType());
   Value tile = ub::PoisonOp::create(b, loc, type);
   for (auto [i, row] : llvm::enumerate(rows))
     tile = vector::InsertOp::create(b, loc, row, tile, static_cast<int64_t>(i));
@@ -192,13 +203,14 @@ Value TileBuilder::tileOfRows(ArrayRef<Value> rows) {
 // Tile ops
 //===----------------------------------------------------------------------===//
 
-Value TileBuilder::mma(Value acc, Value a, ValueRange aIndices, Value bPanel, ValueRange bIndices, Value depth,
-                       int64_t unroll, const Prefetch &prefetch) {
-  return tile::MmaOp::create(b, loc, acc.getType(), acc, a, aIndices, bPanel, bIndices, depth, prefetch.indices,
-                             unroll, prefetch.step, prefetch.locality);
+Value TileBuilder::mma(Value acc, Value a, ValueRange aIndices, Value bPanel, ValueRange bIndices,
+                       Value depth, int64_t unroll, const Prefetch &prefetch) {
+  return tile::MmaOp::create(b, loc, acc.getType(), acc, a, aIndices, bPanel, bIndices, depth,
+                             prefetch.indices, unroll, prefetch.step, prefetch.locality);
 }
 
-void TileBuilder::pack(Value src, ValueRange srcIndices, Value dst, ValueRange dstIndices, Value depth, Value valid) {
+void TileBuilder::pack(Value src, ValueRange srcIndices, Value dst, ValueRange dstIndices,
+                       Value depth, Value valid) {
   tile::PackOp::create(b, loc, src, srcIndices, dst, dstIndices, depth, valid);
 }
 

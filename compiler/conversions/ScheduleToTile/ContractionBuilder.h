@@ -49,20 +49,24 @@ public:
   // Control flow. A loop that provably runs once or never leaves no loop behind.
   using Body = llvm::function_ref<void(mlir::Value)>;
   void loop(mlir::Value low, mlir::Value high, int64_t step, Body body);
-  void loop(int64_t low, int64_t high, int64_t step, Body body) { loop(index(low), index(high), step, body); }
+  void loop(int64_t low, int64_t high, int64_t step, Body body) {
+    loop(index(low), index(high), step, body);
+  }
   void when(mlir::Value condition, llvm::function_ref<void()> body);
   /// A loop over vectors or scalars it carries.
-  using CarryBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)>;
-  llvm::SmallVector<mlir::Value> loop(mlir::Value low, mlir::Value high, int64_t step, mlir::ValueRange init,
-                                      CarryBody body);
+  using CarryBody =
+      llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)>;
+  llvm::SmallVector<mlir::Value> loop(mlir::Value low, mlir::Value high, int64_t step,
+                                      mlir::ValueRange init, CarryBody body);
 
   // Buffers.
   /// The sizes/strides window that begins `offset` elements into the buffer's first element.
   mlir::Value window(mlir::Value memref, mlir::Value offset, llvm::ArrayRef<int64_t> sizes,
                      llvm::ArrayRef<int64_t> strides);
-  mlir::Value load(mlir::VectorType type, mlir::Value memref, mlir::ValueRange indices, mlir::Value valid = {},
-                   mlir::Value pad = {});
-  void store(mlir::Value vector, mlir::Value memref, mlir::ValueRange indices, mlir::Value valid = {});
+  mlir::Value load(mlir::VectorType type, mlir::Value memref, mlir::ValueRange indices,
+                   mlir::Value valid = {}, mlir::Value pad = {});
+  void store(mlir::Value vector, mlir::Value memref, mlir::ValueRange indices,
+             mlir::Value valid = {});
   void prefetch(mlir::Value memref, mlir::ValueRange indices, int locality = 3);
 
   // Vectors.
@@ -81,15 +85,17 @@ public:
     int64_t step = 16;                      ///< elements a depth step
     int64_t locality = 2;
   };
-  mlir::Value mma(mlir::Value acc, mlir::Value a, mlir::ValueRange aIndices, mlir::Value b, mlir::ValueRange bIndices,
-                  mlir::Value depth, int64_t unroll, const Prefetch &prefetch);
+  mlir::Value mma(mlir::Value acc, mlir::Value a, mlir::ValueRange aIndices, mlir::Value b,
+                  mlir::ValueRange bIndices, mlir::Value depth, int64_t unroll,
+                  const Prefetch &prefetch);
   /// One panel of columns; see tile.pack.
-  void pack(mlir::Value src, mlir::ValueRange srcIndices, mlir::Value dst, mlir::ValueRange dstIndices,
-            mlir::Value depth, mlir::Value valid);
+  void pack(mlir::Value src, mlir::ValueRange srcIndices, mlir::Value dst,
+            mlir::ValueRange dstIndices, mlir::Value depth, mlir::Value valid);
 };
 
-/// Lanes the columns of a register tile are worked on at a time after the product: 16, where they divide
-/// `columns`. The number does not depend on the element type, so conversions keep vectors whole.
+/// Lanes the columns of a register tile are worked on at a time after the product: 16, where they
+/// divide `columns`. The number does not depend on the element type, so conversions keep vectors
+/// whole.
 int64_t chunkLanes(int64_t columns);
 
 } // namespace tessera

@@ -24,7 +24,8 @@ SmallVector<Value> ContractionEmitter::rowIndices(const Strip &strip, int64_t i)
     return indices;
   }
   // A strip that cannot straddle two items of the anchor's innermost row dimension is divided once.
-  bool aligned = !p.anchorRows.empty() && p.anchorRows.back() % mr == 0 && (p.batch.empty() || p.m % mr == 0);
+  bool aligned =
+      !p.anchorRows.empty() && p.anchorRows.back() % mr == 0 && (p.batch.empty() || p.m % mr == 0);
   Value flat = t.add(t.mul(itemIndex, p.m), row);
   if (!aligned)
     return t.delinearize(t.add(flat, i), p.anchorRows);
@@ -69,7 +70,8 @@ void ContractionEmitter::clearPartial() {
   auto type = VectorType::get({chunkLanes(nr)}, p.accType);
   Value zero = t.zero(type);
   t.loop(t.index(0), rows, 1, [&](Value row) {
-    t.loop(0, groupPanels * nr, type.getDimSize(0), [&](Value column) { t.store(zero, partial, {row, column}); });
+    t.loop(0, groupPanels * nr, type.getDimSize(0),
+           [&](Value column) { t.store(zero, partial, {row, column}); });
   });
 }
 

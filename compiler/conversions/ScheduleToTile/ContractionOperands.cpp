@@ -23,18 +23,19 @@ namespace tessera {
 // B
 //===----------------------------------------------------------------------===//
 
-/// Depth steps packed of one panel before the next panel's turn: rows of B are read while their pages are
-/// still in the TLB.
+/// Depth steps packed of one panel before the next panel's turn: rows of B are read while their
+/// pages are still in the TLB.
 static constexpr int64_t kPackDepth = 64;
 
 void ContractionEmitter::packPanels() {
   if (source == PanelSource::InPlace) {
     int64_t whole = p.n / nr;
-    t.pack(bPanels, {t.index(0), t.index(whole * nr)}, bScratch, {t.index(0), t.index(0), t.index(0)}, t.index(p.k),
-           t.index(p.n - whole * nr));
+    t.pack(bPanels, {t.index(0), t.index(whole * nr)}, bScratch,
+           {t.index(0), t.index(0), t.index(0)}, t.index(p.k), t.index(p.n - whole * nr));
     return;
   }
-  // Transposing reads whole columns, which lie contiguous: there is nothing to gain from switching panels.
+  // Transposing reads whole columns, which lie contiguous: there is nothing to gain from switching
+  // panels.
   int64_t step = p.b.colStride == 1 ? std::min(kPackDepth, p.k) : p.k;
   if (p.k == 0)
     return;
@@ -48,7 +49,8 @@ void ContractionEmitter::packPanels() {
 }
 
 Value ContractionEmitter::panelBuffer(const Panel &panel) {
-  bool inPlace = source == PanelSource::Prepacked || (source == PanelSource::InPlace && panel.columns == nr);
+  bool inPlace =
+      source == PanelSource::Prepacked || (source == PanelSource::InPlace && panel.columns == nr);
   return inPlace ? bPanels : bScratch;
 }
 
@@ -66,7 +68,8 @@ SmallVector<Value> ContractionEmitter::panelIndices(const Panel &panel, Value k)
   llvm_unreachable("covered switch");
 }
 
-TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const Strip &strip, Value k0) {
+TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const Strip &strip,
+                                                    Value k0) {
   TileBuilder::Prefetch prefetch;
   if (s.getPrefetchB() == 0 || panel.columns != nr)
     return prefetch;
@@ -97,11 +100,11 @@ void ContractionEmitter::packRows(Value k0, Value depth) {
   if (transposedCopy) {
     // Strips [depth][mr]: the panels of the transposed matrix.
     Value transposed =
-        t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)), {p.k, mc},
-                 {p.a.colStride, p.a.rowStride});
+        t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)),
+                 {p.k, mc}, {p.a.colStride, p.a.rowStride});
     forStrips([&](const Strip &strip) {
-      t.pack(transposed, {k0, strip.block}, aScratch, {t.div(strip.block, mr), t.index(0), t.index(0)}, depth,
-             t.index(strip.rows));
+      t.pack(transposed, {k0, strip.block}, aScratch,
+             {t.div(strip.block, mr), t.index(0), t.index(0)}, depth, t.index(strip.rows));
     });
     return;
   }

@@ -19,7 +19,8 @@ int64_t ContractionProblem::batchItems() const {
 }
 
 /// Strides of a kernel input over the product's `batch`, and of its last two dimensions.
-static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, ArrayRef<int64_t> batch, bool transpose) {
+static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, ArrayRef<int64_t> batch,
+                               bool transpose) {
   BatchedMatrix matrix;
   unsigned i = argument.getArgNumber();
   matrix.memref = frame.inputs[i];
@@ -40,8 +41,8 @@ static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, Array
   return matrix;
 }
 
-/// Makes rows of the batch where the second operand is the same for all of it and the first one's rows go on
-/// at one stride: one product of many rows instead of many products of few.
+/// Makes rows of the batch where the second operand is the same for all of it and the first one's
+/// rows go on at one stride: one product of many rows instead of many products of few.
 static void foldBatch(ContractionProblem &p) {
   if (p.batchItems() == 1 || llvm::any_of(p.b.batchStrides, [](int64_t s) { return s != 0; }))
     return;
@@ -72,7 +73,8 @@ Value findAnchor(Value value) {
     auto reshape = dyn_cast<graph::ReshapeOp>(*value.getUsers().begin());
     if (!reshape)
       break;
-    auto from = cast<RankedTensorType>(value.getType()), to = cast<RankedTensorType>(reshape.getType());
+    auto from = cast<RankedTensorType>(value.getType()),
+         to = cast<RankedTensorType>(reshape.getType());
     if (to.getRank() < 1 || to.getShape().back() != from.getShape().back())
       break;
     value = reshape.getResult();
@@ -99,7 +101,8 @@ FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
   ContractionProblem p;
   p.matmul = findMatmul(frame.kernel);
   if (!p.matmul)
-    return frame.kernel.emitOpError("[contraction] body must hold exactly one graph.matmul; split the kernel");
+    return frame.kernel.emitOpError(
+        "[contraction] body must hold exactly one graph.matmul; split the kernel");
   auto type = cast<RankedTensorType>(p.matmul.getType());
   auto lhs = cast<RankedTensorType>(p.matmul.getLhs().getType());
   if (!type.hasStaticShape() || !lhs.hasStaticShape())
@@ -117,8 +120,9 @@ FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
   if (auto unpack = rhs.getDefiningOp<schedule::UnpackOp>()) {
     auto panels = dyn_cast<BlockArgument>(unpack.getSource());
     if (!panels || p.matmul.getTransposeB())
-      return frame.kernel.emitOpError("[contraction] schedule.unpack must read an input, and the product must not "
-                                      "transpose what it yields");
+      return frame.kernel.emitOpError(
+          "[contraction] schedule.unpack must read an input, and the product must not "
+          "transpose what it yields");
     // Panels have one dimension more: the batch ends before the panel index.
     auto shape = cast<RankedTensorType>(panels.getType()).getShape();
     p.panelWidth = shape.back();
@@ -133,8 +137,9 @@ FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
   } else if (auto argument = dyn_cast<BlockArgument>(rhs)) {
     p.b = readInput(frame, argument, p.batch, p.matmul.getTransposeB());
   } else {
-    return frame.kernel.emitOpError("[contraction] the second operand must be an input or schedule.unpack of one; "
-                                    "compute it in a kernel of its own");
+    return frame.kernel.emitOpError(
+        "[contraction] the second operand must be an input or schedule.unpack of one; "
+        "compute it in a kernel of its own");
   }
   p.anchor = findAnchor(p.matmul.getResult());
   p.anchorRows = llvm::to_vector(cast<RankedTensorType>(p.anchor.getType()).getShape().drop_back());

@@ -19,10 +19,12 @@
 
 namespace tessera {
 
-/// A matrix of every batch item: element (…, i, j) lies at Σ batch·batchStrides + i·rowStride + j·colStride.
+/// A matrix of every batch item: element (…, i, j) lies at Σ batch·batchStrides + i·rowStride +
+/// j·colStride.
 struct BatchedMatrix {
   mlir::Value memref; ///< null when the operand is computed (a prologue)
-  llvm::SmallVector<int64_t> batchStrides; ///< one a batch dimension of the product, 0 where it is broadcast
+  llvm::SmallVector<int64_t>
+      batchStrides; ///< one a batch dimension of the product, 0 where it is broadcast
   int64_t rowStride = 0, colStride = 0;
 };
 
@@ -30,7 +32,8 @@ struct ContractionProblem {
   graph::MatmulOp matmul;
   /// What the epilogue reads: the product, or a reshape of it that keeps its columns.
   mlir::Value anchor;
-  /// Dimensions of the anchor without the columns: row (batch, m) of the product is its linear index there.
+  /// Dimensions of the anchor without the columns: row (batch, m) of the product is its linear
+  /// index there.
   llvm::SmallVector<int64_t> anchorRows;
   llvm::SmallVector<int64_t> batch; ///< empty when the batch was folded into the rows
   int64_t m = 0, n = 0, k = 0;

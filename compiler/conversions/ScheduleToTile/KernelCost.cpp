@@ -18,7 +18,8 @@ static double elements(Value value) {
 }
 
 static double bytesOf(Value value) {
-  return elements(value) * ((cast<RankedTensorType>(value.getType()).getElementTypeBitWidth() + 7) / 8);
+  return elements(value) *
+         ((cast<RankedTensorType>(value.getType()).getElementTypeBitWidth() + 7) / 8);
 }
 
 /// Multiplications and additions as torch.utils.flop_counter counts them for products; one a result
@@ -34,16 +35,19 @@ static double flopsOf(Operation *op) {
         auto query = cast<RankedTensorType>(attention.getQuery().getType());
         auto key = cast<RankedTensorType>(attention.getKey().getType());
         double s = key.getDimSize(key.getRank() - 2), e = query.getDimSize(query.getRank() - 1);
-        return 2.0 * s * (elements(attention.getQuery()) + elements(attention.getQuery()) / e *
-                                                               cast<RankedTensorType>(attention.getType())
-                                                                   .getShape().back());
+        return 2.0 * s *
+               (elements(attention.getQuery()) +
+                elements(attention.getQuery()) / e *
+                    cast<RankedTensorType>(attention.getType()).getShape().back());
       })
       .Case<graph::LayerNormOp, graph::RmsNormOp, graph::SoftmaxOp, graph::LogSoftmaxOp>(
           [](auto norm) { return 8.0 * elements(norm->getOperand(0)); })
-      .Case<graph::ReduceOp, graph::ArgReduceOp>([](auto reduce) { return elements(reduce->getOperand(0)); })
+      .Case<graph::ReduceOp, graph::ArgReduceOp>(
+          [](auto reduce) { return elements(reduce->getOperand(0)); })
       .Default([](Operation *other) {
-        return other->getNumResults() == 1 && other->hasTrait<graph::Elementwise>() ? elements(other->getResult(0))
-                                                                                    : 0.0;
+        return other->getNumResults() == 1 && other->hasTrait<graph::Elementwise>()
+                   ? elements(other->getResult(0))
+                   : 0.0;
       });
 }
 

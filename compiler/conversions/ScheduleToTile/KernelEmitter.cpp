@@ -92,13 +92,17 @@ std::string tessera::kernelKey(KernelOp kernel) {
   // An isolated region prints with names of its own: equal bodies give equal text.
   OwningOpRef<KernelOp> clone = kernel.clone();
   clone->removePlacementAttr();
-  clone->print(os, OpPrintingFlags().useLocalScope().enableDebugInfo(false).elideLargeElementsAttrs(1 << 30));
+  clone->print(os, OpPrintingFlags().useLocalScope().enableDebugInfo(false).elideLargeElementsAttrs(
+                       1 << 30));
   return text;
 }
 
 std::string tessera::kernelName(KernelOp kernel, StringRef key) {
-  auto digest = llvm::SHA256::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(key.data()), key.size()));
-  return (stringifyKernelKind(kernel.getKind()) + "_" + llvm::toHex(digest, /*LowerCase=*/true).substr(0, 12)).str();
+  auto digest =
+      llvm::SHA256::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(key.data()), key.size()));
+  return (stringifyKernelKind(kernel.getKind()) + "_" +
+          llvm::toHex(digest, /*LowerCase=*/true).substr(0, 12))
+      .str();
 }
 
 /// The emitter of the kernel's class.
@@ -129,7 +133,8 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
     int64_t offset;
     SmallVector<int64_t> strides;
     kernel.getInputLayout(i, offset, strides);
-    arguments.push_back(bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), offset, strides));
+    arguments.push_back(
+        bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), offset, strides));
   }
   for (unsigned i = 0, e = kernel.getOutputs().size(); i != e; ++i) {
     auto stored = cast<RankedTensorType>(kernel.getOutputs()[i].getType());
@@ -137,9 +142,11 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
     arguments.push_back(bufferType(yielded, 0, permutedStrides(stored, kernel.getResultPerm(i))));
   }
   Type index = IndexType::get(context), i32 = IntegerType::get(context, 32);
-  arguments.append({MemRefType::get({ShapedType::kDynamic}, IntegerType::get(context, 8)), index, index});
+  arguments.append(
+      {MemRefType::get({ShapedType::kDynamic}, IntegerType::get(context, 8)), index, index});
 
-  auto function = func::FuncOp::create(module, loc, name, FunctionType::get(context, arguments, {i32}));
+  auto function =
+      func::FuncOp::create(module, loc, name, FunctionType::get(context, arguments, {i32}));
   Block *entry = function.addEntryBlock();
   OpBuilder b = OpBuilder::atBlockEnd(entry);
   Value ok = arith::ConstantIntOp::create(b, loc, 0, 32);
@@ -147,8 +154,14 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
   b.setInsertionPoint(ret);
 
   unsigned inputs = kernel.getInputs().size(), outputs = kernel.getOutputs().size();
-  KernelFrame frame{b, kernel, function, {}, {}, entry->getArgument(inputs + outputs),
-                    entry->getArgument(inputs + outputs + 1), entry->getArgument(inputs + outputs + 2)};
+  KernelFrame frame{b,
+                    kernel,
+                    function,
+                    {},
+                    {},
+                    entry->getArgument(inputs + outputs),
+                    entry->getArgument(inputs + outputs + 1),
+                    entry->getArgument(inputs + outputs + 2)};
   llvm::append_range(frame.inputs, entry->getArguments().take_front(inputs));
   llvm::append_range(frame.outputs, entry->getArguments().slice(inputs, outputs));
   FailureOr<KernelExtent> extent = emitBody(frame);

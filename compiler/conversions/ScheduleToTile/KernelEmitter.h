@@ -20,9 +20,10 @@
 
 namespace tessera {
 
-/// The function `(inputs…, outputs…, scratch, begin, end) -> i32` while its body is written. Buffers are
-/// strided memrefs of the *storage* type: bool and ui8 are i8, everything else its own type.
-/// A size-0 or 0-d tensor keeps its rank; a view's strides and offset are in the memref's layout.
+/// The function `(inputs…, outputs…, scratch, begin, end) -> i32` while its body is written.
+/// Buffers are strided memrefs of the *storage* type: bool and ui8 are i8, everything else its own
+/// type. A size-0 or 0-d tensor keeps its rank; a view's strides and offset are in the memref's
+/// layout.
 struct KernelFrame {
   mlir::OpBuilder &b; ///< inserts before the function's return
   schedule::KernelOp kernel;

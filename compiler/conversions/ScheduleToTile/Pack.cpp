@@ -61,15 +61,17 @@ FailureOr<KernelExtent> emitPack(KernelFrame &frame) {
     Value panelStart = t.linearize(item, ArrayRef<int64_t>(resultStrides).drop_back(3));
     Value target = t.window(frame.outputs[0], panelStart, {panels, k, nr}, {k * nr, nr, 1});
     auto emit = [&](int64_t columns) {
-      t.pack(source, {t.index(0), t.mul(panel, nr)}, target, {panel, t.index(0), t.index(0)}, t.index(k),
-             t.index(columns));
+      t.pack(source, {t.index(0), t.mul(panel, nr)}, target, {panel, t.index(0), t.index(0)},
+             t.index(k), t.index(columns));
     };
     // Whole panels know their width; only the last one may be partial.
     int64_t whole = n / nr;
     if (whole > 0)
-      t.when(whole == panels ? t.constant(t.b.getI1Type(), 1) : t.less(panel, t.index(whole)), [&] { emit(nr); });
+      t.when(whole == panels ? t.constant(t.b.getI1Type(), 1) : t.less(panel, t.index(whole)),
+             [&] { emit(nr); });
     if (whole < panels)
-      t.when(whole == 0 ? t.constant(t.b.getI1Type(), 1) : t.equal(panel, t.index(whole)), [&] { emit(n - whole * nr); });
+      t.when(whole == 0 ? t.constant(t.b.getI1Type(), 1) : t.equal(panel, t.index(whole)),
+             [&] { emit(n - whole * nr); });
   });
   return range;
 }

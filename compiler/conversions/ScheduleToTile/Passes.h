@@ -21,8 +21,10 @@ namespace tessera {
 #define GEN_PASS_DECL
 #include "compiler/conversions/ScheduleToTile/Passes.h.inc"
 
-/// Answers for kernels whose object code is at hand: they become a declaration, and nothing is emitted.
-using KnownKernels = std::function<std::optional<TileKernel>(llvm::StringRef name, llvm::StringRef key)>;
+/// Answers for kernels whose object code is at hand: they become a declaration, and nothing is
+/// emitted.
+using KnownKernels =
+    std::function<std::optional<TileKernel>(llvm::StringRef name, llvm::StringRef key)>;
 std::unique_ptr<mlir::Pass> createConvertScheduleToTilePass(KnownKernels known);
 
 #define GEN_PASS_REGISTRATION

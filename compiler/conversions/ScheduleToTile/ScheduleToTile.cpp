@@ -56,8 +56,8 @@ private:
 } // namespace
 
 /// The function of the kernel: emitted now, before, or (its code being at hand) only declared.
-FailureOr<TileKernel> ConvertScheduleToTile::functionOf(ModuleOp module, KernelOp kernel, StringRef name,
-                                                        StringRef key) {
+FailureOr<TileKernel> ConvertScheduleToTile::functionOf(ModuleOp module, KernelOp kernel,
+                                                        StringRef name, StringRef key) {
   if (auto it = emitted.find(name); it != emitted.end())
     return it->second;
   OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
@@ -88,8 +88,9 @@ LogicalResult ConvertScheduleToTile::convert(ModuleOp module, KernelOp kernel) {
   KernelCost cost = kernelCost(kernel);
   OpBuilder b(kernel);
   auto launch = schedule::LaunchOp::create(b, kernel.getLoc(), kernel.getOutputs().getTypes(), name,
-                                           kernel.getInputs(), kernel.getKind(), record->units, record->grain,
-                                           record->scratchBytes, llvm::APFloat(cost.flops), llvm::APFloat(cost.bytes),
+                                           kernel.getInputs(), kernel.getKind(), record->units,
+                                           record->grain, record->scratchBytes,
+                                           llvm::APFloat(cost.flops), llvm::APFloat(cost.bytes),
                                            kernel.getPrepare(), kernel.getPlacementAttr());
   if (Attribute point = kernel.getPointAttr())
     launch->setAttr("point", point);

@@ -23,15 +23,16 @@ struct TileKernel {
   int64_t scratchBytes = 0;
 };
 
-/// Everything that can change a kernel's code, as text: class, point, layouts, body with its edges and
-/// literals; no locations, no placements. Equal keys are the same kernel.
+/// Everything that can change a kernel's code, as text: class, point, layouts, body with its edges
+/// and literals; no locations, no placements. Equal keys are the same kernel.
 std::string kernelKey(schedule::KernelOp kernel);
 /// A symbol for the kernel with this key.
 std::string kernelName(schedule::KernelOp kernel, llvm::StringRef key);
 
 /// Emits the tile function of `kernel` at `module`'s insertion point.
-mlir::FailureOr<mlir::func::FuncOp> emitTileKernel(schedule::KernelOp kernel, mlir::OpBuilder &module,
-                                                   llvm::StringRef name, TileKernel &record);
+mlir::FailureOr<mlir::func::FuncOp> emitTileKernel(schedule::KernelOp kernel,
+                                                   mlir::OpBuilder &module, llvm::StringRef name,
+                                                   TileKernel &record);
 
 /// Predicted work of one launch: floating point operations, and bytes that must cross memory once.
 struct KernelCost {

@@ -98,8 +98,8 @@ public:
   }
 };
 
-/// f32 to bf16, half to even on the bits: AVX-512's instruction flushes denormals to zero, and without it LLVM
-/// calls a run-time library.
+/// f32 to bf16, half to even on the bits: AVX-512's instruction flushes denormals to zero, and
+/// without it LLVM calls a run-time library.
 Value roundToBF16(OpBuilder &b, Location loc, Value x) {
   auto typed = [&](Type element) -> Type {
     auto vector = dyn_cast<VectorType>(x.getType());
@@ -146,7 +146,8 @@ public:
   LogicalResult matchAndRewrite(arith::TruncFOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
     if (!needsNarrowing(op))
-      return rewriter.notifyMatchFailure(op, "expected a conversion to 16 bits that is done by hand");
+      return rewriter.notifyMatchFailure(op,
+                                         "expected a conversion to 16 bits that is done by hand");
     SmallVector<Value> results;
     for (Value piece : adaptor.getIn())
       results.push_back(narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType())));
@@ -155,8 +156,8 @@ public:
   }
 };
 
-/// f16 and bf16 to f64 by way of f32, which is exact and has instructions; bf16 to f32 on the bits, since LLVM
-/// would sink the conversion below operations that bf16 has none of.
+/// f16 and bf16 to f64 by way of f32, which is exact and has instructions; bf16 to f32 on the bits,
+/// since LLVM would sink the conversion below operations that bf16 has none of.
 class WidenFloats : public LoweringPattern<arith::ExtFOp> {
 public:
   using LoweringPattern::LoweringPattern;

@@ -180,9 +180,8 @@ private:
       rows.push_back(vector::LoadOp::create(b, loc, type, src.base,
                                             (source + j * columnStride).materialize(b, loc)));
     for (auto [i, row] : llvm::enumerate(transpose(b, loc, rows)))
-      vector::StoreOp::create(
-          b, loc, row, dst.base,
-          (target + static_cast<int64_t>(i) * rowStride).materialize(b, loc));
+      vector::StoreOp::create(b, loc, row, dst.base,
+                              (target + static_cast<int64_t>(i) * rowStride).materialize(b, loc));
   }
 
   /// The columns from `start` on of one row, one by one.

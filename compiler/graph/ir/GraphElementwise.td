@@ -74,7 +74,7 @@ class Graph_PredicateUnaryOp<string mnemonic, string text> : Graph_ElementwiseOp
 
 def Graph_AbsOp : Graph_NumericUnaryOp<"abs", "absolute value; the most negative integer stays">;
 def Graph_NegOp : Graph_NumericUnaryOp<"neg", "-x; integers wrap">;
-def Graph_SignOp : Graph_NumericUnaryOp<"sign", "-1, 0 or 1; NaN stays NaN, -0.0 becomes 0.0">;
+def Graph_SignOp : Graph_NumericUnaryOp<"sign", "-1, 0 or 1; 0 for NaN and for either zero">;
 def Graph_ExpOp : Graph_FloatUnaryOp<"exp", "e to the power of the operand">;
 def Graph_Exp2Op : Graph_FloatUnaryOp<"exp2", "two to the power of the operand">;
 def Graph_Expm1Op : Graph_FloatUnaryOp<"expm1", "exp(x) - 1, accurate near zero">;

@@ -135,7 +135,8 @@ struct MergeBelowPermute : OpRewritePattern<ReshapeOp> {
     ArrayRef<int64_t> permuted = typeOf(producer.getResult()).getShape();
     SmallVector<int64_t> dims(producer.getDims());
     Value source = producer.getOperand();
-    // Attention stores heads inside the sequence: that order, not the logical one, is what stays together.
+    // Attention stores heads inside the sequence: that order, not the logical one, is what stays
+    // together.
     SmallVector<int64_t> stored;
     if (source.getDefiningOp<AttentionOp>()) {
       stored = llvm::to_vector(llvm::seq<int64_t>(0, dims.size()));
@@ -184,13 +185,14 @@ struct MergeBelowPermute : OpRewritePattern<ReshapeOp> {
   }
 };
 
-/// A reshape that only splits dimensions may as well split them before the permute; so a merge that is taken
-/// apart again behind a permute disappears.
+/// A reshape that only splits dimensions may as well split them before the permute; so a merge that
+/// is taken apart again behind a permute disappears.
 struct SplitAbovePermute : OpRewritePattern<ReshapeOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(ReshapeOp op, PatternRewriter &rewriter) const override {
     auto producer = op.getOperand().getDefiningOp<PermuteOp>();
-    if (!producer || !typeOf(op.getResult()).hasStaticShape() || typeOf(op.getOperand()).getRank() == 0)
+    if (!producer || !typeOf(op.getResult()).hasStaticShape() ||
+        typeOf(op.getOperand()).getRank() == 0)
       return rewriter.notifyMatchFailure(op, "expected a reshape of a permute");
     ArrayRef<int64_t> dims = producer.getDims(), shape = typeOf(op.getResult()).getShape();
     if (llvm::is_contained(shape, 0) || shape.size() <= dims.size())
@@ -272,18 +274,21 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
     ReshapeOp producer;
     for (Value operand : op->getOperands())
       if (auto candidate = operand.getDefiningOp<ReshapeOp>())
-        if (typeOf(operand).getShape() == shape && candidate.getOperand().getDefiningOp<PermuteOp>())
+        if (typeOf(operand).getShape() == shape &&
+            candidate.getOperand().getDefiningOp<PermuteOp>())
           producer = candidate;
     if (!producer || !producer->hasOneUse())
       return rewriter.notifyMatchFailure(op, "expected a reshape of a permute, used once");
     RankedTensorType source = typeOf(producer.getOperand());
-    if (source.getRank() == 0 || !source.hasStaticShape() || source.getShape().back() != shape.back())
+    if (source.getRank() == 0 || !source.hasStaticShape() ||
+        source.getShape().back() != shape.back())
       return rewriter.notifyMatchFailure(op, "expected the last dimension in place");
     SmallVector<Value> operands;
     for (Value operand : op->getOperands()) {
       ArrayRef<int64_t> own = typeOf(operand).getShape();
-      bool rowWise = own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
-                                     llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));
+      bool rowWise =
+          own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
+                          llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));
       if (own == shape && !rowWise)
         operand = reshape(rewriter, op->getLoc(), operand, source.getShape());
       else if (!rowWise)
@@ -301,8 +306,9 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
 struct GraphSinkPermutes : tessera::graph::impl::GraphSinkPermutesBase<GraphSinkPermutes> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute, SplitAbovePermute,
-                 SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(&getContext());
+    patterns.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute,
+                 SplitAbovePermute, SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(
+        &getContext());
     // What is sunk has to meet its inverse, and compose with what it lands on.
     populateMovementPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

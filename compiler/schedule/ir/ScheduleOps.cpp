@@ -40,7 +40,8 @@ void ScheduleDialect::initialize() {
 
 YieldOp KernelOp::getYield() { return cast<YieldOp>(getBody().front().getTerminator()); }
 
-void KernelOp::getInputLayout(unsigned i, int64_t &offset, llvm::SmallVectorImpl<int64_t> &strides) {
+void KernelOp::getInputLayout(unsigned i, int64_t &offset,
+                              llvm::SmallVectorImpl<int64_t> &strides) {
   Value input = getInputs()[i];
   strides.clear();
   offset = 0;
@@ -61,14 +62,15 @@ void KernelOp::getInputLayout(unsigned i, int64_t &offset, llvm::SmallVectorImpl
 SmallVector<int64_t> KernelOp::getResultPerm(unsigned i) {
   if (ArrayAttr perms = getResultPermsAttr())
     return SmallVector<int64_t>(cast<DenseI64ArrayAttr>(perms[i]).asArrayRef());
-  return llvm::to_vector(llvm::seq<int64_t>(0, cast<RankedTensorType>(getOutputs()[i].getType()).getRank()));
+  return llvm::to_vector(
+      llvm::seq<int64_t>(0, cast<RankedTensorType>(getOutputs()[i].getType()).getRank()));
 }
 
 LogicalResult KernelOp::verify() {
   Block &block = getBody().front();
   if (block.getNumArguments() != getInputs().size())
-    return emitOpError("[kernel] body takes ") << block.getNumArguments() << " arguments for " << getInputs().size()
-                                               << " inputs";
+    return emitOpError("[kernel] body takes ")
+           << block.getNumArguments() << " arguments for " << getInputs().size() << " inputs";
   for (auto [input, argument] : llvm::zip_equal(getInputs(), block.getArguments()))
     if (input.getType() != argument.getType())
       return emitOpError("[kernel] body argument of type ")
@@ -122,16 +124,19 @@ static LogicalResult verifyPanels(Operation *op, RankedTensorType matrix, Ranked
   int64_t rank = matrix.getRank();
   int64_t k = matrix.getDimSize(rank - 2), n = matrix.getDimSize(rank - 1);
   int64_t nr = panels.getDimSize(rank);
-  if (nr <= 0 || panels.getDimSize(rank - 1) != k || panels.getDimSize(rank - 2) != (n + nr - 1) / nr ||
+  if (nr <= 0 || panels.getDimSize(rank - 1) != k ||
+      panels.getDimSize(rank - 2) != (n + nr - 1) / nr ||
       matrix.getShape().drop_back(2) != panels.getShape().drop_back(3))
     return op->emitOpError("[pack] ") << panels << " does not hold the panels of " << matrix;
   return success();
 }
 
 LogicalResult PackOp::verify() {
-  return verifyPanels(*this, cast<RankedTensorType>(getSource().getType()), cast<RankedTensorType>(getType()));
+  return verifyPanels(*this, cast<RankedTensorType>(getSource().getType()),
+                      cast<RankedTensorType>(getType()));
 }
 
 LogicalResult UnpackOp::verify() {
-  return verifyPanels(*this, cast<RankedTensorType>(getType()), cast<RankedTensorType>(getSource().getType()));
+  return verifyPanels(*this, cast<RankedTensorType>(getType()),
+                      cast<RankedTensorType>(getSource().getType()));
 }

@@ -36,7 +36,7 @@ def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemor
                        UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement, OptionalAttr<ArrayAttr>:$result_perms);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$kind `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs) $body";
+  let assemblyFormat = "`` $kind `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs) $body";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     YieldOp getYield();
@@ -57,7 +57,7 @@ def Schedule_LaunchOp : Schedule_Op<"launch"> {
                        I64Attr:$units, I64Attr:$grain, I64Attr:$scratch, F64Attr:$flops, F64Attr:$bytes,
                        UnitAttr:$prepare, OptionalAttr<ArrayAttr>:$placement);
   let results = (outs Variadic<AnyRankedTensor>:$outputs);
-  let assemblyFormat = "$kind $callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs)";
+  let assemblyFormat = "`` $kind $callee `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs)";
 }
 
 def Schedule_YieldOp : Schedule_Op<"yield", [Pure, Terminator, HasParent<"KernelOp">]> {

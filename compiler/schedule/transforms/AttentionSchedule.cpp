@@ -18,7 +18,8 @@ using namespace mlir;
 
 namespace tessera::schedule {
 
-AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape, const MachineModel &machine) {
+AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
+                              const MachineModel &machine) {
   int64_t lanes = std::max<int64_t>(machine.vectorBits, 128) / shape.accBits;
   int64_t mr = machine.vectorBits >= 512 ? 8 : 6;
   int64_t queries = std::max<int64_t>(shape.queries, 1), keys = std::max<int64_t>(shape.keys, 1);
@@ -33,7 +34,8 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
   return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2);
 }
 
-DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape, const MachineModel &machine) {
+DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,
+                              const MachineModel &machine) {
   Builder b(context);
   int64_t lanes = std::max<int64_t>(machine.vectorBits, 128) / shape.accBits;
   auto list = [&](ArrayRef<int64_t> values) { return b.getDenseI64ArrayAttr(values); };
@@ -41,7 +43,8 @@ DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,
   return b.getDictionaryAttr({
       b.getNamedAttr("br", list({16, 32, 48, 64})),
       b.getNamedAttr("bc", list({256, 512, 1024, chosen.getBc()})),
-      b.getNamedAttr("mr", list(machine.vectorBits >= 512 ? ArrayRef<int64_t>{8, 12} : ArrayRef<int64_t>{4, 6})),
+      b.getNamedAttr("mr", list(machine.vectorBits >= 512 ? ArrayRef<int64_t>{8, 12}
+                                                          : ArrayRef<int64_t>{4, 6})),
       b.getNamedAttr("nr", list({lanes, 2 * lanes, 4 * lanes})),
       b.getNamedAttr("unroll", list({1, 2, 4, 8})),
   });

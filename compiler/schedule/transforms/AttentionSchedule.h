@@ -21,7 +21,8 @@ struct AttentionShape {
 };
 
 /// The point attention starts from, good without tuning.
-AttentionAttr chooseAttention(mlir::MLIRContext *context, const AttentionShape &shape, const MachineModel &machine);
+AttentionAttr chooseAttention(mlir::MLIRContext *context, const AttentionShape &shape,
+                              const MachineModel &machine);
 /// What a tuner may try instead: one array a parameter of the point.
 mlir::DictionaryAttr attentionSpace(mlir::MLIRContext *context, const AttentionShape &shape,
                                     const MachineModel &machine);

@@ -28,8 +28,8 @@ struct RegisterTile {
 
 /// Products below this many operations are not worth a second thread.
 constexpr double kSerialFlops = 2.0e6;
-/// Bytes of A's row beyond which one pass over K is split: partial sums cost more than a strip of A that
-/// leaves the first level, so that only panels too large for L2 are worth it.
+/// Bytes of A's row beyond which one pass over K is split: partial sums cost more than a strip of A
+/// that leaves the first level, so that only panels too large for L2 are worth it.
 constexpr int64_t kDepthBytes = 32 << 10;
 /// Bytes of A that make its rows few.
 constexpr int64_t kFewRowsBytes = 64 << 10;
@@ -43,8 +43,9 @@ static int64_t accLanes(const ContractionShape &shape, const MachineModel &machi
   return std::max<int64_t>(1, std::max<int64_t>(machine.vectorBits, 128) / shape.accBits);
 }
 
-/// With 32 vector registers 8 rows by 2 vectors, with 16 registers 6 by 2: accumulators, the vectors of B and
-/// one of A. Few rows take wider tiles, so that the additions' latency is hidden by enough accumulators.
+/// With 32 vector registers 8 rows by 2 vectors, with 16 registers 6 by 2: accumulators, the
+/// vectors of B and one of A. Few rows take wider tiles, so that the additions' latency is hidden
+/// by enough accumulators.
 static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel &machine) {
   int64_t lanes = accLanes(shape, machine);
   bool manyRegisters = machine.vectorBits >= 512;
@@ -59,7 +60,8 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
     // Strips of equal height instead of a short last one.
     tile.rows = divideCeil(rows, divideCeil(rows, most));
   // No wider than the matrix.
-  tile.columns = std::min<int64_t>(tile.columns, alignTo(std::max<int64_t>(shape.columns, 1), lanes));
+  tile.columns =
+      std::min<int64_t>(tile.columns, alignTo(std::max<int64_t>(shape.columns, 1), lanes));
   return tile;
 }
 
@@ -72,7 +74,8 @@ static int64_t chooseDepth(const ContractionShape &shape) {
   return alignTo(divideCeil(depth, passes), 16);
 }
 
-ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &shape, const MachineModel &machine) {
+ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &shape,
+                                  const MachineModel &machine) {
   RegisterTile tile = chooseTile(shape, machine);
   int64_t kc = chooseDepth(shape);
   int64_t bytes = shape.operandBits / 8, accBytes = shape.accBits / 8;
@@ -81,7 +84,8 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   double flops = 2.0 * shape.batch * rows * shape.columns * depth;
 
   // All rows in one block where they fit L2: then every panel of B is read once.
-  int64_t blockRows = std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / (kc * bytes), tile.rows));
+  int64_t blockRows =
+      std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / (kc * bytes), tile.rows));
   if (rows > blockRows || rows > 128) {
     blockRows = std::min<int64_t>(blockRows, 64);
     // Blocks of equal height.
@@ -91,26 +95,33 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   }
   int64_t mc = alignTo(blockRows, tile.rows);
 
-  // Groups of panels: where blocks are too few for the threads, and where scratch would outgrow its cache.
+  // Groups of panels: where blocks are too few for the threads, and where scratch would outgrow its
+  // cache.
   int64_t nSplit = panels;
   int64_t units = shape.batch * divideCeil(rows, mc);
   if (machine.threads > 1 && flops > kSerialFlops && units < 4 * machine.threads)
     nSplit = divideCeil(panels, divideCeil(4 * machine.threads, units));
   if (kc < depth)
-    nSplit = std::min(nSplit, std::max<int64_t>(1, machine.l2Bytes / 4 / (mc * tile.columns * accBytes)));
+    nSplit = std::min(nSplit,
+                      std::max<int64_t>(1, machine.l2Bytes / 4 / (mc * tile.columns * accBytes)));
   if (!shape.packedB)
-    nSplit = std::min(nSplit, std::max<int64_t>(1, kPanelScratchBytes / (depth * tile.columns * bytes)));
+    nSplit =
+        std::min(nSplit, std::max<int64_t>(1, kPanelScratchBytes / (depth * tile.columns * bytes)));
 
-  // Rows whose distance is a multiple of 4 KB share a cache set; long rows leave the first level anyway.
+  // Rows whose distance is a multiple of 4 KB share a cache set; long rows leave the first level
+  // anyway.
   bool conflicts = shape.aRowStride * bytes % 4096 == 0 && depth * bytes > 4096;
   bool packA = rows > 1 && panels > 1 && (shape.aColStride != 1 || conflicts || kc < depth);
-  // One strip: the stream of B is fetched a fixed distance ahead; several: the next panel, shared among them.
+  // One strip: the stream of B is fetched a fixed distance ahead; several: the next panel, shared
+  // among them.
   int64_t prefetch = shape.packedB || rows <= tile.rows ? 256 : 0;
-  return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc, nSplit == panels ? 0 : nSplit, packA,
+  return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc,
+                              nSplit == panels ? 0 : nSplit, packA,
                               /*unroll=*/2, prefetch);
 }
 
-DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &shape, const MachineModel &machine) {
+DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &shape,
+                                const MachineModel &machine) {
   Builder b(context);
   int64_t lanes = accLanes(shape, machine);
   auto list = [&](ArrayRef<int64_t> values) { return b.getDenseI64ArrayAttr(values); };

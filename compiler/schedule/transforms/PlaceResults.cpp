@@ -25,7 +25,8 @@ using namespace tessera::schedule;
 
 namespace {
 
-/// Rows of different buffers should not start in the same cache set: a page of distance plus one line.
+/// Rows of different buffers should not start in the same cache set: a page of distance plus one
+/// line.
 constexpr int64_t alignment = 64;
 
 /// One arena tensor: alive from the op that writes it to the last op that reads it.
@@ -102,8 +103,10 @@ void PlaceResults::runOnOperation() {
     for (Value result : kernel.getOutputs()) {
       SmallVector<Operation *> readers;
       collectReaders(result, readers);
-      bool isReturned = llvm::any_of(readers, [](Operation *op) { return isa<func::ReturnOp>(op); });
-      bool isSeen = llvm::any_of(readers, [](Operation *op) { return !isa<KernelOp, func::ReturnOp>(op); });
+      bool isReturned =
+          llvm::any_of(readers, [](Operation *op) { return isa<func::ReturnOp>(op); });
+      bool isSeen =
+          llvm::any_of(readers, [](Operation *op) { return !isa<KernelOp, func::ReturnOp>(op); });
       if (isReturned) {
         place(result, PlacementKind::Output, outputs++);
       } else if (kernel.getPrepare()) {
@@ -122,7 +125,7 @@ void PlaceResults::runOnOperation() {
     place(interval.value, PlacementKind::Arena, interval.offset);
 
   for (auto kernel : function.getOps<KernelOp>())
-    kernel.setPlacementAttr(b.getArrayAttr(
-        llvm::map_to_vector(kernel.getOutputs(), [&](Value v) -> Attribute { return placements[v]; })));
+    kernel.setPlacementAttr(b.getArrayAttr(llvm::map_to_vector(
+        kernel.getOutputs(), [&](Value v) -> Attribute { return placements[v]; })));
   function->setAttr("schedule.arena", b.getI64IntegerAttr(arena));
 }

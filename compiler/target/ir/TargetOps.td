@@ -152,7 +152,7 @@ def Target_StorageOp : Target_ProgramPart<"storage"> {
   let description = "`offset` is bytes into the arena of one call (0 elsewhere).";
   let arguments = (ins Target_StorageKindAttr:$kind, I64Attr:$offset, I64Attr:$bytes);
   let results = (outs Target_StorageType:$storage);
-  let assemblyFormat = "$kind `offset` $offset `bytes` $bytes attr-dict";
+  let assemblyFormat = "`` $kind `offset` $offset `bytes` $bytes attr-dict";
 }
 
 def Target_ValueOp : Target_ProgramPart<"value"> {
