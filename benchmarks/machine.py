@@ -98,8 +98,11 @@ def _together(threads: int, work: Callable[[], float]) -> float:
 
 
 def fma_peak(threads: int = 1, steps: int = 2_000_000) -> float:
-    """GFLOP/s of fused multiply-adds on registers, f32, `threads` at once. About 7 ms for one thread;
-    with several longer, and after a pause: OpenMP's workers spin on for 9 ms after their last work."""
+    """GFLOP/s of fused multiply-adds on registers, f32, `threads` at once.
+
+    About 7 ms for one thread; with several longer, and after a pause: OpenMP's workers spin on for
+    9 ms after their last work.
+    """
     library = _library()
     if threads > 1:
         time.sleep(0.02)
