@@ -22,7 +22,7 @@ import tessera as ts
 from tessera import nn, ops
 from tessera.lowering.aten.rules import BUILTINS
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.nn import convolution
+from tessera.nn import _fallback
 from tessera.ops import _eager
 
 X, Y = values(4, 6), values(6, seed=1)
@@ -304,8 +304,6 @@ def test_errors_name_the_operator() -> None:
         ops.softmax(x, 5)
     with pytest.raises(TypeError, match=r"\[matmul\].*float32.*int64"):
         ops.matmul(x, ts.tensor([1, 2]))
-    with pytest.raises(NotImplementedError, match="random"):
-        nn.dropout(x, 0.5)
     with pytest.raises(ValueError, match="requires grad"):
         ops.exp(torch.ones(2, requires_grad=True))
     with pytest.raises(TypeError, match="complex64"):
@@ -325,8 +323,21 @@ def test_two_graphs_do_not_mix() -> None:
         ops.add(value("a"), value("b"))
 
 
+def test_dropout_draws_from_pytorchs_stream() -> None:
+    x = torch.ones(64, 64)
+    torch.manual_seed(3)
+    expected = torch.nn.functional.dropout(x, 0.25)
+    _fallback._told.clear()
+    torch.manual_seed(3)
+    with pytest.warns(UserWarning, match="dropout runs in PyTorch"):
+        got = ts.nn.dropout(ts.from_dlpack(x), 0.25)
+    assert isinstance(got, ts.Tensor)
+    assert torch.equal(torch.from_dlpack(got), expected)
+    assert torch.equal(torch.from_dlpack(ts.nn.dropout(ts.from_dlpack(x), training=False)), x)
+
+
 def test_convolution_says_that_it_runs_in_pytorch() -> None:
-    convolution._told.clear()
+    _fallback._told.clear()
     image, kernel = values(1, 2, 5, 5), values(3, 2, 3, 3)
     with pytest.warns(UserWarning, match="conv2d runs in PyTorch"):
         got = nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel), padding=1)
@@ -335,7 +346,7 @@ def test_convolution_says_that_it_runs_in_pytorch() -> None:
         warnings.simplefilter("error")
         nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel))
         # What has a kernel never says so.
-        convolution._told.clear()
+        _fallback._told.clear()
         patches = nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel), stride=3)
     torch.testing.assert_close(torch.from_dlpack(patches), F.conv2d(image, kernel, stride=3))
 

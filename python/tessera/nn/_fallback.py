@@ -1,0 +1,41 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Functions of `ts.nn` that have no kernel for every case yet.
+
+On graph values such a case declines, so that the node becomes an island with this reason; on
+tensors PyTorch computes it on the same memory, and a warning says so once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils.dlpack import from_dlpack
+
+from tessera.errors import NotYetSupportedError
+from tessera.ops._dispatch import Value, call, find_context
+
+_told: set[str] = set()
+
+
+def call_or_pytorch(name: str, key: str, function: Callable[..., Any], *args: Any) -> Value:
+    """The lowering `key`, or where it declines `function` of PyTorch on the tensors' own memory."""
+    from tessera.tensor import Tensor, from_torch
+
+    if find_context(args) is not None:
+        return call(key, *args)
+    try:
+        return call(key, *args)
+    except NotYetSupportedError as error:
+        if name not in _told:
+            _told.add(name)
+            # The caller of the function of ts.nn that called this one.
+            warnings.warn(f"ts.nn.{name} runs in PyTorch: {error}", stacklevel=4)
+    native = any(isinstance(arg, Tensor) for arg in args)
+    given = [from_dlpack(arg) if isinstance(arg, Tensor) else arg for arg in args]
+    with torch.no_grad():
+        result = function(*given)
+    return from_torch(result) if native else result
