@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from models import Block, Mutating
 from torch import nn
 from torch.nn.utils import prune
 
+import tessera as ts
 from tessera.capture.decompose import trace_decomposition
 from tessera.capture.export import export
 from tessera.capture.hooks import has_user_hooks, outermost_hooked
@@ -174,3 +177,25 @@ def test_keys_tell_forms_apart():
     ]
     assert len(set(keys)) == len(keys)
     assert _signature(torch.zeros(2)).key() == keys[0]
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        lambda x: (x[1:5], x),
+        lambda x: (x.t(), x),
+        lambda x: (x, x[1:5]),
+        lambda x: (x[:1].expand(6, 10), x),
+    ],
+    ids=["slice, base", "transpose, base", "base, slice", "expanded, base"],
+)
+def test_arguments_that_are_views_of_one_another(
+    pair: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+) -> None:
+    class Sums(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return a.sum() + b.sum()
+
+    args = pair(torch.randn(6, 10))
+    converted = ts.from_pytorch(Sums(), example_inputs=args, strict=True)
+    torch.testing.assert_close(converted(*args), Sums()(*args))

@@ -157,7 +157,8 @@ def _take_tensors_only(
     """
     flat, spec = pytree.tree_flatten((tuple(args), kwargs))
     positions = [index for index, leaf in enumerate(flat) if isinstance(leaf, torch.Tensor)]
-    tensors = tuple(flat[index] for index in positions)
+    stand_ins = {id(flat[index]): _without_base(flat[index]) for index in positions}
+    tensors = tuple(stand_ins[id(flat[index])] for index in positions)
     template = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in flat]
     original = copy.forward
 
@@ -173,6 +174,25 @@ def _take_tensors_only(
 
     copy.__dict__["forward"] = forward
     return positions, tensors
+
+
+def _without_base(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same form that is nobody's view.
+
+    Making a view fake makes its base fake too, with symbolic sizes, and then an argument that *is*
+    the base has a shape torch calls data-dependent. Capture needs the form only.
+    """
+    if type(tensor) is not torch.Tensor or not tensor._is_view():
+        return tensor
+    if tensor.layout != torch.strided or tensor.is_conj() or tensor.is_neg():
+        return tensor
+    return torch.empty_strided(
+        tensor.size(),
+        tensor.stride(),
+        dtype=tensor.dtype,
+        device=tensor.device,
+        requires_grad=tensor.requires_grad,
+    )
 
 
 def place_of(root: nn.Module, leaf: Leaf) -> tuple[int, str]:
