@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/conversions/GraphToSchedule/Grouping.h"
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/schedule/transforms/AttentionSchedule.h"
@@ -58,35 +59,15 @@ static ElementwiseAttr chooseElementwise(KernelOp kernel, int64_t vectorBits) {
       kernel.getContext(), chooseLanes(kernel, type.getNumElements(), vectorBits), elementsPerUnit);
 }
 
-/// The domain and reduced dimensions of a rows kernel, from any row op of its body.
-static bool rowSpace(KernelOp kernel, RankedTensorType &domain, SmallVector<int64_t> &reduced) {
-  for (Operation &op : kernel.getBody().front()) {
-    if (!op.hasTrait<graph::Rows>())
-      continue;
-    domain = cast<RankedTensorType>(op.getOperand(0).getType());
-    if (auto reduce = dyn_cast<graph::ReduceOp>(op))
-      reduced.assign(reduce.getDims().begin(), reduce.getDims().end());
-    else if (auto arg = dyn_cast<graph::ArgReduceOp>(op))
-      reduced = {static_cast<int64_t>(arg.getDim())};
-    else if (auto axes = op.getAttrOfType<IntegerAttr>("axes"))
-      reduced =
-          llvm::to_vector(llvm::seq<int64_t>(domain.getRank() - axes.getInt(), domain.getRank()));
-    else
-      reduced = {op.getAttrOfType<IntegerAttr>("dim").getInt()};
-    return true;
-  }
-  return false;
-}
-
 static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
-  RankedTensorType domain;
-  SmallVector<int64_t> reduced;
-  if (!rowSpace(kernel, domain, reduced))
+  SmallVector<int64_t> domain, reduced;
+  // All row ops of a kernel share one space.
+  if (llvm::none_of(kernel.getBody().front(),
+                    [&](Operation &op) { return rowSpace(&op, domain, reduced); }))
     return {};
-  int64_t rank = domain.getRank(), innermost = rank == 0 ? 1 : domain.getDimSize(rank - 1),
-          rowElements = 1;
+  int64_t rank = domain.size(), innermost = rank == 0 ? 1 : domain.back(), rowElements = 1;
   for (int64_t d : reduced)
-    rowElements *= domain.getDimSize(d);
+    rowElements *= domain[d];
   bool along = rank == 0 || reduced.empty() || llvm::is_contained(reduced, rank - 1);
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
   // While a pass computes on a row it has already read, memory is idle: the emitter fetches the
@@ -104,11 +85,7 @@ static SmallVector<int64_t> stridesOf(KernelOp kernel, Value value) {
     kernel.getInputLayout(argument.getArgNumber(), offset, strides);
     return strides;
   }
-  ArrayRef<int64_t> shape = cast<RankedTensorType>(value.getType()).getShape();
-  strides.assign(shape.size(), 1);
-  for (int64_t d = static_cast<int64_t>(shape.size()) - 2; d >= 0; --d)
-    strides[d] = strides[d + 1] * std::max<int64_t>(shape[d + 1], 1);
-  return strides;
+  return contiguousStrides(cast<RankedTensorType>(value.getType()).getShape());
 }
 
 static int64_t bitsOf(Value value) {

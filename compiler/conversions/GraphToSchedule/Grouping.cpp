@@ -26,8 +26,7 @@ bool tessera::isRematerialized(Operation *op) {
   return isa_and_nonnull<graph::IotaOp>(op);
 }
 
-/// The dimensions a row op reduces and the domain it does so over; nothing for other ops.
-static bool rowSpace(Operation *op, SmallVector<int64_t> &domain, SmallVector<int64_t> &reduced) {
+bool tessera::rowSpace(Operation *op, SmallVector<int64_t> &domain, SmallVector<int64_t> &reduced) {
   auto over = [&](Value input, ArrayRef<int64_t> dims) {
     domain.assign(shapeOf(input).begin(), shapeOf(input).end());
     reduced.assign(dims.begin(), dims.end());

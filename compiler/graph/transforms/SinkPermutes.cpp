@@ -304,16 +304,22 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
 };
 
 struct GraphSinkPermutes : tessera::graph::impl::GraphSinkPermutesBase<GraphSinkPermutes> {
-  void runOnOperation() override {
-    RewritePatternSet patterns(&getContext());
-    patterns.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute,
-                 SplitAbovePermute, SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(
-        &getContext());
+  LogicalResult initialize(MLIRContext *context) override {
+    RewritePatternSet owned(context);
+    owned.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute, SplitAbovePermute,
+              SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(context);
     // What is sunk has to meet its inverse, and compose with what it lands on.
-    populateMovementPatterns(patterns);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    populateMovementPatterns(owned);
+    patterns = FrozenRewritePatternSet(std::move(owned));
+    return success();
+  }
+
+  void runOnOperation() override {
+    if (failed(applyPatternsGreedily(getOperation(), patterns)))
       signalPassFailure();
   }
+
+  FrozenRewritePatternSet patterns;
 };
 
 } // namespace
