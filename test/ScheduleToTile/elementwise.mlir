@@ -104,3 +104,38 @@ func.func @main(%a: tensor<16xi32>, %b: tensor<16xi32>) -> tensor<16xi32> {
   }
   return %0 : tensor<16xi32>
 }
+
+// -----
+
+// Streamed results: lanes that fill whole lines go past the caches, the others do not.
+
+// CHECK-LABEL: func.func @elementwise_
+// CHECK:         tile.store {{.*}} {nontemporal} : vector<64xf32>
+// CHECK-NOT:     nontemporal
+// CHECK:         tile.store {{.*}} : vector<8xf32>
+func.func @main(%a: tensor<1032xf32>) -> tensor<1032xf32> {
+  %0 = schedule.kernel elementwise(%a) {point = #schedule.elementwise<lanes = 64, grain = 16384, stream = true>}
+      : (tensor<1032xf32>) -> tensor<1032xf32> {
+  ^bb0(%x: tensor<1032xf32>):
+    %1 = graph.exp %x : tensor<1032xf32>
+    schedule.yield %1 : tensor<1032xf32>
+  }
+  return %0 : tensor<1032xf32>
+}
+
+// -----
+
+// Rows of a concat's first half start in the middle of a line.
+
+// CHECK-LABEL: func.func @elementwise_
+// CHECK-NOT:     nontemporal
+// CHECK:         return
+func.func @main(%a: tensor<16x72xf32>, %b: tensor<16x64xf32>) -> tensor<16x136xf32> {
+  %0 = schedule.kernel elementwise(%a, %b) {point = #schedule.elementwise<lanes = 64, grain = 16384, stream = true>}
+      : (tensor<16x72xf32>, tensor<16x64xf32>) -> tensor<16x136xf32> {
+  ^bb0(%x: tensor<16x72xf32>, %y: tensor<16x64xf32>):
+    %1 = graph.concat %x, %y dim = 1 : (tensor<16x72xf32>, tensor<16x64xf32>) -> tensor<16x136xf32>
+    schedule.yield %1 : tensor<16x136xf32>
+  }
+  return %0 : tensor<16x136xf32>
+}

@@ -118,3 +118,26 @@ func.func @main(%a: tensor<4x64xf32>, %b: tensor<4x64xf32>) -> (tensor<4x64xf32>
   }
   return %0#0, %0#1 : tensor<4x64xf32>, tensor<4x1xf32>
 }
+
+// -----
+
+// Streamed rows: the next row is fetched in the pass that writes, and written past the caches.
+
+// CHECK-LABEL: func.func @rows_
+// CHECK:         scf.for {{.*}} iter_args
+// CHECK:           scf.for {{.*}} iter_args
+// CHECK:             tile.exp
+// CHECK-NOT:         nontemporal
+// CHECK:           scf.for
+// CHECK:             memref.prefetch
+// CHECK:             tile.store {{.*}} {nontemporal}
+func.func @main(%a: tensor<32x512xf32>) -> tensor<32x512xf32> {
+  %0 = schedule.kernel rows(%a)
+      {point = #schedule.rows<lanes = 64, lanesAlongReduction = true, grain = 8, prefetchRow = true, stream = true>}
+      : (tensor<32x512xf32>) -> tensor<32x512xf32> {
+  ^bb0(%x: tensor<32x512xf32>):
+    %1 = graph.softmax %x dim = 1 : tensor<32x512xf32>
+    schedule.yield %1 : tensor<32x512xf32>
+  }
+  return %0 : tensor<32x512xf32>
+}

@@ -39,3 +39,19 @@ func.func @strided(%x: memref<4x4xf32>, %s: memref<?xi8>, %begin: index, %end: i
 func.func @plain() {
   return
 }
+
+// -----
+
+// Streamed stores are seen before the kernel says that it is done.
+
+// CHECK-LABEL: llvm.func internal @stream.body
+// CHECK:         llvm.store {{.*}} {alignment = 64 : i64, nontemporal}
+// CHECK:         llvm.call_intrinsic "llvm.x86.sse.sfence"
+// CHECK-NEXT:    llvm.return
+// CHECK-NOT:     sfence
+func.func @stream(%y: memref<16xf32> {llvm.noalias}, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %0 = arith.constant dense<1.0> : vector<16xf32>
+  vector.store %0, %y[%begin] {nontemporal = true, alignment = 64 : i64} : memref<16xf32>, vector<16xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

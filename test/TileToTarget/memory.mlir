@@ -76,3 +76,19 @@ func.func @views(%y: memref<8x8xf32> {tile.inplace}, %s: memref<?xi8>, %begin: i
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// Past the caches, in registers; there are no such stores of less than 16 bytes.
+// CHECK-LABEL: func.func @streams
+// CHECK-COUNT-2: vector.store {{.*}} {alignment = 64 : i64, nontemporal = true}
+// CHECK:         vector.store {{.*}} : memref<64xi8>, vector<8xi8>
+// AVX2-LABEL: func.func @streams
+// AVX2-COUNT-4: vector.store {{.*}} {alignment = 32 : i64, nontemporal = true}
+func.func @streams(%y: memref<64xf32>, %z: memref<64xi8>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %0 = arith.constant dense<1.0> : vector<32xf32>
+  %1 = arith.constant dense<1> : vector<8xi8>
+  tile.store %0, %y[%c0] {nontemporal} : vector<32xf32>, memref<64xf32>
+  tile.store %1, %z[%c0] {nontemporal} : vector<8xi8>, memref<64xi8>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

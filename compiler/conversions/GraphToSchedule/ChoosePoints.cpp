@@ -33,6 +33,8 @@ using namespace tessera::schedule;
 constexpr int64_t vectorsInFlight = 4;
 /// Elements a unit should hold: some microseconds of work, so that taking one costs little.
 constexpr int64_t elementsPerUnit = 16384;
+/// Results that fill this part of the last cache are not found there again.
+constexpr int64_t streamedShare = 2;
 
 static int64_t registerBits(Type type) {
   Type element = cast<RankedTensorType>(type).getElementType();
@@ -51,15 +53,37 @@ static int64_t chooseLanes(KernelOp kernel, int64_t extent, int64_t vectorBits) 
   return std::clamp(wanted, std::min<int64_t>(machine, 4), machine * vectorsInFlight);
 }
 
-static ElementwiseAttr chooseElementwise(KernelOp kernel, int64_t vectorBits) {
+/// Whether only the function's return reads `value`, as it is or through views.
+static bool isOnlyReturned(Value value) {
+  return llvm::all_of(value.getUsers(), [](Operation *user) {
+    auto view = dyn_cast<ViewOp>(user);
+    return isa<func::ReturnOp>(user) || (view && isOnlyReturned(view.getResult()));
+  });
+}
+
+/// Whether the caches would lose the results before anybody reads them: large ones that leave the
+/// program. What a kernel or an island reads next is worth keeping near.
+static bool shouldStream(KernelOp kernel, int64_t l3Bytes) {
+  int64_t bytes = 0;
+  for (Value result : kernel.getOutputs()) {
+    auto type = cast<RankedTensorType>(result.getType());
+    bytes += type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8);
+    if (!isOnlyReturned(result))
+      return false;
+  }
+  return bytes >= l3Bytes / streamedShare;
+}
+
+static ElementwiseAttr chooseElementwise(KernelOp kernel, const MachineModel &machine) {
   auto type = cast<RankedTensorType>(kernel.getYield().getValues().front().getType());
   // Contiguous dimensions coalesce, so short last dimensions still fill vectors: the emitter
   // narrows.
-  return ElementwiseAttr::get(
-      kernel.getContext(), chooseLanes(kernel, type.getNumElements(), vectorBits), elementsPerUnit);
+  return ElementwiseAttr::get(kernel.getContext(),
+                              chooseLanes(kernel, type.getNumElements(), machine.vectorBits),
+                              elementsPerUnit, shouldStream(kernel, machine.l3Bytes));
 }
 
-static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
+static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
   SmallVector<int64_t> domain, reduced;
   // All row ops of a kernel share one space.
   if (llvm::none_of(kernel.getBody().front(),
@@ -72,9 +96,9 @@ static RowsAttr chooseRows(KernelOp kernel, int64_t vectorBits) {
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
   // While a pass computes on a row it has already read, memory is idle: the emitter fetches the
   // next row there. Rows of a single pass have no such pass and fetch nothing.
-  return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, vectorBits), along,
-                       grain,
-                       /*prefetchRow=*/along);
+  return RowsAttr::get(kernel.getContext(), chooseLanes(kernel, innermost, machine.vectorBits),
+                       along, grain,
+                       /*prefetchRow=*/along, shouldStream(kernel, machine.l3Bytes));
 }
 
 /// The layout of a body value: its input's for an argument, contiguous for what is computed.
@@ -148,10 +172,10 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     switch (kernel.getKind()) {
     case KernelKind::Elementwise:
     case KernelKind::Indexing:
-      kernel.setPointAttr(chooseElementwise(kernel, vectorBits));
+      kernel.setPointAttr(chooseElementwise(kernel, machine()));
       break;
     case KernelKind::Rows:
-      kernel.setPointAttr(chooseRows(kernel, vectorBits));
+      kernel.setPointAttr(chooseRows(kernel, machine()));
       break;
     case KernelKind::Contraction:
       chooseProduct(kernel);

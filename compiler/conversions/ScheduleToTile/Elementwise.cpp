@@ -69,6 +69,7 @@ FailureOr<KernelExtent> tessera::emitPointwise(KernelFrame &frame) {
   if (auto point = dyn_cast_or_null<schedule::ElementwiseAttr>(frame.kernel.getPointAttr())) {
     schedule.lanes = point.getLanes();
     schedule.grain = point.getGrain();
+    schedule.stream = point.getStream();
   }
   llvm::MapVector<ArrayRef<int64_t>, SmallVector<unsigned>> byShape;
   for (auto [i, value] : llvm::enumerate(frame.kernel.getYield().getValues()))

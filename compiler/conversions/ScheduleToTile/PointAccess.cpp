@@ -97,7 +97,7 @@ Value PointEmitter::loadAt(Location loc, Value buffer, Type element, Value offse
 }
 
 void PointEmitter::storeAt(Location loc, Value value, Value buffer, Type element, Value offset,
-                           int64_t step, const PointScope &scope) {
+                           int64_t step, const PointScope &scope, bool stream) {
   OpBuilder &b = frame.b;
   Type storage = storageType(element), target = withElement(value.getType(), storage);
   if (element.isInteger(1))
@@ -108,17 +108,35 @@ void PointEmitter::storeAt(Location loc, Value value, Value buffer, Type element
     memref::StoreOp::create(b, loc, value, flatView(buffer, 1), ValueRange{offset});
     return;
   }
-  tile::StoreOp::create(b, loc, value, flatView(buffer, step),
-                        viewIndices(*this, loc, offset, step), scope.valid);
+  auto op = tile::StoreOp::create(b, loc, value, flatView(buffer, step),
+                                  viewIndices(*this, loc, offset, step), scope.valid);
+  op.setNontemporal(stream);
 }
 
-void PointEmitter::store(const PointStore &store, PointScope &scope) {
+/// Whether a vector of `store` writes whole cache lines: results start on one, so every step must
+/// be a multiple of a line.
+static bool writesWholeLines(const PointStore &store, const PointScope &scope) {
+  Type storage = storageType(elementOf(store.node->value));
+  int64_t perLine = cacheLineBytes * 8 / storage.getIntOrFloatBitWidth();
+  auto isWhole = [&](int64_t count) { return count % perLine == 0; };
+  if (scope.laneDim < 0 || scope.valid || !isWhole(scope.lanes) ||
+      store.form.dims[scope.laneDim] != 1 || !isWhole(store.form.base) ||
+      !store.form.symbols.empty())
+    return false;
+  // Vectors start at multiples of their lanes along their own dimension.
+  for (auto [d, step] : llvm::enumerate(store.form.dims))
+    if (static_cast<int>(d) != scope.laneDim && !isWhole(step))
+      return false;
+  return true;
+}
+
+void PointEmitter::store(const PointStore &store, PointScope &scope, bool stream) {
   Location loc = store.node->value.getLoc();
   int64_t step = scope.laneDim < 0 ? 0 : store.form.dims[scope.laneDim];
   Value value = step == 0 ? emit(store.node, scope) : emitVector(store.node, scope);
   Value offset = emitIndex(loc, store.form, scope);
   storeAt(loc, value, frame.outputs[store.output], elementOf(store.node->value), offset, step,
-          scope);
+          scope, stream && writesWholeLines(store, scope));
 }
 
 void PointEmitter::prefetch(Location loc, Value buffer, Value offset, bool isWrite) {

@@ -18,6 +18,8 @@
 
 namespace tessera {
 
+constexpr int64_t cacheLineBytes = 64;
+
 /// A loop body: the indices known in it and what has been computed. An inner scope sees its
 /// parents' values.
 struct PointScope {
@@ -51,7 +53,8 @@ public:
   mlir::Value emitVector(const PointNode *node, PointScope &scope);
   /// Computes, in this scope, the parts of `roots` that stay the same over `innerDims`.
   void hoist(llvm::ArrayRef<const PointNode *> roots, uint64_t innerDims, PointScope &scope);
-  void store(const PointStore &store, PointScope &scope);
+  /// With `stream` past the caches, where whole lines are written.
+  void store(const PointStore &store, PointScope &scope, bool stream = false);
 
   /// The value of a form whose lanes, where it varies over them, start here.
   mlir::Value emitIndex(mlir::Location loc, const LinearForm &form, PointScope &scope);
@@ -59,7 +62,7 @@ public:
   mlir::Value loadAt(mlir::Location loc, mlir::Value buffer, mlir::Type element, mlir::Value offset,
                      int64_t step, const PointScope &scope);
   void storeAt(mlir::Location loc, mlir::Value value, mlir::Value buffer, mlir::Type element,
-               mlir::Value offset, int64_t step, const PointScope &scope);
+               mlir::Value offset, int64_t step, const PointScope &scope, bool stream = false);
   /// Fetches the line of element `offset`, to be read or, with `isWrite`, written.
   void prefetch(mlir::Location loc, mlir::Value buffer, mlir::Value offset, bool isWrite);
 

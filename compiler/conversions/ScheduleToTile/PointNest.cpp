@@ -63,6 +63,7 @@ struct NestPlan {
   int64_t chunk = 1; ///< of laneDim, the most in one item
   int blockDim = -1; ///< walked inside the vector loop, `block` at a time
   int64_t block = 1;
+  bool stream = false;
   SmallVector<unsigned> outer;
 };
 
@@ -99,6 +100,7 @@ static int chooseBlockDim(const PointGraph &graph, unsigned laneDim) {
 static NestPlan planNest(const PointGraph &graph, const PointSchedule &schedule) {
   const IterationSpace &space = graph.getSpace();
   NestPlan plan;
+  plan.stream = schedule.stream;
   if (space.rank() == 0)
     return plan;
   double best = -1;
@@ -165,7 +167,7 @@ private:
 
 void NestEmitter::emitPoint(PointScope &scope) {
   for (const PointStore &store : graph.getStores())
-    emitter.store(store, scope);
+    emitter.store(store, scope, plan.stream);
 }
 
 Value NestEmitter::startOf(Value piece, const Pieces &pieces) {

@@ -17,6 +17,7 @@ namespace tessera {
 struct PointSchedule {
   int64_t lanes = 64;
   int64_t grain = 16384;
+  bool stream = false; ///< results go past the caches
 };
 
 /// How well vectors along `dim` suit the graph's accesses; negative where they are impossible.

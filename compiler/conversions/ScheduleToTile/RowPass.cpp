@@ -20,7 +20,6 @@ using namespace tessera;
 
 /// Trips whose sum is taken in one go.
 constexpr int64_t tripsPerBlock = 64;
-constexpr int64_t cacheLineBytes = 64;
 /// The arithmetic of a point, in additions, behind which the lines of the result can be fetched as
 /// well.
 constexpr double hidesWrites = 12;
@@ -183,14 +182,14 @@ void RowEmitter::prefetchPoint(PointScope &scope) {
   for (const auto &node : graph.getNodes())
     if (node->kind == PointNode::Load && node->form.dims[prefetchDim] != 0)
       fetch(node->form, node->buffer, node->form.dims[prefetchDim], /*isWrite=*/false);
-  if (pass->cost < hidesWrites || laneExtent < minRowForWrites)
+  if (plan.stream || pass->cost < hidesWrites || laneExtent < minRowForWrites)
     return;
   for (const PointStore &store : graph.getStores())
     fetch(store.form, emitter.getFrame().outputs[store.output], 0, /*isWrite=*/true);
 }
 
 RowEmitter::Values RowEmitter::emitPoint(PointScope &scope, ArrayRef<Value> accumulators) {
-  if (prefetchDim >= 0 && plan.getQuietPass() == passIndex)
+  if (prefetchDim >= 0 && plan.getPrefetchPass() == passIndex)
     prefetchPoint(scope);
   // What earlier passes kept is read where it is needed.
   scope.reload = [&](const PointNode *node) -> Value {
@@ -216,7 +215,8 @@ RowEmitter::Values RowEmitter::emitPoint(PointScope &scope, ArrayRef<Value> accu
                     emitter.emitIndex(loc, cache->form, scope), 1, scope);
   }
   for (const PointStore *store : pass->stores)
-    emitter.store(*store, scope);
+    // What a later pass reads again stays near.
+    emitter.store(*store, scope, plan.stream && !plan.getCache(store->node));
   return next;
 }
 

@@ -20,6 +20,7 @@ struct RowSchedule {
   bool lanesAlongReduction = true;
   int64_t grain = 0; ///< 0: rows of about 16384 elements
   bool prefetchRow = false;
+  bool stream = false;
 };
 
 /// Emits the passes over one row, or over as many neighbouring rows as there are lanes.

@@ -64,7 +64,10 @@ const RowCache *RowPlan::getCache(const PointNode *node) const {
   return it == caches.end() ? nullptr : &it->second;
 }
 
-std::optional<unsigned> RowPlan::getQuietPass() const {
+std::optional<unsigned> RowPlan::getPrefetchPass() const {
+  // Streamed results leave the caches' ports idle, and the row is there to be read.
+  if (stream && passes.size() > 1)
+    return passes.size() - 1;
   std::optional<unsigned> best;
   for (unsigned i = 1; i < passes.size(); ++i)
     if (passes[i].stores.empty() && (!best || passes[i].cost > passes[*best].cost))

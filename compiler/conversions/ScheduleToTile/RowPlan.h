@@ -49,12 +49,14 @@ public:
   llvm::ArrayRef<const PointStore *> getRowStores() const { return rowStores; }
   const RowCache *getCache(const PointNode *node) const;
   /// The pass behind which memory hides best: with the most arithmetic of those that neither read
-  /// the row first nor write it. Nothing where there is no such pass.
-  std::optional<unsigned> getQuietPass() const;
+  /// the row first nor write it; the last one where results are streamed. Nothing where there is no
+  /// such pass.
+  std::optional<unsigned> getPrefetchPass() const;
 
   int laneDim = -1;
   int64_t lanes = 1;
   bool acrossRows = false;
+  bool stream = false; ///< results go past the caches
 
 private:
   bool isInRow(const PointNode *node) const { return (node->varies & reducedMask) != 0; }

@@ -142,6 +142,7 @@ static RowSchedule scheduleOf(schedule::KernelOp kernel) {
     schedule.lanesAlongReduction = point.getLanesAlongReduction();
     schedule.grain = point.getGrain();
     schedule.prefetchRow = point.getPrefetchRow();
+    schedule.stream = point.getStream();
   }
   return schedule;
 }
@@ -170,6 +171,7 @@ FailureOr<KernelExtent> tessera::emitRows(KernelFrame &frame) {
     RowPlan plan(frame, graph);
     chooseLanes(graph, schedule, plan);
     plan.planCaches();
+    plan.stream = schedule.stream;
     UnitRange units(frame);
     emitRowNest(frame, graph, plan, schedule, units);
     return KernelExtent{std::max<int64_t>(units.getUnits(), 1), 1};

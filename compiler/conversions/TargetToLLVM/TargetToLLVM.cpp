@@ -86,12 +86,33 @@ public:
     }
     if (failed(flattenControl(module)) || failed(convert(module)))
       return signalPassFailure();
+    for (auto function : module.getOps<LLVM::LLVMFuncOp>())
+      fenceStreams(function);
     auto b = OpBuilder::atBlockEnd(module.getBody());
     for (const KernelBody &body : bodies)
       buildEntry(b, body, module.lookupSymbol<LLVM::LLVMFuncOp>(body.name + ".body"));
   }
 
 private:
+  /// Streamed stores may overtake the store that tells other threads the kernel is done.
+  static void fenceStreams(LLVM::LLVMFuncOp function) {
+    SmallVector<LLVM::ReturnOp> returns;
+    bool streams = false;
+    function.walk([&](Operation *op) {
+      if (auto store = dyn_cast<LLVM::StoreOp>(op))
+        streams |= store.getNontemporal();
+      else if (auto ret = dyn_cast<LLVM::ReturnOp>(op))
+        returns.push_back(ret);
+    });
+    if (!streams)
+      return;
+    for (LLVM::ReturnOp ret : returns) {
+      OpBuilder b(ret);
+      LLVM::CallIntrinsicOp::create(b, ret.getLoc(), b.getStringAttr("llvm.x86.sse.sfence"),
+                                    ValueRange());
+    }
+  }
+
   /// Loops and branches first: the conversion below wants their block arguments as they will stay.
   LogicalResult flattenControl(ModuleOp module) {
     RewritePatternSet patterns(&getContext());

@@ -20,6 +20,9 @@
 using namespace mlir;
 using namespace tessera;
 
+/// The narrowest register there are non-temporal stores of.
+constexpr int64_t minStreamedBytes = 16;
+
 namespace {
 
 /// Offsets 0, stride, 2·stride, … of the lanes; 32 bits where they fit, since gathers then take
@@ -124,7 +127,7 @@ public:
       Extent extent = extentOf(rewriter, op.getLoc(), valid, start, lanes);
       if (extent.kind != Extent::None)
         store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride,
-              extent.mask);
+              extent.mask, op.getNontemporal());
       start += lanes;
     }
     rewriter.eraseOp(op);
@@ -132,8 +135,17 @@ public:
   }
 
 private:
+  static void stream(vector::StoreOp store) {
+    int64_t bytes =
+        store.getVectorType().getNumElements() * store.getVectorType().getElementTypeBitWidth() / 8;
+    if (bytes < minStreamedBytes)
+      return;
+    store.setNontemporal(true);
+    store.setAlignment(bytes);
+  }
+
   static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address,
-                    int64_t stride, Value mask) {
+                    int64_t stride, Value mask, bool nontemporal) {
     int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
     Value index = address.materialize(b, loc);
     if (stride != 1 && lanes > 1) {
@@ -143,7 +155,9 @@ private:
     } else if (mask) {
       vector::MaskedStoreOp::create(b, loc, base, index, mask, piece);
     } else {
-      vector::StoreOp::create(b, loc, piece, base, index);
+      auto store = vector::StoreOp::create(b, loc, piece, base, index);
+      if (nontemporal)
+        stream(store);
     }
   }
 };

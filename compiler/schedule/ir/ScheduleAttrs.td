@@ -67,14 +67,17 @@ def Schedule_RowsAttr : Schedule_Attr<"Rows", "rows"> {
   let description = [{
     `lanesAlongReduction` tells whether the lanes run along the reduced dimension (contiguous rows) or
     along a kept one (column reductions). `prefetchRow` fetches the next row while this one is computed.
+    `stream` writes results past the caches: for those nobody reads before they would have left them.
   }];
-  let parameters = (ins "int64_t":$lanes, "bool":$lanesAlongReduction, "int64_t":$grain, "bool":$prefetchRow);
+  let parameters = (ins "int64_t":$lanes, "bool":$lanesAlongReduction, "int64_t":$grain, "bool":$prefetchRow,
+                        DefaultValuedParameter<"bool", "false">:$stream);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
 def Schedule_ElementwiseAttr : Schedule_Attr<"Elementwise", "elementwise"> {
   let summary = "one loop nest over index maps: vectors of `lanes`, about `grain` elements a unit";
-  let parameters = (ins "int64_t":$lanes, "int64_t":$grain);
+  let description = [{ `stream` is that of `schedule.rows`. }];
+  let parameters = (ins "int64_t":$lanes, "int64_t":$grain, DefaultValuedParameter<"bool", "false">:$stream);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

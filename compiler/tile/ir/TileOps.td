@@ -43,14 +43,15 @@ def Tile_StoreOp : Tile_Op<"store", [AttrSizedOperandSegments]> {
   let summary = "lanes to one dimension of a buffer; see tile.load";
   let description = [{
     With `valid` only the first `valid` lanes are written. Along a dimension of stride 0 the lanes would all
-    go to one place: that is refused.
+    go to one place: that is refused. `nontemporal` lanes go past the caches: the address is then a multiple
+    of the vector's size, or of a cache line where that is smaller.
 
     ```mlir
     tile.store %v, %m[%i, %j] valid %n : vector<64xf32>, memref<8x70xf32>
     ```
   }];
   let arguments = (ins Tile_Vector1D:$value, Arg<AnyMemRef, "", [MemWrite]>:$base, Variadic<Index>:$indices,
-                       Optional<Index>:$valid, OptionalAttr<I64Attr>:$dim);
+                       Optional<Index>:$valid, OptionalAttr<I64Attr>:$dim, UnitAttr:$nontemporal);
   let assemblyFormat = "$value `,` $base `[` $indices `]` (`valid` $valid^)? attr-dict `:` type($value) `,` type($base)";
   let hasVerifier = 1;
   let builders = [OpBuilder<(ins "::mlir::Value":$value, "::mlir::Value":$base, "::mlir::ValueRange":$indices,
