@@ -33,6 +33,9 @@ constexpr double kSerialFlops = 2.0e6;
 constexpr int64_t kDepthBytes = 32 << 10;
 /// Bytes of A that make its rows few.
 constexpr int64_t kFewRowsBytes = 64 << 10;
+/// With so few strips a panel of B arrives from memory as fast as it is used: the one in use, the
+/// next and the rows of A then share L2, each panel this part of it.
+constexpr int64_t kStreamedStrips = 3, kPanelShare = 8;
 /// Packed panels of B a thread may keep in scratch.
 constexpr int64_t kPanelScratchBytes = 16 << 20;
 
@@ -65,8 +68,13 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
   return tile;
 }
 
-static int64_t chooseDepth(const ContractionShape &shape) {
+static int64_t chooseDepth(const ContractionShape &shape, const RegisterTile &tile,
+                           const MachineModel &machine) {
   int64_t bytes = shape.operandBits / 8, depth = std::max<int64_t>(shape.depth, 1);
+  if (shape.rows > tile.rows && shape.rows <= kStreamedStrips * tile.rows) {
+    int64_t most = std::max<int64_t>(16, machine.l2Bytes / kPanelShare / (tile.columns * bytes));
+    return alignTo(divideCeil(depth, divideCeil(depth, most)), 16);
+  }
   // Few rows stay in the first level: one pass, so that panels of B are read as one stream.
   if (depth * bytes <= kDepthBytes || shape.rows * depth * bytes <= kFewRowsBytes)
     return depth;
@@ -77,7 +85,7 @@ static int64_t chooseDepth(const ContractionShape &shape) {
 ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &shape,
                                   const MachineModel &machine) {
   RegisterTile tile = chooseTile(shape, machine);
-  int64_t kc = chooseDepth(shape);
+  int64_t kc = chooseDepth(shape, tile, machine);
   int64_t bytes = shape.operandBits / 8, accBytes = shape.accBits / 8;
   int64_t rows = std::max<int64_t>(shape.rows, 1), depth = std::max<int64_t>(shape.depth, 1);
   int64_t panels = std::max<int64_t>(divideCeil(shape.columns, tile.columns), 1);
