@@ -29,16 +29,11 @@ def main() -> None:
     except ImportError as error:
         print(json.dumps({"missing": f"not installed ({error})"}))
         return
-    compiled = torch.compile(model, backend=name)
-
-    def call() -> object:
-        with torch.no_grad():
-            return compiled(*inputs)
-
-    expected, result = run._first_tensor(eager()), run._first_tensor(call())
+    call = peers.compiled(model, inputs, backend=name)
+    expected, result = run.float64_result(model, inputs), run.first_tensor(call())
     difference = None
     if expected is not None and result is not None:
-        difference = float((expected.double() - result.double()).abs().max())
+        difference = float((result.double() - expected).abs().max())
     timed = measure.interleave({"eager": eager, name: call}, int(threads), int(rounds))
     answer = {
         "times": timed.series[name].times,

@@ -7,15 +7,22 @@ A peer that is not installed, or that refuses the model, raises; the caller name
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 Inputs = tuple[torch.Tensor, ...]
 Call = Callable[[], Any]
+Forward = Callable[[torch.Tensor], Any]
+
+
+class NotApplicable(Exception):
+    """A peer has nothing to say to a model."""
 
 
 def tessera(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
@@ -33,28 +40,82 @@ def eager(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
     return call
 
 
-def _inductor(model: torch.nn.Module, inputs: Inputs, **options: Any) -> Call:
+def compiled(model: torch.nn.Module, inputs: Inputs, **options: Any) -> Call:
+    """torch.compile with the weights frozen into the program."""
     import torch._dynamo
     import torch._inductor.config as config
 
     torch._dynamo.reset()
     with torch.no_grad(), config.patch(freezing=True):
-        compiled = torch.compile(model, **options)
-        compiled(*inputs)
+        program = torch.compile(model, **options)
+        program(*inputs)
 
     def call() -> Any:
         with torch.no_grad():
-            return compiled(*inputs)
+            return program(*inputs)
 
     return call
 
 
 def inductor(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
-    return _inductor(model, inputs)
+    return compiled(model, inputs)
 
 
 def max_autotune(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
-    return _inductor(model, inputs, mode="max-autotune")
+    return compiled(model, inputs, mode="max-autotune")
+
+
+def _onednn_linear(layer: nn.Linear) -> Forward:
+    packed: list[torch.Tensor] = []
+
+    def forward(x: torch.Tensor) -> Any:
+        if not packed:
+            rows = x.numel() // layer.in_features
+            packed.append(torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows))
+        linear = torch.ops.mkldnn._linear_pointwise.default
+        return linear(x, packed[0], layer.bias, "none", [], "")
+
+    return forward
+
+
+def _onednn_convolution(layer: nn.Conv2d | nn.Conv3d) -> Forward:
+    packed: list[torch.Tensor] = []
+    window = [layer.padding, layer.stride, layer.dilation, layer.groups]
+
+    def forward(x: torch.Tensor) -> Any:
+        if not packed:
+            reorder = torch.ops.mkldnn._reorder_convolution_weight
+            packed.append(reorder(layer.weight.detach(), *window, list(x.shape)))
+        convolution = torch.ops.mkldnn._convolution_pointwise.default
+        return convolution(x, packed[0], layer.bias, *window, "none", [], "")
+
+    return forward
+
+
+def _onednn_layer(layer: nn.Module) -> Forward | None:
+    """The layer's forward in oneDNN; a subclass may do anything else in its own."""
+    if type(layer) is nn.Linear:
+        return _onednn_linear(layer)
+    if type(layer) is nn.Conv2d or type(layer) is nn.Conv3d:
+        is_plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        return _onednn_convolution(layer) if is_plain else None
+    return None
+
+
+def onednn(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
+    """Linear layers and convolutions by the oneDNN in torch, the rest as eager runs it.
+
+    Tensors stay dense; weights are kept in the layout that oneDNN asks for at this size, as
+    inductor's freezing keeps them: torch.utils.mkldnn would add a copy at each end of a layer.
+    """
+    ours = copy.deepcopy(model)
+    forwards = [(layer, _onednn_layer(layer)) for layer in ours.modules()]
+    for layer, forward in forwards:
+        if forward is not None:
+            layer.forward = forward
+    if all(forward is None for _, forward in forwards):
+        raise NotApplicable("no linear layer or convolution; torch gives oneDNN no other f32 op")
+    return eager(ours, inputs, threads)
 
 
 def openvino(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
@@ -99,6 +160,7 @@ PEERS: dict[str, Callable[[torch.nn.Module, Inputs, int], Call]] = {
     "eager": eager,
     "inductor": inductor,
     "max-autotune": max_autotune,
+    "onednn": onednn,
     "openvino": openvino,
     "onnxruntime": onnxruntime,
 }

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import logging
 import os
@@ -40,17 +41,20 @@ def _options(kind: str) -> argparse.ArgumentParser:
 def _reason(error: BaseException) -> str:
     if isinstance(error, ImportError):
         return f"not installed ({error})"
+    if isinstance(error, peers.NotApplicable):
+        return f"not applicable ({error})"
     first = str(error).strip().splitlines() or [""]
     return f"failed: {type(error).__name__}: {first[0][:120]}"
 
 
-def _first_tensor(value: Any) -> torch.Tensor | None:
+def first_tensor(value: Any) -> torch.Tensor | None:
+    """The first tensor of a result, whatever the peer returns it in."""
     if isinstance(value, torch.Tensor):
         return value
     if hasattr(value, "to_tuple"):
         value = value.to_tuple()
     if isinstance(value, (tuple, list)) and value:
-        return _first_tensor(value[0])
+        return first_tensor(value[0])
     try:  # OpenVINO's results: a mapping by output
         return torch.from_numpy(next(iter(value.values())))
     except (AttributeError, TypeError, StopIteration):
@@ -61,13 +65,12 @@ def _first_tensor(value: Any) -> torch.Tensor | None:
         return None
 
 
-def _reference(model: torch.nn.Module, inputs: peers.Inputs) -> torch.Tensor | None:
-    import copy
-
+def float64_result(model: torch.nn.Module, inputs: peers.Inputs) -> torch.Tensor | None:
+    """What errors are measured against."""
     wide = [x.double() if x.is_floating_point() else x for x in inputs]
     try:
         with torch.no_grad():
-            return _first_tensor(copy.deepcopy(model).double()(*wide))
+            return first_tensor(copy.deepcopy(model).double()(*wide))
     except RuntimeError:  # an f32 mask closed over by the case
         return None
 
@@ -77,7 +80,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
     torch.manual_seed(0)
     model, inputs = case.make()
     model.eval()
-    reference = _reference(model, inputs)
+    reference = float64_result(model, inputs)
     candidates: dict[str, measure.Candidate] = {}
     missing: dict[str, str] = {}
     errors: dict[str, float] = {}
@@ -86,7 +89,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
             continue
         try:
             call = peers.PEERS[name](model, inputs, threads)
-            result = _first_tensor(call())
+            result = first_tensor(call())
         except Exception as error:  # a peer may fail in any way; the table says so
             missing[name] = _reason(error)
             continue
