@@ -25,6 +25,7 @@ from tessera.module import AnyModule, Module
 from tessera.replacement import check_replacement
 from tessera.report.report import Report
 from tessera.tensor import Tensor
+from tessera.verification.result import Verification
 
 C = TypeVar("C", bound="CompiledModule")
 
@@ -496,6 +497,23 @@ class CompiledModule(Module):
         execution = self._execution(args, kwargs)
         execution.profile(args, kwargs)
         return execution.full_report()
+
+    def verify(
+        self, *args: Any, rtol: float | None = None, atol: float | None = None, **kwargs: Any
+    ) -> Verification:
+        """Compares the model, module by module, with PyTorch in float64.
+
+        Called like the module. Every value that leaves a submodule is computed by Tessera, by
+        PyTorch in the model's precision and by PyTorch in float64; Tessera may be off by
+        ``atol + rtol * largest`` (torch.testing's defaults for the dtype) plus a small multiple of
+        PyTorch's own error. The result is true where all agree; printed, it names the first
+        module, operator and source line that do not.
+
+        Raises ArgumentError for models that draw random numbers.
+        """
+        from tessera.verification.verify import verify
+
+        return verify(self, args, kwargs, rtol=rtol, atol=atol)
 
     def ir(self, level: str = "graph", *, locations: bool = False) -> str:
         """The text of what runs: "graph", "schedule", "tile", "target", "llvm" or "asm"."""

@@ -318,7 +318,7 @@ def _make_execution(
         plain_args,
         plain_kwargs,
         build,
-        leaves=_leaves(owner),
+        leaves=kept_leaves(owner),
         training=owner._training_flags(),
         strict=options.strict,
     )
@@ -352,7 +352,7 @@ def _report_forward(report: Report, owner: CompiledModule) -> None:
     report.islands = [IslandRow(0, owner._path, [name], code, reason, remedy)]
 
 
-def _leaves(owner: CompiledModule) -> list[Leaf]:
+def kept_leaves(owner: CompiledModule) -> list[Leaf]:
     """Children that capture must not look into: replaced ones, and those with hooks."""
     replaced: Mapping[str, AnyModule] = owner._replaced()
     leaves = []

@@ -1,0 +1,103 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""A captured program run by PyTorch, node by node: as it is, and in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class Replay(fx.Interpreter):
+    """Runs a program on given placeholders and keeps the values of some nodes."""
+
+    def __init__(self, module: fx.GraphModule, wanted: Iterable[fx.Node]) -> None:
+        super().__init__(module)
+        self._graph = module.graph
+        self._wanted = set(wanted)
+        self.values: dict[fx.Node, torch.Tensor] = {}
+
+    def replay(self, placeholders: Mapping[fx.Node, Any]) -> dict[fx.Node, torch.Tensor]:
+        """The wanted values; the program's own results are dropped."""
+        given = [placeholders[node] for node in self.module.graph.nodes if node.op == "placeholder"]
+        with torch.no_grad():
+            self.run(*given)
+        return self.values
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = self.compute(n)
+        if n in self._wanted and isinstance(value, torch.Tensor):
+            self.values[n] = value.clone()
+        return value
+
+    def compute(self, node: fx.Node) -> Any:
+        return super().run_node(node)
+
+
+class WideReplay(Replay):
+    """The same with all floating-point numbers in float64.
+
+    A node that cannot be computed so (it looks at the bits of its operands, or takes one type
+    only) is computed in its own precision from rounded operands.
+    """
+
+    def compute(self, node: fx.Node) -> Any:
+        if node.op == "placeholder":
+            return _mapped(super().compute(node), _widened)
+        if node.op == "get_attr":
+            return _mapped(super().compute(node), _widened)
+        if node.op != "call_function":
+            return super().compute(node)
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        try:
+            wide = pytree.tree_map_only(torch.dtype, _wide_dtype, (args, kwargs))
+            value = self.call_function(node.target, wide[0], wide[1])
+            if _has_form(value, node.meta.get("val")):
+                return value
+        except (RuntimeError, TypeError, ValueError, NotImplementedError):
+            pass
+        args, kwargs = fx.map_arg(
+            (node.args, node.kwargs),
+            lambda source: _narrowed(self.env[source], source.meta.get("val")),
+        )
+        return _mapped(self.call_function(node.target, args, kwargs), _widened)
+
+
+def _mapped(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    return pytree.tree_map_only(torch.Tensor, function, value)
+
+
+def _widened(value: torch.Tensor) -> torch.Tensor:
+    return value.double() if value.dtype in _NARROW else value
+
+
+def _narrowed(value: Any, like: Any) -> Any:
+    if isinstance(value, torch.Tensor) and isinstance(like, torch.Tensor):
+        return value.to(like.dtype)
+    return value
+
+
+def _wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype in _NARROW else dtype
+
+
+def _has_form(value: Any, like: Any) -> bool:
+    """Whether a wide result is the captured one but for its precision."""
+    values, likes = pytree.tree_leaves(value), pytree.tree_leaves(like)
+    if len(values) != len(likes):
+        return False
+    for item, example in zip(values, likes, strict=True):
+        if not isinstance(example, torch.Tensor):
+            continue
+        if not isinstance(item, torch.Tensor) or item.dtype != _wide_dtype(example.dtype):
+            return False
+        sizes = [size for size in example.shape if isinstance(size, int)]
+        if len(sizes) == example.dim() and tuple(sizes) != tuple(item.shape):
+            return False
+    return True

@@ -1,0 +1,227 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Finds where a converted model diverges from PyTorch.
+
+The captured program is compiled once more, with every value that leaves a submodule as a result,
+and run beside PyTorch in float64. PyTorch's own error in the model's precision says what may be
+expected of each value. Where one is wrong, the operators of the innermost module are compared the
+same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.export.graph_signature import InputKind
+
+from tessera import _core
+from tessera._settings import settings
+from tessera.capture.export import Captured
+from tessera.capture.provenance import location_of, module_path
+from tessera.errors import ArgumentError
+from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.verification.reference import Replay, WideReplay
+from tessera.verification.result import ModuleCheck, Verification
+
+#: How much larger than PyTorch's own error Tessera's may be: its sums run in another order.
+TIMES_TORCH = 8.0
+#: rtol, atol where PyTorch itself happens to be exact: torch.testing's.
+TOLERANCES = {
+    torch.float64: (1e-7, 1e-7),
+    torch.float32: (1.3e-6, 1e-5),
+    torch.float16: (1e-3, 1e-5),
+    torch.bfloat16: (1.6e-2, 1e-5),
+}
+
+
+@dataclass
+class Subject:
+    """A captured model with the arguments of one call."""
+
+    name: str
+    captured: Captured
+    root: nn.Module
+    input_names: Sequence[str]
+    #: the tensors among the arguments, in the order of the program's inputs
+    tensors: Sequence[torch.Tensor]
+    threads: int
+    rtol: float | None = None
+    atol: float | None = None
+
+
+def verify_program(subject: Subject) -> Verification:
+    """Compares every value that leaves a submodule, then looks into the first wrong one."""
+    nodes = list(subject.captured.program.graph.nodes)
+    _refuse_random(subject, nodes)
+    result = Verification(subject.name)
+    borders = [node for node in nodes if _is_comparable(node) and _leaves_module(node, subject)]
+    checks = _compare(subject, borders)
+    result.modules = list(checks.values())
+    wrong = next((node for node in borders if not checks[node].ok), None)
+    if wrong is None:
+        return result
+    result.first = checks[wrong]
+    inside = nodes[: nodes.index(wrong) + 1]
+    path = _raw_path(wrong)
+    inner = [node for node in inside if _is_comparable(node) and _raw_path(node) == path]
+    found = _compare(subject, inner)
+    result.operator = next((check for check in found.values() if not check.ok), None)
+    if result.operator is None:
+        result.notes.append(
+            "with each operator's value kept in memory the module is right: what goes wrong is "
+            "their fusion into one kernel"
+        )
+    return result
+
+
+def _refuse_random(subject: Subject, nodes: Iterable[fx.Node]) -> None:
+    for node in nodes:
+        tags = getattr(node.target, "tags", ())
+        if torch.Tag.nondeterministic_seeded in tags:
+            raise ArgumentError(
+                f"verify: {subject.name} draws random numbers ({node.target} in "
+                f"{module_path(node) or 'forward'}), so no two runs agree",
+                remedy="call .eval() first, or verify the submodules that draw none",
+            )
+
+
+# --- what is compared -------------------------------------------------------------------------
+
+
+def _is_comparable(node: fx.Node) -> bool:
+    return node.op == "call_function" and crossable_spec(node.meta.get("val")) is not None
+
+
+def _raw_path(node: fx.Node) -> str:
+    """The call of a module a node belongs to: a second call of it is another one."""
+    stack = node.meta.get("nn_module_stack")
+    return str(next(reversed(stack))) if stack else ""
+
+
+def _calls(node: fx.Node) -> list[str]:
+    return [str(key) for key in node.meta.get("nn_module_stack") or {}]
+
+
+def _leaves_module(node: fx.Node, subject: Subject) -> bool:
+    """Whether something outside of the innermost module reads the value."""
+    path = _raw_path(node)
+    if any(node is output for output in subject.captured.outputs):
+        return True
+    return any(user.op != "output" and path not in _calls(user) for user in node.users)
+
+
+# --- running ----------------------------------------------------------------------------------
+
+
+def _compare(subject: Subject, nodes: Sequence[fx.Node]) -> dict[fx.Node, ModuleCheck]:
+    """A check for each node, in their order."""
+    if not nodes:
+        return {}
+    imported = import_program(
+        subject.captured.program,
+        subject.root,
+        input_names=subject.input_names,
+        outputs=nodes,
+    )
+    module = subject.captured.program.graph_module
+    placeholders = _placeholders(subject, imported)
+    plain = Replay(module, nodes).replay(placeholders)
+    wide = WideReplay(module, nodes).replay(placeholders)
+    ours = _run(subject, imported)
+    checks = {}
+    for node in nodes:
+        value = ours[imported.outputs.index(node)]
+        checks[node] = _check(subject, node, value, plain[node], wide[node])
+    return checks
+
+
+def _placeholders(subject: Subject, imported: Imported) -> dict[fx.Node, Any]:
+    program = subject.captured.program
+    by_name = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    given = iter(subject.tensors)
+    values: dict[fx.Node, Any] = {}
+    for spec in program.graph_signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            value: Any = next(given)
+        else:
+            value = imported.live(str(spec.target))
+        values[by_name[spec.arg.name]] = value.detach().clone()
+    return values
+
+
+def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
+    compiled = _core.compile(
+        imported.graph, threads=subject.threads, cache_dir=settings().cache_dir
+    )
+    parameters = [imported.parameters[name] for name in compiled.parameter_names]
+    executable = _core.Executable(
+        compiled, parameters, imported.islands, subject.name, subject.threads
+    )
+    with torch.no_grad():
+        results = executable(*[tensor.detach() for tensor in subject.tensors])
+    return [results] if len(imported.outputs) == 1 else list(results)
+
+
+# --- comparing --------------------------------------------------------------------------------
+
+
+def _check(
+    subject: Subject,
+    node: fx.Node,
+    value: torch.Tensor,
+    plain: torch.Tensor,
+    wide: torch.Tensor,
+) -> ModuleCheck:
+    if value.dtype.is_floating_point:
+        error, torch_error, allowed = _float_errors(subject, value, plain, wide)
+    else:
+        error, torch_error, allowed = _exact_errors(value, plain, wide)
+    fqn, file, line = location_of(node)
+    return ModuleCheck(
+        fqn,
+        str(node.target),
+        node.name,
+        file,
+        line,
+        error,
+        torch_error,
+        allowed,
+        ok=error <= allowed,
+    )
+
+
+def _float_errors(
+    subject: Subject, value: torch.Tensor, plain: torch.Tensor, wide: torch.Tensor
+) -> tuple[float, float, float]:
+    rtol, atol = TOLERANCES[value.dtype]
+    rtol = rtol if subject.rtol is None else subject.rtol
+    atol = atol if subject.atol is None else subject.atol
+    if not value.numel():
+        return 0.0, 0.0, atol
+    # What overflows in the model's own precision has no error to speak of.
+    settled = plain.isfinite() & wide.isfinite()
+    same = (value == plain) | (value.isnan() & plain.isnan()) | (value.isnan() & wide.isnan())
+    if bool((~settled & ~same & ~(value.double() == wide)).any()):
+        return math.inf, 0.0, atol
+    zero = torch.zeros((), dtype=torch.float64)
+    error = torch.where(settled, (value.double() - wide).abs(), zero)
+    torch_error = torch.where(settled, (plain.double() - wide).abs(), zero)
+    scale = torch.where(settled, wide.abs(), zero)
+    if bool((~value.isfinite() & settled).any()):
+        return math.inf, float(torch_error.max()), atol
+    allowed = atol + rtol * float(scale.max()) + TIMES_TORCH * float(torch_error.max())
+    return float(error.max()), float(torch_error.max()), allowed
+
+
+def _exact_errors(
+    value: torch.Tensor, plain: torch.Tensor, wide: torch.Tensor
+) -> tuple[float, float, float]:
+    """Elements that differ; near a rounding PyTorch's own differ from float64's as well."""
+    wrong = (value != plain) & (value != wide)
+    torch_wrong = plain != wide
+    return float(wrong.sum()), float(torch_wrong.sum()), TIMES_TORCH * float(torch_wrong.sum())
