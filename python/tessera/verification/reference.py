@@ -19,7 +19,7 @@ class Replay(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule, wanted: Iterable[fx.Node]) -> None:
         super().__init__(module)
-        self._graph = module.graph
+        self._nodes = list(module.graph.nodes)
         self._wanted = set(wanted)
         self.values: dict[fx.Node, torch.Tensor] = {}
 
