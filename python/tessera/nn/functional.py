@@ -50,7 +50,7 @@ def embedding(
 
 
 def _is_float(value: Value) -> bool:
-    dtype = value.dtype
+    dtype = getattr(value, "dtype", None)
     return isinstance(dtype, torch.dtype) and dtype.is_floating_point
 
 

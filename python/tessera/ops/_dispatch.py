@@ -10,6 +10,7 @@ tensors a program of this one operator is compiled, kept under its signature, an
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.utils.dlpack import from_dlpack
 from tessera.errors import ArgumentError, ArgumentTypeError, InternalError, NotYetSupportedError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.registry import Unsupported
+from tessera.ops._check import check_operands
 
 #: A ts.Tensor, a torch.Tensor, a graph value, or (as an operand) a number.
 Value = Any
@@ -42,6 +44,7 @@ def call(key: str, *args: Any, **kwargs: Any) -> Any:
         from tessera.ops._eager import run
 
         return run(key, lower, args, kwargs)
+    check_operands(key, args, kwargs)
     args, kwargs = operands_of(context, args), operands_of(context, kwargs)
     return lower(context, *args, **kwargs)
 
@@ -79,7 +82,16 @@ def operands_of(context: LoweringContext, argument: Any) -> Any:
         return {name: operands_of(context, item) for name, item in argument.items()}
     if hasattr(argument, "__dlpack__"):
         return context.constant(from_dlpack(argument))
-    return argument
+    return plain_number(argument)
+
+
+def plain_number(value: Any) -> Any:
+    """NumPy's numbers as Python's, which is what lowerings take; everything else as it is."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def explain(key: str, error: Exception) -> Exception:

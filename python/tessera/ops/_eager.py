@@ -20,7 +20,8 @@ from tessera.errors import ArgumentError, ArgumentTypeError, CompileError, Inter
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
 from tessera.lowering.registry import Unsupported
-from tessera.ops._dispatch import explain
+from tessera.ops._check import check_operands, check_tensors
+from tessera.ops._dispatch import explain, plain_number
 
 #: Programs kept; each is one small kernel.
 CACHE_SIZE = 1024
@@ -80,8 +81,13 @@ def run(key: str, lower: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     threads = torch.get_num_threads()
     signature = (key, _key(key, (args, kwargs), tensors), torch.get_default_dtype(), threads)
     tensors = _of_one_kind(tensors)
-    program = cache.get(signature)
+    try:
+        program = cache.get(signature)
+    except TypeError:  # an argument without a hash is none that an operator takes
+        check_operands(key, args, kwargs)
+        raise
     if program is None:
+        check_operands(key, args, kwargs)
         program = _build(key, lower, (args, kwargs), threads)
         cache.put(signature, program)
     values = _execute(program, tensors)
@@ -204,7 +210,7 @@ def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) ->
         if isinstance(item, dict):
             return {name: operand(item[name]) for name in sorted(item)}
         if not isinstance(item, (torch.Tensor, _core.Tensor)):
-            return item
+            return plain_number(item)
         name = dtype_name(dtype_from_name(item.dtype))
         handle = builder.input(f"x{count}", name, list(item.shape))
         count += 1
@@ -215,6 +221,10 @@ def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) ->
         result = lower(context, *args, **kwargs)
     except (Unsupported, InternalError, ValueError, TypeError, IndexError) as error:
         raise explain(key, error) from error
+    except AttributeError:
+        # A lowering that asked a number for its shape.
+        check_tensors(key, *arguments)
+        raise
     flat, spec = pytree.tree_flatten(result)
     outputs: list[Any] = []
     leaves: list[tuple[int | None, Any]] = []

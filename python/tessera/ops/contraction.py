@@ -66,7 +66,7 @@ def tensordot(input: Value, other: Value, dims: Any = 2) -> Value:
 
 def _tensordot(input: Value, other: Value, dims: Any) -> Value:
     if isinstance(dims, int):
-        rank = len(input.shape)
+        rank = len(getattr(input, "shape", ()))  # call() says what else it may be
         return call(
             "tensordot.default", input, other, list(range(rank - dims, rank)), list(range(dims))
         )
