@@ -240,3 +240,42 @@ def test_buffers_written_by_the_program_are_the_models():
     tess(torch.ones(3, 3))
     tess(torch.ones(3, 3))
     assert model.count.item() == 2
+
+
+class OwnWeight(ts.Module):
+    """A native module that computes with its own parameter."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4))
+        self.how = how
+
+    def forward(self, x):
+        return self.how(x, self.weight)
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        (lambda x, weight: ts.nn.linear(x, weight), "weight"),
+        (lambda x, weight: x @ weight, "other"),
+        (lambda x, weight: weight * x, "input"),
+        (lambda x, weight: ts.ops.cat([x, weight]), "tensors"),
+    ],
+)
+def test_own_parameters_need_no_grad(how, name):
+    """Where gradients are on, the error says which operand it is and both ways out."""
+    module, x = OwnWeight(how), ts.tensor(torch.randn(4, 4))
+    message = rf"(?s)argument '{name}' is a parameter of shape \(4, 4\) that requires grad.*"
+    remedies = r"with torch\.no_grad\(\): module\(x\).*module\.requires_grad_\(False\)"
+    with pytest.raises(ts.errors.ArgumentError, match=message + remedies):
+        module(x)
+    with torch.no_grad():
+        expected = module(x)
+    assert_same(module.requires_grad_(False)(x).torch(), expected.torch())
+
+
+def test_a_tensor_with_gradients_is_named():
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(ts.errors.ArgumentError, match=r"(?s)\[add\] argument 'other'.*detach"):
+        ts.ops.add(ts.tensor([1.0, 2.0]), x)

@@ -50,6 +50,15 @@ def check_tensors(key: str, args: Any, kwargs: Any) -> None:
                     raise _wrong(key, name, value, "a tensor" if item is value else _TENSOR_LIST)
 
 
+def argument_name(key: str, args: Any, kwargs: Any, value: Any) -> str:
+    """Which argument `value` is, or an item of; empty when it is none."""
+    for name, given in [*zip(_parameters(key), args, strict=False), *kwargs.items()]:
+        items = given if isinstance(given, (list, tuple)) else [given]
+        if any(item is value for item in items):
+            return _NAMES.get(name, name)
+    return ""
+
+
 @functools.cache
 def _parameters(key: str) -> dict[str, tuple[str, bool]]:
     """Name: (type, whether None may be given) for each argument of the schema, in order."""

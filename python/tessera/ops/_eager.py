@@ -20,7 +20,7 @@ from tessera.errors import ArgumentError, ArgumentTypeError, CompileError, Inter
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
 from tessera.lowering.registry import Unsupported
-from tessera.ops._check import check_operands, check_tensors
+from tessera.ops._check import argument_name, check_operands, check_tensors
 from tessera.ops._dispatch import explain, plain_number
 
 #: Programs kept; each is one small kernel.
@@ -79,7 +79,11 @@ def run(key: str, lower: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Calls the operator on tensors; ts.Tensors give ts.Tensors, torch tensors torch tensors."""
     tensors: list[Any] = []
     threads = torch.get_num_threads()
-    signature = (key, _key(key, (args, kwargs), tensors), torch.get_default_dtype(), threads)
+    try:
+        arguments = _key(key, (args, kwargs), tensors)
+    except _RequiresGrad as error:
+        raise _no_gradients(key, args, kwargs, error.operand) from None
+    signature = (key, arguments, torch.get_default_dtype(), threads)
     tensors = _of_one_kind(tensors)
     try:
         program = cache.get(signature)
@@ -177,10 +181,7 @@ def _key(key: str, item: Any, tensors: list[Any]) -> Any:
 def _checked(key: str, tensor: torch.Tensor) -> torch.Tensor:
     name = key.split(".")[0]
     if tensor.requires_grad and torch.is_grad_enabled():
-        raise ArgumentError(
-            f"[{name}] an operand requires grad, and ts.ops computes no gradients",
-            remedy="call it under torch.no_grad(), or pass tensor.detach()",
-        )
+        raise _RequiresGrad(tensor)
     if tensor.device.type != "cpu" or tensor.layout != torch.strided:
         raise ArgumentError(
             f"[{name}] an operand is a {tensor.layout} tensor on {tensor.device}",
@@ -192,6 +193,33 @@ def _checked(key: str, tensor: torch.Tensor) -> torch.Tensor:
             remedy="convert to a real floating-point, integer or bool dtype first",
         )
     return tensor.detach().resolve_neg()
+
+
+class _RequiresGrad(Exception):
+    """On the way to where it is known which argument the operand is."""
+
+    def __init__(self, operand: torch.Tensor) -> None:
+        super().__init__()
+        self.operand = operand
+
+
+def _no_gradients(key: str, args: Any, kwargs: Any, operand: torch.Tensor) -> ArgumentError:
+    name = argument_name(key, args, kwargs, operand)
+    which = f"argument {name!r}" if name else "an operand"
+    shape = tuple(operand.shape)
+    if isinstance(operand, torch.nn.Parameter):
+        what = f"is a parameter of shape {shape} that requires grad"
+        remedy = (
+            "call the module under torch.no_grad() (with torch.no_grad(): module(x)), or switch "
+            "its gradients off once with module.requires_grad_(False)"
+        )
+    else:
+        what = f"is a tensor of shape {shape} that requires grad"
+        remedy = "call it under torch.no_grad(), or pass tensor.detach()"
+    return ArgumentError(
+        f"[{key.split('.')[0]}] {which} {what}, and Tessera computes no gradients yet",
+        remedy=remedy,
+    )
 
 
 # --- building --------------------------------------------------------------------------------
