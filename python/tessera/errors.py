@@ -20,6 +20,7 @@ class TesseraError(Exception):
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(f"{message}\n  What to do: {remedy}" if remedy else message)
+        self.message = message
         self.remedy = remedy
 
 

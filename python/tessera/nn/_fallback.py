@@ -33,7 +33,13 @@ def call_or_pytorch(name: str, key: str, function: Callable[..., Any], *args: An
         if name not in _told:
             _told.add(name)
             # The caller of the function of ts.nn that called this one.
-            warnings.warn(f"ts.nn.{name} runs in PyTorch: {error}", stacklevel=4)
+            # The error's remedy is for a node of a captured model, not for a call.
+            reason = error.message.removeprefix(f"[{name}] ")
+            warnings.warn(
+                f"ts.nn.{name}: PyTorch computes this call, on the tensors' own memory ({reason}). "
+                "The result is right, at PyTorch's speed; this is said once.",
+                stacklevel=4,
+            )
     native = any(isinstance(arg, Tensor) for arg in args)
     given = [from_dlpack(arg) if isinstance(arg, Tensor) else arg for arg in args]
     with torch.no_grad():

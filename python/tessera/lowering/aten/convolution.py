@@ -29,7 +29,7 @@ def _each(value: Sizes, dims: int, op: str) -> list[int]:
 def _refuse(what: str) -> Unsupported:
     return Unsupported(
         f"convolution with {what} has no kernel yet",
-        "leave it in PyTorch, where it runs as an island",
+        "let PyTorch compute it; a converted model does so by itself",
         code="no-kernel",
     )
 
