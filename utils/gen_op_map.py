@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Writes docs/op-map.md: for every operation, the file at each level and the tests that hold it.
 
-    utils/gen_op_map.py            write the page
+    utils/gen_op_map.py            write the page (make docs writes it among the others)
     utils/gen_op_map.py --check    fail when it is stale
 
 Everything is read off the tree: operations from the .td files, the files of a level from what
@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "op-map.md"
-NOTE = "<!-- Written by utils/gen_op_map.py from the tree; edit that. -->"
+NOTE = "<!-- Written by make docs from the tree (utils/gen_op_map.py); edit that. -->"
 
 #: Column, folder, suffixes of the files to look in.
 LEVELS = (

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Writes docs/reference/ from what the code itself says.
+"""Writes docs/reference/ and docs/op-map.md from what the code itself says.
 
     utils/generate_docs.py           write the pages
     utils/generate_docs.py --check   fail when one of them is stale (make test does so)
@@ -9,9 +9,10 @@
     graph.md schedule.md tile.md target.md   the dialects, from their .td files
     passes.md                                every pass, from the Passes.td files
     operators.md                             every PyTorch operator with a lowering
+    ../op-map.md                             each operation's files and tests (gen_op_map.py)
 
 mlir-tblgen writes the first two kinds during the build (build/<preset>); the
-last comes from the registry that conversions read.
+third comes from the registry that conversions read, the last from the tree.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import importlib
 import re
 import sys
 from pathlib import Path
+
+import gen_op_map
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -103,11 +106,12 @@ def pages(tree: Path) -> dict[Path, str]:
             result[REFERENCE / f"{level}.md"] = page
     result[REFERENCE / "passes.md"] = passes_page(tree)
     result[REFERENCE / "operators.md"] = operators_page()
+    result[gen_op_map.PAGE] = gen_op_map.page()
     return result
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Writes docs/reference/ from the code.")
+    parser = argparse.ArgumentParser(description="Writes docs/reference/ and docs/op-map.md.")
     parser.add_argument("--check", action="store_true", help="report stale pages, write nothing")
     parser.add_argument("--preset", default="dev", help="the build to read (default: dev)")
     arguments = parser.parse_args()

@@ -210,7 +210,7 @@ def pytest(_: Path) -> Outcome:
 
 
 def docs(tree: Path) -> Outcome:
-    """docs/reference against the code that it is written from."""
+    """docs/reference and the op map against the code that they are written from."""
     command = [sys.executable, str(ROOT / "utils" / "generate_docs.py"), "--check"]
     return check("docs", [*command, "--preset", tree.name])
 
@@ -224,7 +224,7 @@ SUITES: dict[str, tuple[str, Callable[[Path], Outcome]]] = {
     "layers": ("who may include whom", lint_check("layers")),
     "ruff": ("Python style", lint_check("ruff")),
     "mypy": ("Python types", lint_check("mypy")),
-    "docs": ("docs/reference is what make docs writes", docs),
+    "docs": ("generated pages are what make docs writes", docs),
     "unit": ("C++ unit tests", unit),
     "lit": ("IR tests", lit),
     "pytest": ("Python tests, PyTorch in float64 as the oracle", pytest),

@@ -207,3 +207,17 @@ def test_register_aten_wants_a_name_and_a_function():
 
     with pytest.raises(RegistrationError, match=r"lower\(node, ctx\)"):
         ts.compat.register_aten("aten.relu")(lambda node: None)
+
+
+def test_the_version_moves_with_every_change():
+    def lower(node, ctx):
+        return ctx.get_inputs(node)[0]
+
+    table = Registry()
+    assert "how often" in str(Registry.version.__doc__).lower()
+    seen = [table.version]
+    table.add(("mylib.one", "mylib.two"), lower, priority=0)
+    seen.append(table.version)
+    table.remove(lower)
+    seen.append(table.version)
+    assert seen == sorted(set(seen))

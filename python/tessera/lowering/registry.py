@@ -173,8 +173,16 @@ class Registry:
         self._lock = threading.Lock()
         self._order = 0
         self._user_rules = 0
-        #: Moves with each change, so that cached conversions know they are out of date.
-        self.version = 0
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """How often rules were added or taken back; it never goes down.
+
+        A conversion uses the rules there are while it runs and is not made again when they change.
+        Whoever keeps conversions tells by this number whether a new one could turn out different.
+        """
+        return self._version
 
     def add(
         self,
@@ -200,7 +208,7 @@ class Registry:
                 rules.sort(key=Rule.rank, reverse=True)
                 self._rules[key] = rules
             self._user_rules += 0 if builtin else len(keys)
-            self.version += 1
+            self._version += 1
 
     def remove(self, lower: LoweringFn) -> int:
         """Takes back every rule of ``lower``; how many there were."""
@@ -214,7 +222,7 @@ class Registry:
                     self._rules[key] = kept
                 else:
                     del self._rules[key]
-            self.version += 1
+            self._version += 1
         return removed
 
     def lookup(self, op: Any) -> list[Rule]:

@@ -55,7 +55,7 @@ def argument_name(key: str, args: Any, kwargs: Any, value: Any) -> str:
     for name, given in [*zip(_parameters(key), args, strict=False), *kwargs.items()]:
         items = given if isinstance(given, (list, tuple)) else [given]
         if any(item is value for item in items):
-            return _NAMES.get(name, name)
+            return str(_NAMES.get(name, name))
     return ""
 
 
