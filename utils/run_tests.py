@@ -127,7 +127,9 @@ def unit(tree: Path) -> Outcome:
     total = Outcome()
     binaries = sorted((tree / "unittests").glob("*-tests"))
     if not binaries:
-        return broken("unit", f"no test binary in {tree.relative_to(ROOT)}/unittests")
+        where = tree.relative_to(ROOT)
+        remedy = f"install GoogleTest (libgtest-dev), then cmake --preset {tree.name}; utils/build"
+        return broken("unit", f"no test binary in {where}/unittests: {remedy}")
     (LOGS / "unit.log").unlink(missing_ok=True)
     for binary in binaries:
         result = LOGS / f"{binary.name}.json"
