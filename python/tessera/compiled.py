@@ -20,7 +20,7 @@ from tessera._core import OutdatedError
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, ReplacementError
-from tessera.execution import Execution, compile_execution
+from tessera.execution import Execution, compile_execution, overflow_execution
 from tessera.module import AnyModule, Module
 from tessera.replacement import check_replacement
 from tessera.report.report import Report
@@ -40,6 +40,8 @@ class Options:
     strict: bool = False
     #: threads the programs are made for; 0: as many as PyTorch uses at that time
     threads: int = 0
+    #: forms of arguments that programs are compiled for; PyTorch runs calls of further ones
+    max_signatures: int = 64
 
 
 class CompiledModule(Module):
@@ -168,6 +170,10 @@ class CompiledModule(Module):
             signature = CallSignature.of(self._torch.forward, args, kwargs)
             key = (mode, signature.key())
         found: Execution | None = self._programs.get(key)
+        full = found is None and self._is_full()
+        if full:
+            key = (mode, None)
+            found = self._programs.get(key)
         if found is not None and found.outdated:
             self._catch_up()
             return self._execution(args, kwargs)
@@ -175,10 +181,18 @@ class CompiledModule(Module):
             with self._lock:
                 found = self._programs.get(key)
                 if found is None:
-                    found = self._compile(signature, args, kwargs)
+                    found = (
+                        overflow_execution(self, signature)
+                        if full
+                        else self._compile(signature, args, kwargs)
+                    )
                     self._programs[key] = found
         self.__dict__["_current"] = found
         return found
+
+    def _is_full(self) -> bool:
+        """Whether no more forms of arguments are compiled."""
+        return self._example is None and len(self._programs) >= self._options.max_signatures
 
     def _compile(
         self,

@@ -6,6 +6,7 @@ compiled children, or PyTorch alone. Which one it became is in the report.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from tessera.watch import Entry, changed, plain_entries, watched_entries
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
+LOG = logging.getLogger("tessera.compile")
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -162,19 +164,31 @@ class EagerExecution(Execution):
         return copy
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        flat = self.signature.match(args, kwargs, self.report.model)
+        return self._in_pytorch(
+            self.signature, self.signature.match(args, kwargs, self.report.model)
+        )
+
+    def _in_pytorch(self, signature: CallSignature, flat: list[Any]) -> Any:
         native = any(isinstance(item, Tensor) for item in flat)
         given = [as_torch(item) for item in flat]
-        for name, item in zip(self.signature.names, given, strict=True):
+        for name, item in zip(signature.names, given, strict=True):
             if isinstance(item, torch.Tensor) and item.requires_grad and torch.is_grad_enabled():
                 raise ArgumentError(
                     f"argument {name!r} requires grad, and this module computes no gradients",
                     remedy="call under torch.no_grad(), or pass the tensor's .detach()",
                 )
-        call_args, call_kwargs = pytree.tree_unflatten(given, self.signature.spec)
+        call_args, call_kwargs = pytree.tree_unflatten(given, signature.spec)
         with torch.no_grad():
             result = self._module(*call_args, **call_kwargs)
         return pytree.tree_map_only(torch.Tensor, from_torch, result) if native else result
+
+
+class OverflowExecution(EagerExecution):
+    """PyTorch alone, for calls of every form that there is no program for."""
+
+    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        signature = CallSignature.of(self.owner._torch.forward, args, kwargs)
+        return self._in_pytorch(signature, pytree.tree_leaves((args, kwargs)))
 
 
 class ModulewiseExecution(EagerExecution):
@@ -283,6 +297,40 @@ def compile_execution(
     return execution
 
 
+def overflow_execution(owner: CompiledModule, signature: CallSignature | None) -> Execution:
+    """What runs calls of further forms once `owner` has as many programs as it may.
+
+    Raises ArgumentError where nothing may run in PyTorch.
+    """
+    assert signature is not None
+    limit = owner._options.max_signatures
+    name = owner._label()
+    remedy = (
+        "pad the inputs to few sizes, pass numbers that change as tensors, or allow more with "
+        "max_signatures"
+    )
+    reason = f"{name} was called with more than {limit} forms of arguments"
+    if owner._options.strict:
+        raise ArgumentError(f"{reason}; the latest: {signature}", remedy=remedy)
+    LOG.warning(
+        "%s; from now on PyTorch runs those that are new, beginning with %s. What to do: %s",
+        reason, signature, remedy,
+    )  # fmt: skip
+    module = type(owner._torch).__name__
+    report = Report(model=module + (f" ({owner._path})" if owner._path else ""), mode="pytorch")
+    code = "too-many-forms"
+    report.nodes = [
+        NodeRow(
+            "forward", f"{module}.forward", owner._path, "", 0, "island", code, reason, remedy,
+            island=0,
+        )
+    ]  # fmt: skip
+    report.islands = [IslandRow(0, owner._path, [f"{module}.forward"], code, reason, remedy)]
+    execution = OverflowExecution(owner, signature, report)
+    execution.watch(watched_entries(owner))
+    return execution
+
+
 def _make_execution(
     owner: CompiledModule,
     signature: CallSignature,
@@ -295,6 +343,7 @@ def _make_execution(
     threads = options.threads or torch.get_num_threads()
     plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
     own_time = 0.0
+    leaves = kept_leaves(owner)
 
     def build(captured: Captured) -> Program:
         nonlocal own_time
@@ -318,9 +367,10 @@ def _make_execution(
         plain_args,
         plain_kwargs,
         build,
-        leaves=kept_leaves(owner),
+        leaves=leaves,
         training=owner._training_flags(),
         strict=options.strict,
+        symbolic=None if leaves else owner._symbolic_capture(signature),
     )
     report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
     report.capture = result.attempts

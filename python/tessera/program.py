@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import statistics
 import sys
 import time
@@ -23,7 +25,7 @@ from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
-from tessera.lowering.importer import Imported, import_program
+from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
 from tessera.tensor import Tensor, from_torch
@@ -94,6 +96,7 @@ class Program:
             self.compiled, parameters, imported.islands, name, threads
         )
         self._owned = parameters
+        self._threads = threads
         names = [*imported.parameters, *(name for name, _ in captured.tensors.values())]
         self._bound = {name: imported.live(name) for name in dict.fromkeys(names)}
         self._aliased: frozenset[int] | None = None
@@ -250,6 +253,45 @@ class Program:
         """Prepares everything derived from parameters again."""
         self.executable.refresh()
 
+    def rebound(self, root: nn.Module) -> Program | None:
+        """The same machine code over the parameters and buffers that `root` has under their names.
+
+        None where it would not hold for them: another shape or dtype, tensors tied otherwise, or
+        one that only PyTorch can hold. Constants that capture made stay.
+        """
+        tensors: dict[str, torch.Tensor] = {}
+        for name, old in self._bound.items():
+            path, _, last = name.rpartition(".")
+            new = getattr(root.get_submodule(path), last, old)
+            spec = crossable_spec(new)
+            if spec is None or spec != crossable_spec(old):
+                return None
+            tensors[name] = new
+        if _ties(tensors) != _ties(self._bound):
+            return None
+        new_of = {id(old): tensors[name] for name, old in self._bound.items()}
+        result = copy.copy(self)
+        result._bound = tensors
+        result._owned = [tensors[name] for name in self.compiled.parameter_names]
+        result._imported = dataclasses.replace(
+            self._imported,
+            parameters={name: tensors[name] for name in self._imported.parameters},
+            live=tensors.__getitem__,
+        )
+        result.executable = _core.Executable(
+            self.compiled, result._owned, self._imported.islands, self.name, self._threads
+        )
+        result._aliased = None
+        result._sources = [
+            dataclasses.replace(source, value=new_of.get(id(source.value), source.value))
+            for source in self._sources
+        ]
+        result._writes = [
+            dataclasses.replace(write, tensor=new_of.get(id(write.tensor)))
+            for write in self._writes
+        ]
+        return result
+
     def ir(self, level: str, locations: bool = False) -> str:
         text: str = self.compiled.ir(level, locations)
         return text
@@ -310,6 +352,17 @@ def build_program(
     if "timings" in settings().debug:
         print(f"{name}: {report.timings}", file=sys.stderr)
     return program
+
+
+def _ties(tensors: dict[str, torch.Tensor]) -> list[int]:
+    """For each tensor the position of the first one that is the same memory in the same form."""
+    first: dict[Any, int] = {}
+    return [
+        first.setdefault(
+            (tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.stride()), position
+        )
+        for position, tensor in enumerate(tensors.values())
+    ]
 
 
 def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:

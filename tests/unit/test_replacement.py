@@ -258,6 +258,37 @@ def test_wrap_without_fallback_raises_what_could_not_be_converted():
         ts.compat.wrap(Branching(), allow_fallback=False)(torch.ones(4, 4))
 
 
+def test_wrap_compiles_a_bounded_number_of_forms(caplog):
+    model = nn.Linear(4, 4)
+    wrapped = ts.compat.wrap(model, max_signatures=2)
+    with torch.no_grad():
+        for rows in (1, 2, 3, 4, 1, 3):
+            x = torch.randn(rows, 4)
+            assert_same(wrapped(x), model(x))
+        assert_same(wrapped(ts.from_torch(torch.ones(5, 4))).torch(), model(torch.ones(5, 4)))
+        assert wrapped.report.mode == "pytorch"
+        (row,) = wrapped.report.unconverted
+        assert (row.code, row.op) == ("too-many-forms", "Linear.forward")
+        wrapped(torch.randn(1, 4))
+        assert wrapped.report.fully_converted
+        # Those that were new see other parameters as well.
+        model.weight = nn.Parameter(torch.zeros(4, 4))
+        assert_same(wrapped(torch.ones(6, 4)), model(torch.ones(6, 4)))
+    warnings = [item for item in caplog.records if "more than 2 forms" in item.message]
+    assert len(warnings) == 1
+    assert "input: float32[3, 4]" in warnings[0].message
+
+
+def test_wrap_without_fallback_refuses_further_forms():
+    wrapped = ts.compat.wrap(nn.ReLU(), allow_fallback=False, max_signatures=1)
+    wrapped(torch.ones(1))
+    with pytest.raises(ValueError, match=r"more than 1 forms.*\(input: float32\[2\]\)"):
+        wrapped(torch.ones(2))
+    wrapped(torch.ones(1))
+    with pytest.raises(ValueError, match="max_signatures must be a positive integer, not 0"):
+        ts.compat.wrap(nn.ReLU(), max_signatures=0)
+
+
 def test_wrap_takes_modules_only():
     with pytest.raises(TypeError, match=r"torch.nn.Module, not int"):
         ts.compat.wrap(3)

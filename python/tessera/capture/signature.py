@@ -68,6 +68,13 @@ class CallSignature:
             and all(child.is_leaf() for child in args.children())
         )
 
+    def __str__(self) -> str:
+        shown = (
+            f"{name}: {leaf if isinstance(leaf, TensorSpec) else repr(leaf.value)}"
+            for name, leaf in zip(self.names, self.leaves, strict=True)
+        )
+        return f"({', '.join(shown)})"
+
     def key(self) -> tuple[Any, ...]:
         """A hashable stand-in, equal for calls one program serves."""
         return (
@@ -170,12 +177,8 @@ class CallSignature:
         return tuple(new_args), {**ordered, **new_kwargs}
 
     def _structure_message(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> str:
-        wanted = ", ".join(
-            f"{name}: {leaf if isinstance(leaf, TensorSpec) else repr(leaf.value)}"
-            for name, leaf in zip(self.names, self.leaves, strict=True)
-        )
         given = [_show(arg) for arg in args] + [f"{k}={_show(v)}" for k, v in kwargs.items()]
-        return f"{what} was compiled for ({wanted}), called with ({', '.join(given)})"
+        return f"{what} was compiled for {self}, called with ({', '.join(given)})"
 
 
 def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Parameter], ...] | None:

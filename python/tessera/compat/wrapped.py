@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from tessera.compiled import CompiledModule, Options
-from tessera.errors import ArgumentTypeError
+from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.module import Module
 
 
@@ -19,8 +19,14 @@ class Wrapped(CompiledModule):
     Inside a converted parent it is one opaque call; ``calls`` counts them.
     """
 
-    def __init__(self, module: nn.Module, *, allow_fallback: bool = True) -> None:
-        super().__init__(module, Options(strict=not allow_fallback))
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        allow_fallback: bool = True,
+        max_signatures: int = Options.max_signatures,
+    ) -> None:
+        super().__init__(module, Options(strict=not allow_fallback, max_signatures=max_signatures))
         self.__dict__["calls"] = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -47,25 +53,45 @@ class Wrapped(CompiledModule):
         return f"ts.compat.wrap:{type(self._torch).__name__}"
 
 
-def wrap(module: nn.Module, allow_fallback: bool = True) -> Wrapped:
+def wrap(
+    module: nn.Module,
+    allow_fallback: bool = True,
+    *,
+    max_signatures: int = Options.max_signatures,
+) -> Wrapped:
     """`module` for hybrid execution: compiled lazily, once for each form of its arguments.
 
-    With ``allow_fallback=False`` a call raises ConversionError when part of the module cannot be
-    converted; else that part runs in PyTorch, and ``wrapped.report`` says which and why.
+    A form is the arguments' structure, the shapes and dtypes of tensors and the values of all
+    else. There are at most ``max_signatures`` programs; calls of further forms run in PyTorch, and
+    a warning says so once. With ``allow_fallback=False`` a call raises ConversionError when part of
+    the module cannot be converted, CaptureError when it cannot be captured, and ArgumentError for
+    one form too many; else that part runs in PyTorch, and ``wrapped.report`` says which and why.
+    Raises ArgumentTypeError for anything but a torch.nn.Module.
     """
-    if isinstance(module, Wrapped):
-        return (
-            module
-            if module.allow_fallback == allow_fallback
-            else Wrapped(module._torch, allow_fallback=allow_fallback)
+    if (
+        not isinstance(max_signatures, int)
+        or isinstance(max_signatures, bool)
+        or max_signatures < 1
+    ):
+        raise ArgumentError(
+            f"wrap: max_signatures must be a positive integer, not {max_signatures!r}",
+            remedy=f"leave it out: {Options.max_signatures} programs are kept",
         )
+    if isinstance(module, Wrapped):
+        options = module._options
+        same = (allow_fallback, max_signatures) == (not options.strict, options.max_signatures)
+        if same:
+            return module
     if isinstance(module, CompiledModule):
-        return Wrapped(module._torch, allow_fallback=allow_fallback)
+        module = module._torch
     if isinstance(module, Module):
         raise ArgumentTypeError(
             f"wrap() takes a torch.nn.Module; {type(module).__name__} is a Tessera module already",
             remedy="use it as it is",
         )
     if not isinstance(module, nn.Module):
-        raise ArgumentTypeError(f"wrap() takes a torch.nn.Module, not {type(module).__name__}")
-    return Wrapped(module, allow_fallback=allow_fallback)
+        raise ArgumentTypeError(
+            f"wrap() takes a torch.nn.Module, not {type(module).__name__}",
+            remedy="for a function, use ts.jit",
+        )
+    return Wrapped(module, allow_fallback=allow_fallback, max_signatures=max_signatures)
