@@ -22,13 +22,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from tessera.capture.dynamic import DynamicShapes
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
 
 _LATER = {
-    "dynamic_shapes": "leave it out and convert once per shape, or use ts.compat.wrap(model), "
-    "which compiles each shape when it is first met",
     "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
     "converted one shares",
     "tune": "leave it out: schedules are chosen by the built-in cost model",
@@ -55,19 +54,31 @@ def from_pytorch(
 
     Nodes that cannot be compiled run in PyTorch (``result.report`` names them, ``result.explain()``
     prints them); with ``strict=True`` they are one ConversionError that lists them all.
+    ``dynamic_shapes`` says which sizes may change from call to call, as in ``torch.export``:
+    ``{"x": {0: torch.export.Dim("batch", max=64)}}``. The model is captured once for all sizes in
+    range; a size that is met for the first time is laid out then, which takes some milliseconds.
+    Sizes outside the range are an InputMismatchError.
     ``threads`` is how many threads the program uses; by default as many as PyTorch does.
 
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
     CompileError.
     """
-    _refuse_later(dynamic_shapes=dynamic_shapes, capture_backward=capture_backward, tune=tune)
+    _refuse_later(capture_backward=capture_backward, tune=tune)
     _check_target(target)
     _check_model(model)
     args, kwargs = _check_examples(example_inputs, example_kwargs)
     _check_call(model, args, kwargs)
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ArgumentError(f"threads must be a positive integer or None, not {threads!r}")
-    module = CompiledModule(model, Options(strict, threads or 0), example_tree(args, kwargs))
+    dynamic = None
+    if dynamic_shapes is not None:
+        dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)
+    module = CompiledModule(
+        model,
+        Options(strict, threads or 0),
+        example_tree(args, kwargs),
+        dynamic=None if dynamic is None or dynamic.is_static else dynamic,
+    )
     module.__dict__["_first"] = (args, kwargs)
     module._execution()
     return module

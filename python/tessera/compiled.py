@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from tessera._core import OutdatedError
+from tessera.capture.dynamic import DynamicShapes, from_plain, to_plain
+from tessera.capture.export import Captured, capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
+from tessera.capture.specialize import OutsideCapture
 from tessera.errors import ArgumentError, ReplacementError
 from tessera.execution import Execution, compile_execution, overflow_execution
 from tessera.module import AnyModule, Module
@@ -28,9 +32,12 @@ from tessera.tensor import Tensor
 from tessera.verification.result import Verification
 
 C = TypeVar("C", bound="CompiledModule")
+LOG = logging.getLogger("tessera.dynamic")
 
 #: Forms of calls that take the short way.
 MAX_QUICK_FORMS = 256
+#: Sizes a module with dynamic shapes keeps its programs for; the oldest goes first.
+MAX_SIZES = 256
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class CompiledModule(Module):
         options: Options,
         example: TreeOfTensors | None = None,
         *,
+        dynamic: DynamicShapes | None = None,
         path: str = "",
         memo: dict[int, CompiledModule] | None = None,
     ) -> None:
@@ -69,6 +77,7 @@ class CompiledModule(Module):
         state["_options"] = options
         state["_path"] = path
         state["_example"] = example
+        state["_dynamic"] = dynamic
         state["_parameters"] = module._parameters
         state["_buffers"] = module._buffers
         state["_non_persistent"] = module._non_persistent_buffers_set
@@ -98,6 +107,7 @@ class CompiledModule(Module):
         state["_fast"] = None
         state["_mode"] = None
         state["_quick"] = {}
+        state["_symbolic"] = {}
 
     # --- calling --------------------------------------------------------------------------
 
@@ -147,7 +157,7 @@ class CompiledModule(Module):
             if len(known) >= MAX_QUICK_FORMS:
                 known.clear()
             known[form] = (execution, quick)
-        if self._example is not None and self._fast is None:
+        if self._example is not None and self._dynamic is None and self._fast is None:
             fast = execution.fast
             with self._lock:
                 # Unless the tree was changed meanwhile.
@@ -165,7 +175,10 @@ class CompiledModule(Module):
             mode = self.__dict__["_mode"] = self._modes()
         key: Any = mode
         signature = None
-        if self._example is None:
+        if self._dynamic is not None:
+            signature, args, kwargs = self._sized_call(args, kwargs)
+            key = (mode, signature.key())
+        elif self._example is None:
             args, kwargs = args or (), kwargs or {}
             signature = CallSignature.of(self._torch.forward, args, kwargs)
             key = (mode, signature.key())
@@ -181,6 +194,8 @@ class CompiledModule(Module):
             with self._lock:
                 found = self._programs.get(key)
                 if found is None:
+                    if self._dynamic is not None and len(self._programs) >= MAX_SIZES:
+                        del self._programs[next(iter(self._programs))]
                     found = (
                         overflow_execution(self, signature)
                         if full
@@ -193,6 +208,48 @@ class CompiledModule(Module):
     def _is_full(self) -> bool:
         """Whether no more forms of arguments are compiled."""
         return self._example is None and len(self._programs) >= self._options.max_signatures
+
+    def _sized_call(
+        self, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None
+    ) -> tuple[CallSignature, tuple[Any, ...], dict[str, Any]]:
+        """A call of a module with dynamic shapes in the example's form; else InputMismatchError."""
+        example = self.__dict__.get("_sized")
+        if example is None:
+            given = self._example_arguments()
+            example = CallSignature.of(self._torch.forward, *given)
+            self.__dict__["_sized"] = example
+            if args is None or kwargs is None:
+                return example, *given
+        if args is None or kwargs is None:
+            args, kwargs = self._example_arguments()
+        name = type(self._torch).__name__
+        call = example.like(args, kwargs, name)
+        self._dynamic.check(call, example, name)
+        return call, args, kwargs
+
+    def _symbolic_capture(self, signature: CallSignature) -> Callable[[], Captured | None] | None:
+        """What captures for the sizes of this call, from one capture for all sizes."""
+        if self._dynamic is None or min(self._dynamic.key(signature), default=2) < 2:
+            # torch's captures for many sizes do not hold for the sizes 0 and 1.
+            return None
+        mode = self._modes()
+        known = self._symbolic
+
+        def capture() -> Captured | None:
+            if mode not in known:
+                args, kwargs = self._example_arguments()
+                known[mode] = capture_symbolic(
+                    self._torch, args, kwargs, self._dynamic, self._training_flags()
+                )
+            shapes = [signature.leaves[place].shape for place in signature.tensor_positions]
+            try:
+                captured: Captured = known[mode].at(shapes)
+            except OutsideCapture as reason:
+                LOG.info("%s is captured anew: %s", type(self._torch).__name__, reason)
+                return None
+            return captured
+
+        return capture
 
     def _compile(
         self,
@@ -455,6 +512,7 @@ class CompiledModule(Module):
             "module": self._torch,
             "options": self._options,
             "example": None if self._example is None else self._example.as_tree(),
+            "dynamic": to_plain(self._dynamic),
             "replaced": replaced,
             "modes": [mirror.training for mirror in self._mirrors()],
         }
@@ -464,7 +522,8 @@ class CompiledModule(Module):
         self = cls.__new__(cls)
         tree = state["example"]
         example = None if tree is None else TreeOfTensors.from_tree(tree)
-        CompiledModule.__init__(self, state["module"], state["options"], example)
+        dynamic = from_plain(state["dynamic"])
+        CompiledModule.__init__(self, state["module"], state["options"], example, dynamic=dynamic)
         for path, child in state["replaced"].items():
             parent, _, name = path.rpartition(".")
             self.get_submodule(parent)._replace(name, child)

@@ -197,7 +197,6 @@ def test_values_that_are_no_tensors_are_part_of_the_program():
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"dynamic_shapes": {"x": {0: "batch"}}}, "dynamic_shapes"),
         ({"capture_backward": True}, "capture_backward"),
         ({"tune": True}, "tune"),
         ({"target": "cuda"}, "target"),

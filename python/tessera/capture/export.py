@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -18,22 +19,29 @@ from typing import Any, TextIO, cast
 
 import torch
 from torch import fx, nn
+from torch._dynamo.exc import UserError, UserErrorType
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.export.graph_signature import (
     ConstantArgument,
     InputKind,
     OutputKind,
+    SymBoolArgument,
+    SymFloatArgument,
+    SymIntArgument,
     TensorArgument,
 )
 from torch.utils import _pytree as pytree
 
 from tessera.capture.decompose import functionalize, needs_functionalization
+from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
 from tessera.capture.leaves import Leaf, LeafModule, LeafSession
+from tessera.capture.signature import CallSignature
+from tessera.capture.specialize import SpecializedProgram, specialize
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
-from tessera.errors import CaptureError
+from tessera.errors import ArgumentError, CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
 #: What follows changes settings of the whole process, so one thread captures at a time.
@@ -48,11 +56,14 @@ _QUIET = (
 )
 
 
+_SYMBOLIC = (SymIntArgument, SymFloatArgument, SymBoolArgument)
+
+
 @dataclass(frozen=True)
 class Captured:
     """A functional program with its call boundary."""
 
-    program: ExportedProgram
+    program: ExportedProgram | SpecializedProgram
     #: one entry a leaf of the result: a node of the program, or (value,) for a constant
     outputs: list[Any]
     #: parallel to `outputs`: whose memory eager PyTorch would return, in the raw graph
@@ -145,6 +156,71 @@ def export(
     except BaseException:
         session.close()
         raise
+
+
+class DynamicCapture:
+    """A module captured once for all sizes its dynamic dimensions may have."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        shapes: DynamicShapes,
+        *,
+        training: Mapping[int, bool] | None = None,
+    ) -> None:
+        copy = copy_structure(module, training=training)
+        strip_user_hooks(copy)
+        with quiet(), torch.no_grad():
+            state = AttributeState(copy)
+            self._positions, tensors = _take_tensors_only(copy, args, kwargs, state)
+            annotation = {"given": tuple(shapes.hints(place) for place in self._positions)}
+
+            def capture() -> ExportedProgram:
+                return torch.export.export(copy, tensors, dynamic_shapes=annotation, strict=False)
+
+            self._raw = capture()
+            state.require_harmless(self._raw, capture)
+            functional = needs_functionalization(self._raw)
+            self._program = functionalize(self._raw) if functional else self._raw
+
+    def at(self, shapes: Sequence[Sequence[int]]) -> Captured:
+        """The capture for tensors of these shapes; OutsideCapture where it does not hold."""
+        raw = specialize(self._raw, shapes)
+        aliases = output_aliases(_user_outputs(raw))
+        program = raw if self._program is self._raw else specialize(self._program, shapes)
+        return _boundary(program, aliases, self._positions, LeafSession())
+
+
+def capture_symbolic(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    shapes: DynamicShapes,
+    training: Mapping[int, bool],
+) -> DynamicCapture:
+    """A DynamicCapture; ArgumentError where the model does not allow the sizes declared."""
+    try:
+        return DynamicCapture(module, args, kwargs, shapes, training=training)
+    except UserError as error:
+        if error.error_type != UserErrorType.CONSTRAINT_VIOLATION:
+            raise
+        names = CallSignature.of(module.forward, args, kwargs)
+        tensors = [names.names[place] for place in names.tensor_positions]
+        fixed = re.findall(
+            r"marked L\['given'\]\[(\d+)\]\.size\(\)\[(\d+)\].* constant \((\d+)\)", str(error)
+        )
+        reasons = [
+            f"dimension {dim} of {tensors[int(place)]!r} is always {size} in its code"
+            for place, dim, size in fixed
+        ]
+        raise ArgumentError(
+            f"from_pytorch: {type(module).__name__} does not take the sizes that dynamic_shapes "
+            "declares: " + ("; ".join(reasons) or str(error).splitlines()[0]),
+            remedy="leave that dimension out of dynamic_shapes, or write the model so that it "
+            "takes other sizes (x.shape[0] in place of a number)",
+        ) from error
 
 
 def _take_tensors_only(
@@ -243,7 +319,7 @@ def _record(
 # --- the boundary -----------------------------------------------------------------------------
 
 
-def _user_outputs(program: ExportedProgram) -> list[Any]:
+def _user_outputs(program: ExportedProgram | SpecializedProgram) -> list[Any]:
     results = program.graph.output_node().args[0]
     specs = program.graph_signature.output_specs
     assert isinstance(results, (tuple, list))
@@ -255,12 +331,13 @@ def _user_outputs(program: ExportedProgram) -> list[Any]:
 
 
 def _boundary(
-    program: ExportedProgram,
+    program: ExportedProgram | SpecializedProgram,
     aliases: list[Alias | None],
     positions: Sequence[int],
     session: LeafSession,
 ) -> Captured:
     nodes = {node.name: node for node in program.graph.nodes}
+    numbers = program.numbers if isinstance(program, SpecializedProgram) else {}
     outputs: list[Any] = []
     mutations: list[tuple[OutputKind, str, fx.Node]] = []
     for spec in program.graph_signature.output_specs:
@@ -270,6 +347,8 @@ def _boundary(
             outputs.append(nodes[spec.arg.name])
         elif isinstance(spec.arg, ConstantArgument):
             outputs.append((spec.arg.value,))
+        elif isinstance(spec.arg, _SYMBOLIC) and spec.arg.name in numbers:
+            outputs.append((numbers[spec.arg.name],))
         else:
             raise CaptureError(
                 f"the model returns {spec.arg.name}, a number that depends on data",

@@ -56,11 +56,13 @@ def climb(
     leaves: Sequence[Leaf] = (),
     training: Mapping[int, bool] | None = None,
     strict: bool = False,
+    symbolic: Callable[[], Captured | None] | None = None,
 ) -> Climb:
     """Captures `module` by the first rung that works and hands the result to `build`.
 
     `build` may refuse a capture by raising CannotCross. With `strict` a failure of the first rung
-    is an error.
+    is an error. `symbolic` gives the first rung's capture, out of one that was made for many sizes,
+    or None where that one does not hold.
     """
     result = Climb()
     aside = list(leaves)
@@ -68,7 +70,8 @@ def climb(
     rung = RUNG_EXPORT
     while True:
         try:
-            captured = export(module, args, kwargs, leaves=aside, training=training)
+            ready = symbolic() if symbolic is not None and rung == RUNG_EXPORT else None
+            captured = ready or export(module, args, kwargs, leaves=aside, training=training)
         except TesseraError as error:
             if not isinstance(error, CaptureError):
                 raise

@@ -91,6 +91,32 @@ class CallSignature:
         self, args: Sequence[Any], kwargs: dict[str, Any], what: str = "the module"
     ) -> list[Any]:
         """The call's leaves, in this signature's order; InputMismatchError says what differs."""
+        flat = self._arranged(args, kwargs, what)
+        for index, leaf in enumerate(flat):
+            problem, remedy = self._leaf_problem(index, leaf)
+            if problem:
+                raise InputMismatchError(
+                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=remedy
+                )
+        return flat
+
+    def like(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> CallSignature:
+        """The signature of a call that is like this one but for the types of its tensors."""
+        flat = self._arranged(args, kwargs, what)
+        leaves = []
+        for index, (leaf, wanted) in enumerate(zip(flat, self.leaves, strict=True)):
+            if is_tensor(leaf) and isinstance(wanted, TensorSpec):
+                leaves.append(TensorSpec(tuple(leaf.shape), torch_dtype(leaf)))
+                continue
+            problem, remedy = self._leaf_problem(index, leaf)
+            if problem:
+                raise InputMismatchError(
+                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=remedy
+                )
+            leaves.append(wanted)
+        return CallSignature(self.spec, self.names, tuple(leaves), self.parameters)
+
+    def _arranged(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> list[Any]:
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:
             rearranged = self._rearrange(args, kwargs, what)
@@ -101,12 +127,6 @@ class CallSignature:
                 raise InputMismatchError(
                     self._structure_message(args, kwargs, what), remedy=REMEDY_STATIC
                 ) from error
-        for index, leaf in enumerate(flat):
-            problem, remedy = self._leaf_problem(index, leaf)
-            if problem:
-                raise InputMismatchError(
-                    f"argument {self.names[index]!r} of {what}: {problem}", remedy=remedy
-                )
         return flat
 
     def fits(self, args: Sequence[Any]) -> bool:

@@ -1,0 +1,199 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""dynamic_shapes=: one conversion for every size in range, and a clear error outside of it."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.export import Dim
+
+import tessera as ts
+from tessera.errors import ArgumentError, ArgumentTypeError, InputMismatchError
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(40, 8)
+        self.linear, self.norm = nn.Linear(8, 24), nn.LayerNorm(8)
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor | None = None) -> tuple[Any, ...]:
+        h = self.norm(x) + self.embed(torch.arange(x.shape[1]))
+        q, k, v = self.linear(h).chunk(3, dim=-1)
+        h = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        if scale is not None:
+            h = h * scale[:, None, None]
+        return h, h.reshape(-1, 8).softmax(0), x.shape[0] * 2, h.mean(1), x[:, :2]
+
+
+class Two(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return torch.cat([x + y, z])
+
+
+def same(tess: Any, model: nn.Module, *args: Any, **kwargs: Any) -> None:
+    with torch.no_grad():
+        result, expected = tess(*args, **kwargs), model(*args, **kwargs)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+
+
+BATCH, SEQ = Dim("batch", max=12), Dim("seq", max=40)
+
+
+def converted(model: nn.Module, **options: Any) -> Any:
+    options.setdefault("dynamic_shapes", {"x": {0: BATCH, 1: SEQ}})
+    return ts.from_pytorch(model, example_inputs=(torch.randn(4, 16, 8),), **options)
+
+
+def test_sizes() -> None:
+    model = Small().eval()
+    tess = converted(model, strict=True)
+    for batch, seq in [(4, 16), (3, 17), (12, 40), (2, 2), (1, 5), (5, 1), (3, 17), (4, 16)]:
+        same(tess, model, torch.randn(batch, seq, 8))
+    same(tess, model, torch.randn(8, 3, 17).permute(1, 2, 0))
+
+
+def test_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tess = converted(Small().eval())
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("captured again")
+
+    monkeypatch.setattr(torch.export, "export", refuse)
+    for batch in (2, 3, 9):
+        tess(torch.randn(batch, 11, 8))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "text"),
+    [
+        ((13, 4, 8), torch.float32, "dimension 0 is 13, outside of the range of 'batch', 0…12"),
+        ((4, 41, 8), torch.float32, "dimension 1 is 41, outside of the range of 'seq', 0…40"),
+        ((4, 4, 9), torch.float32, "dimension 2 is 9; it is not annotated"),
+        ((4, 8), torch.float32, "expected 3 dimensions"),
+        ((4, 4, 8), torch.float64, "expected 3 dimensions of torch.float32"),
+    ],
+)
+def test_outside(shape: tuple[int, ...], dtype: torch.dtype, text: str) -> None:
+    tess = converted(Small().eval())
+    with pytest.raises(InputMismatchError, match=text):
+        tess(torch.randn(shape, dtype=dtype))
+    same(tess, tess._torch, torch.randn(2, 3, 8))
+
+
+def test_sizes_that_must_agree() -> None:
+    shapes = {"x": {0: BATCH}, "y": {0: BATCH}, "z": {0: 2 * BATCH + 1}}
+    examples = (torch.randn(3, 4), torch.randn(3, 4), torch.randn(7, 4))
+    tess = ts.from_pytorch(Two(), example_inputs=examples, dynamic_shapes=shapes)
+    for module in (tess, pickle.loads(pickle.dumps(tess)), copy.deepcopy(tess)):
+        same(module, Two(), torch.randn(5, 4), torch.randn(5, 4), torch.randn(11, 4))
+        with pytest.raises(InputMismatchError, match="'batch' is 5 in dimension 0"):
+            module(torch.randn(5, 4), torch.randn(6, 4), torch.randn(11, 4))
+        with pytest.raises(InputMismatchError, match="declared as"):
+            module(torch.randn(5, 4), torch.randn(5, 4), torch.randn(12, 4))
+
+
+def test_branch_on_a_size() -> None:
+    class Branch(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if x.shape[0] > 5 else x.sum(0)
+
+    tess = ts.from_pytorch(
+        Branch(), example_inputs=(torch.randn(3, 4),), dynamic_shapes={"x": {0: Dim("n", max=9)}}
+    )
+    for size in (2, 5, 6, 9, 1):
+        same(tess, Branch(), torch.randn(size, 4))
+
+
+def test_hints_positions_and_pytrees() -> None:
+    class Tree(nn.Module):
+        def forward(self, batch: dict[str, Any], *, add: torch.Tensor) -> dict[str, Any]:
+            return {"sum": batch["a"] @ batch["b"][0] + add, "n": batch["a"].shape[0]}
+
+    args = ({"a": torch.randn(3, 4), "b": [torch.randn(4, 5)]},)
+    tess = ts.from_pytorch(
+        Tree(),
+        example_inputs=args,
+        example_kwargs={"add": torch.randn(5)},
+        dynamic_shapes={
+            "batch": {"a": (Dim.DYNAMIC, None), "b": [{1: Dim.AUTO}]},
+            "add": {0: Dim.AUTO},
+        },
+    )
+    for rows, columns in [(3, 5), (7, 9), (2, 3)]:
+        batch = {"a": torch.randn(rows, 4), "b": [torch.randn(4, columns)]}
+        same(tess, Tree(), batch, add=torch.randn(columns))
+
+
+def test_buffers_islands_and_modes() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+            self.register_buffer("rows", torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.rows += x.shape[0]
+            return torch.linalg.qr(self.norm(x))[1].abs() + self.rows
+
+    model = Counting().eval()
+    tess = ts.from_pytorch(
+        copy.deepcopy(model),
+        example_inputs=(torch.randn(6, 4),),
+        dynamic_shapes={"x": {0: Dim("n", min=5, max=50)}},
+    )
+    for size in (6, 9, 33):
+        same(tess, model, torch.randn(size, 4))
+    assert tess.report.islands
+
+
+def test_wrong_annotations() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(4, -1)
+
+    x = torch.randn(4, 4)
+
+    def convert(shapes: Any) -> None:
+        ts.from_pytorch(Fixed(), example_inputs=(x,), dynamic_shapes=shapes)
+
+    with pytest.raises(ArgumentError, match="dimension 0 of 'x' is always 4"):
+        convert({"x": {0: BATCH}})
+    with pytest.raises(ArgumentError, match="names 'y', which is no argument"):
+        convert({"y": {0: BATCH}})
+    with pytest.raises(ArgumentError, match="names dimension 5"):
+        convert({"x": {5: BATCH}})
+    with pytest.raises(ArgumentError, match="has 3 entries"):
+        convert({"x": (None, BATCH, None)})
+    with pytest.raises(ArgumentTypeError, match="must be a dict by argument name"):
+        convert(BATCH)
+    with pytest.raises(ArgumentTypeError, match="Dim"):
+        convert({"x": {0: "batch"}})
+
+
+def test_two_threads_meet_new_sizes() -> None:
+    model = Small().eval()
+    tess = converted(model)
+    errors: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for seq in range(first, 12, 2):
+                same(tess, model, torch.randn(3, seq, 8))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
