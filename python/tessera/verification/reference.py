@@ -25,7 +25,7 @@ class Replay(fx.Interpreter):
 
     def replay(self, placeholders: Mapping[fx.Node, Any]) -> dict[fx.Node, torch.Tensor]:
         """The wanted values; the program's own results are dropped."""
-        given = [placeholders[node] for node in self.module.graph.nodes if node.op == "placeholder"]
+        given = [placeholders[node] for node in self._nodes if node.op == "placeholder"]
         with torch.no_grad():
             self.run(*given)
         return self.values
