@@ -18,6 +18,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from tessera._core import OutdatedError
+from tessera.capture.autocast import autocasting
+from tessera.capture.autocast import state as autocast_state
 from tessera.capture.dynamic import DynamicShapes, from_plain, to_plain
 from tessera.capture.export import Captured, capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
@@ -56,7 +58,8 @@ class CompiledModule(Module):
 
     Its parameters and buffers are the PyTorch module's own. Called, it runs a program compiled
     for the form of the arguments: for the example's only, when `example` is given, else for any,
-    each compiled when first met.
+    each compiled when first met. Under ``torch.autocast`` it computes in the precision PyTorch
+    would, by a program of its own, made at the first call there.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class CompiledModule(Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # The fast way: plain tensors straight into the program, which checks them itself.
         fast = self._fast
-        if fast is None or kwargs:
+        if fast is None or kwargs or autocasting():
             return self._call(args, kwargs)
         try:
             return fast(*args)
@@ -128,11 +131,16 @@ class CompiledModule(Module):
         return self._call(args, kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The same as calling the module."""
+        """The same as calling the module, as torch.nn.Module's is without the hooks.
+
+        Training mode and ``torch.autocast`` are those of the moment, and each has its programs.
+        """
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         known, form = self._quick, _form(args, kwargs)
+        if form is not None and autocasting():
+            form = (autocast_state(), form)
         if form in known:
             execution, quick = known[form]
             self.__dict__["_current"] = execution
@@ -157,7 +165,8 @@ class CompiledModule(Module):
             if len(known) >= MAX_QUICK_FORMS:
                 known.clear()
             known[form] = (execution, quick)
-        if self._example is not None and self._dynamic is None and self._fast is None:
+        static = self._example is not None and self._dynamic is None
+        if static and self._fast is None and not autocasting():
             fast = execution.fast
             with self._lock:
                 # Unless the tree was changed meanwhile.
@@ -170,9 +179,7 @@ class CompiledModule(Module):
         self, args: tuple[Any, ...] | None = None, kwargs: dict[str, Any] | None = None
     ) -> Execution:
         """What runs a call of this form in the present mode; compiled now when it is new."""
-        mode = self._mode
-        if mode is None:
-            mode = self.__dict__["_mode"] = self._modes()
+        mode = self._mode_key()
         key: Any = mode
         signature = None
         if self._dynamic is not None:
@@ -232,7 +239,7 @@ class CompiledModule(Module):
         if self._dynamic is None or min(self._dynamic.key(signature), default=2) < 2:
             # torch's captures for many sizes do not hold for the sizes 0 and 1.
             return None
-        mode = self._modes()
+        mode = self._mode_key()
         known = self._symbolic
 
         def capture() -> Captured | None:
@@ -302,6 +309,13 @@ class CompiledModule(Module):
         mirror = CompiledModule(original, self._options, path=where)
         mirror._owners.append(weakref.ref(self))
         return mirror
+
+    def _mode_key(self) -> tuple[Any, ...]:
+        """What programs are told apart by, besides the form of arguments."""
+        training = self._mode
+        if training is None:
+            training = self.__dict__["_mode"] = self._modes()
+        return autocast_state(), training
 
     def _modes(self) -> tuple[bool, ...]:
         return tuple(module.training for module in self._mirrors())

@@ -20,6 +20,8 @@ from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from tessera.capture import autocast
+
 #: In-place by name only: nothing that anyone can see changes.
 _HARMLESS = {"aten::detach_", "aten::lift_fresh", "aten::requires_grad_"}
 
@@ -33,7 +35,12 @@ def is_mutating(node: fx.Node) -> bool:
 
 
 def needs_functionalization(program: ExportedProgram) -> bool:
-    """Whether the graph has in-place operators or autocast regions (also in its subgraphs)."""
+    """Whether the graph has in-place operators or autocast regions (also in its subgraphs).
+
+    Under autocast it does as a whole: functionalizing writes the casts out.
+    """
+    if autocast.state() is not None:
+        return True
     for module in program.graph_module.modules():
         if not isinstance(module, fx.GraphModule):
             continue

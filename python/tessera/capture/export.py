@@ -33,6 +33,7 @@ from torch.export.graph_signature import (
 )
 from torch.utils import _pytree as pytree
 
+from tessera.capture import autocast
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
@@ -112,6 +113,7 @@ def quiet() -> Iterator[None]:
                 logger.setLevel(logging.CRITICAL)
             torch.backends.mha.set_fastpath_enabled(False)
             with (
+                autocast.uncached(),
                 warnings.catch_warnings(),
                 contextlib.redirect_stderr(cast(TextIO, _WithoutGraphs(sys.stderr))),
             ):

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import nn
 
+from tessera.capture import autocast
 from tessera.capture.export import Captured, export
 from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import error_source, first_line, innermost_module
@@ -118,7 +119,8 @@ def _built(
 ) -> Climb:
     """Hands a capture on; one whose borders cannot be crossed leaves only the last rung."""
     try:
-        result.value = build(captured)
+        with autocast.suspended():
+            result.value = build(captured)
         result.attempts.append(CaptureAttempt(rung, True))
         LOG.info("%s", result.attempts[-1])
     except CannotCross as error:

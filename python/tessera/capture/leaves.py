@@ -20,6 +20,7 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
+from tessera.capture import autocast
 from tessera.capture.flat import call_builder_of, flattener_of
 from tessera.errors import ArgumentError, CaptureError, InternalError
 from tessera.lowering.context import describe_type
@@ -93,6 +94,8 @@ class LeafCall:
     leaf: Leaf
     inputs: TreeOfTensors
     outputs: TreeOfTensors
+    #: the state of autocast where the call stands in the model
+    autocast: torch.dtype | None = None
 
 
 @dataclass
@@ -111,14 +114,18 @@ class Leaf:
     remedy: str = ""
     #: runs compiled by Tessera inside
     native: bool = False
-    recorded: list[tuple[TreeOfTensors, TreeOfTensors]] = field(default_factory=list)
+    #: the state of autocast, arguments and results of each call seen
+    recorded: list[tuple[torch.dtype | None, TreeOfTensors, TreeOfTensors]] = field(
+        default_factory=list
+    )
 
     def record(self, inputs: TreeOfTensors, outputs: TreeOfTensors) -> None:
-        self.recorded.append((inputs, outputs))
+        self.recorded.append((autocast.state(), inputs, outputs))
 
     def outputs_for(self, inputs: TreeOfTensors) -> TreeOfTensors:
-        for known, outputs in self.recorded:
-            if _same_tree(known, inputs):
+        present = autocast.state()
+        for state, known, outputs in self.recorded:
+            if state == present and _same_tree(known, inputs):
                 return outputs
         raise CaptureError(
             f"the submodule {self.fqn!r} is called during capture in a way the trial run did not",
@@ -169,7 +176,7 @@ class LeafModule(nn.Module):
             leaf.record(inputs, TreeOfTensors.of(result))
             return result
         outputs = leaf.outputs_for(inputs)
-        call = self.__dict__["_session"].add(LeafCall(leaf, inputs, outputs))
+        call = self.__dict__["_session"].add(LeafCall(leaf, inputs, outputs, autocast.state()))
         tensors = [
             item for item in pytree.tree_leaves((args, kwargs)) if isinstance(item, torch.Tensor)
         ]
@@ -243,7 +250,9 @@ def run_leaf(call: LeafCall) -> Callable[..., tuple[torch.Tensor, ...]]:
         for place, tensor in zip(places, tensors, strict=True):
             leaves[place] = tensor
         args, kwargs = build(leaves)
-        flat, same = flatten(leaf.target(*args, **kwargs))
+        with autocast.like(call.autocast):
+            result = leaf.target(*args, **kwargs)
+        flat, same = flatten(result)
         results = tuple(item for item in flat if isinstance(item, torch.Tensor))
         same = same and len(results) == len(wanted_tensors)
         for result, wanted in zip(results, wanted_tensors, strict=False):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from tessera.capture import autocast
 from tessera.capture.leaves import leaf_call, run_leaf
 from tessera.capture.provenance import location_of, source_text
 
@@ -120,7 +121,8 @@ def _guarded(run: IslandFn, nodes: Sequence[fx.Node]) -> IslandFn:
 
     def island(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         try:
-            with torch.no_grad():
+            # The graph has the casts of autocast written out.
+            with torch.no_grad(), autocast.suspended():
                 return run(*tensors)
         except Exception as error:
             error.add_note(f"raised in the PyTorch island {label} ({first})")

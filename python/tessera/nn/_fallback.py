@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from tessera.capture import autocast
 from tessera.errors import NotYetSupportedError
 from tessera.ops._dispatch import Value, call, find_context
 
@@ -42,6 +43,7 @@ def call_or_pytorch(name: str, key: str, function: Callable[..., Any], *args: An
             )
     native = any(isinstance(arg, Tensor) for arg in args)
     given = [from_dlpack(arg) if isinstance(arg, Tensor) else arg for arg in args]
-    with torch.no_grad():
+    # A function of ts.nn computes in its operands' dtype, whoever computes it.
+    with torch.no_grad(), autocast.suspended():
         result = function(*given)
     return from_torch(result) if native else result
