@@ -16,6 +16,7 @@
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/schedule/transforms/AttentionSchedule.h"
 #include "compiler/schedule/transforms/ContractionSchedule.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -49,7 +50,7 @@ static int64_t chooseLanes(KernelOp kernel, int64_t extent, int64_t vectorBits) 
       widest = std::max(widest, registerBits(type));
   });
   int64_t machine = vectorBits / widest;
-  int64_t wanted = llvm::PowerOf2Ceil(std::max<int64_t>(extent, 1));
+  int64_t wanted = powerOfTwoCeil(extent);
   return std::clamp(wanted, std::min<int64_t>(machine, 4), machine * vectorsInFlight);
 }
 
@@ -67,7 +68,7 @@ static bool shouldStream(KernelOp kernel, int64_t l3Bytes) {
   int64_t bytes = 0;
   for (Value result : kernel.getOutputs()) {
     auto type = cast<RankedTensorType>(result.getType());
-    bytes += type.getNumElements() * ((type.getElementTypeBitWidth() + 7) / 8);
+    bytes += byteSize(type);
     if (!isOnlyReturned(result))
       return false;
   }
@@ -109,18 +110,11 @@ static SmallVector<int64_t> stridesOf(KernelOp kernel, Value value) {
     kernel.getInputLayout(argument.getArgNumber(), offset, strides);
     return strides;
   }
-  return contiguousStrides(cast<RankedTensorType>(value.getType()).getShape());
+  return rowMajorStrides(cast<RankedTensorType>(value.getType()).getShape());
 }
 
 static int64_t bitsOf(Value value) {
   return cast<RankedTensorType>(value.getType()).getElementTypeBitWidth();
-}
-
-static int64_t productOf(ArrayRef<int64_t> sizes) {
-  int64_t product = 1;
-  for (int64_t size : sizes)
-    product *= size;
-  return product;
 }
 
 static ContractionShape contractionShape(KernelOp kernel, graph::MatmulOp matmul) {

@@ -16,6 +16,7 @@
 #include "compiler/conversions/GraphToSchedule/Expand.h"
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 using namespace mlir;
 using namespace tessera;
@@ -30,9 +31,8 @@ static void expandGroupNorm(graph::GroupNormOp op) {
   OpBuilder b(op);
   Location loc = op.getLoc();
   auto type = cast<RankedTensorType>(op.getType());
-  int64_t groups = op.getGroups(), channels = type.getDimSize(1), pixels = 1;
-  for (int64_t size : type.getShape().drop_front(2))
-    pixels *= size;
+  int64_t groups = op.getGroups(), channels = type.getDimSize(1);
+  int64_t pixels = productOf(type.getShape().drop_front(2));
   SmallVector<int64_t> shape{type.getDimSize(0), groups, channels / groups, pixels};
   auto split = type.clone(shape);
   Value x = reshape(b, loc, op.getOperand(), shape);

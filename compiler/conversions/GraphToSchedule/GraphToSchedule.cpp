@@ -17,6 +17,7 @@
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/MapVector.h"
@@ -225,7 +226,7 @@ void Writer::writeGroup(Group &group) {
       // The storage order of the result: its layout's strides, largest first.
       const Layout &layout = grouping.layoutOf(result);
       auto perm = llvm::to_vector(llvm::seq<int64_t>(0, layout.sizes.size()));
-      if (ArrayRef(layout.strides) != ArrayRef(contiguousStrides(layout.sizes))) {
+      if (ArrayRef(layout.strides) != ArrayRef(rowMajorStrides(layout.sizes))) {
         llvm::stable_sort(
             perm, [&](int64_t x, int64_t y) { return layout.strides[x] > layout.strides[y]; });
         permuted = true;

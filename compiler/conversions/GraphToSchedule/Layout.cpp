@@ -8,6 +8,7 @@
 #include "compiler/conversions/GraphToSchedule/Layout.h"
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -15,21 +16,11 @@
 using namespace mlir;
 using namespace tessera;
 
-SmallVector<int64_t> tessera::contiguousStrides(ArrayRef<int64_t> sizes) {
-  SmallVector<int64_t> strides(sizes.size());
-  int64_t stride = 1;
-  for (int64_t d = sizes.size() - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= std::max<int64_t>(sizes[d], 1);
-  }
-  return strides;
-}
-
 Layout Layout::contiguous(Value root) {
   Layout layout;
   layout.root = root;
   llvm::append_range(layout.sizes, cast<RankedTensorType>(root.getType()).getShape());
-  layout.strides = contiguousStrides(layout.sizes);
+  layout.strides = rowMajorStrides(layout.sizes);
   return layout;
 }
 
@@ -39,7 +30,7 @@ bool Layout::isIdentity() const {
 }
 
 bool Layout::isRowMajor() const {
-  for (auto [size, stride, expected] : llvm::zip_equal(sizes, strides, contiguousStrides(sizes)))
+  for (auto [size, stride, expected] : llvm::zip_equal(sizes, strides, rowMajorStrides(sizes)))
     if (size > 1 && stride != expected)
       return false;
   return true;
@@ -49,7 +40,7 @@ std::optional<SmallVector<int64_t>> tessera::reshapeStrides(ArrayRef<int64_t> si
                                                             ArrayRef<int64_t> strides,
                                                             ArrayRef<int64_t> newSizes) {
   if (llvm::is_contained(sizes, 0))
-    return contiguousStrides(newSizes);
+    return rowMajorStrides(newSizes);
   // Merge neighbouring dimensions into runs that are contiguous inside; unit dimensions join any
   // run.
   SmallVector<std::pair<int64_t, int64_t>> runs; // (elements, innermost stride), outermost first

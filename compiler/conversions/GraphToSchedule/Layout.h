@@ -29,8 +29,6 @@ struct Layout {
   bool isRowMajor() const;
 };
 
-llvm::SmallVector<int64_t> contiguousStrides(llvm::ArrayRef<int64_t> sizes);
-
 /// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where
 /// there are any: neighbouring dimensions may merge only when they are contiguous to each other.
 std::optional<llvm::SmallVector<int64_t>> reshapeStrides(llvm::ArrayRef<int64_t> sizes,

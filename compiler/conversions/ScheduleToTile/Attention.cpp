@@ -93,7 +93,7 @@ void AttentionEmitter::allocate() {
     return frame.allocScratch(t.loc, MemRefType::get(shape, element));
   };
   // Rows a multiple of 4 KB apart would share one set of the L1 cache.
-  int64_t pad = 64 / (p.accType.getIntOrFloatBitWidth() / 8);
+  int64_t pad = 64 / byteWidth(p.accType);
   // Nothing to see still has a type: sizes of zero would leave its strides unknown.
   int64_t depth = std::max<int64_t>(p.depth, 1), keys = std::max<int64_t>(p.keys, 1);
   keyScratch = scratch({std::max<int64_t>(keyPanels, 1), depth, nr}, p.accType);

@@ -11,13 +11,6 @@ using namespace mlir;
 
 namespace tessera {
 
-int64_t AttentionProblem::batchItems() const {
-  int64_t items = 1;
-  for (int64_t size : batch)
-    items *= size;
-  return items;
-}
-
 static graph::AttentionOp findAttention(schedule::KernelOp kernel) {
   graph::AttentionOp found;
   for (Operation &op : kernel.getBody().front())

@@ -10,6 +10,7 @@
 
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 namespace tessera {
 
@@ -33,7 +34,7 @@ struct AttentionProblem {
   bool causal = false;
   mlir::Type elementType, accType;
 
-  int64_t batchItems() const;
+  int64_t batchItems() const { return productOf(batch); }
   /// Query heads that read one key head.
   int64_t group() const { return keyHeads == 0 ? 1 : queryHeads / keyHeads; }
 };

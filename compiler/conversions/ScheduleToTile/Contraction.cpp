@@ -106,7 +106,7 @@ MemRefType ContractionEmitter::aScratchType() {
   if (transposedCopy)
     return MemRefType::get({mc / mr, kc, mr}, storageType(element));
   // Rows a multiple of 4 KB apart would share one set of the L1 cache.
-  int64_t pad = 64 / llvm::divideCeil(element.getIntOrFloatBitWidth(), 8);
+  int64_t pad = 64 / byteWidth(element);
   return MemRefType::get({mc, static_cast<int64_t>(llvm::alignTo(kc, pad)) + pad},
                          storageType(element));
 }

@@ -11,13 +11,6 @@ using namespace mlir;
 
 namespace tessera {
 
-int64_t ContractionProblem::batchItems() const {
-  int64_t items = 1;
-  for (int64_t size : batch)
-    items *= size;
-  return items;
-}
-
 /// Strides of a kernel input over the product's `batch`, and of its last two dimensions.
 static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, ArrayRef<int64_t> batch,
                                bool transpose) {

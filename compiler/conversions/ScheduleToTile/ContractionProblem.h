@@ -16,6 +16,7 @@
 
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 namespace tessera {
 
@@ -43,7 +44,7 @@ struct ContractionProblem {
   mlir::Type accType;
 
   bool hasPrologue() const { return !a.memref; }
-  int64_t batchItems() const;
+  int64_t batchItems() const { return productOf(batch); }
 };
 
 /// Diagnoses a body that is not one product with pointwise ops around it.

@@ -49,28 +49,12 @@ void LinearForm::appendKey(std::vector<int64_t> &key) const {
   }
 }
 
-SmallVector<int64_t> tessera::rowMajorStrides(ArrayRef<int64_t> sizes) {
-  SmallVector<int64_t> strides(sizes.size());
-  int64_t stride = 1;
-  for (int64_t d = static_cast<int64_t>(sizes.size()) - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= sizes[d];
-  }
-  return strides;
-}
-
-int64_t tessera::productOf(ArrayRef<int64_t> sizes) {
-  int64_t product = 1;
-  for (int64_t size : sizes)
-    product *= size;
-  return product;
-}
-
-int64_t tessera::powerOfTwoCeil(int64_t value) {
-  int64_t power = 1;
-  while (power < value)
-    power *= 2;
-  return power;
+int64_t IterationSpace::rowLength() const {
+  int64_t length = 1;
+  for (auto [size, isReduced] : llvm::zip_equal(sizes, reduced))
+    if (isReduced)
+      length *= size;
+  return length;
 }
 
 IterationSpace IterationSpace::of(ArrayRef<int64_t> shape, ArrayRef<int64_t> reducedDims) {

@@ -14,6 +14,8 @@
 #ifndef TESSERA_CONVERSIONS_SCHEDULETOTILE_ITERATIONSPACE_H
 #define TESSERA_CONVERSIONS_SCHEDULETOTILE_ITERATIONSPACE_H
 
+#include "compiler/support/Sizes.h"
+
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 
@@ -41,13 +43,6 @@ struct LinearForm {
   void appendKey(std::vector<int64_t> &key) const;
 };
 
-/// Row-major strides of `sizes`.
-llvm::SmallVector<int64_t> rowMajorStrides(llvm::ArrayRef<int64_t> sizes);
-int64_t productOf(llvm::ArrayRef<int64_t> sizes);
-inline int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-/// The smallest power of two not below `value` (>= 1).
-int64_t powerOfTwoCeil(int64_t value);
-
 /// A box of points and what they stand for: `roots` gives the indices of the value the kernel
 /// computes. Dimensions of size one are left out, so a box may have rank 0 and one point.
 struct IterationSpace {
@@ -59,6 +54,8 @@ struct IterationSpace {
   static IterationSpace of(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> reducedDims = {});
 
   unsigned rank() const { return sizes.size(); }
+  /// Points of a row: of the reduced dimensions.
+  int64_t rowLength() const;
   /// Cuts dimension `dim` into (size / inner) x inner.
   void refine(unsigned dim, int64_t inner);
   /// The points with index < `at` in `dim`, and the others, counted from there.

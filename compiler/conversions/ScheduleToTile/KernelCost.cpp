@@ -7,6 +7,7 @@
 
 #include "compiler/conversions/ScheduleToTile/TileKernel.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -15,11 +16,6 @@ using namespace tessera;
 
 static double elements(Value value) {
   return static_cast<double>(cast<RankedTensorType>(value.getType()).getNumElements());
-}
-
-static double bytesOf(Value value) {
-  return elements(value) *
-         ((cast<RankedTensorType>(value.getType()).getElementTypeBitWidth() + 7) / 8);
 }
 
 /// Multiplications and additions as torch.utils.flop_counter counts them for products; one a result
@@ -56,8 +52,8 @@ KernelCost tessera::kernelCost(schedule::KernelOp kernel) {
   for (Operation &op : kernel.getBody().front())
     cost.flops += flopsOf(&op);
   for (Value input : kernel.getInputs())
-    cost.bytes += bytesOf(input);
+    cost.bytes += byteSize(cast<ShapedType>(input.getType()));
   for (Value output : kernel.getOutputs())
-    cost.bytes += bytesOf(output);
+    cost.bytes += byteSize(cast<ShapedType>(output.getType()));
   return cost;
 }

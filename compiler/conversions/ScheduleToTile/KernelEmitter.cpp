@@ -8,6 +8,7 @@
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 
 #include "compiler/conversions/ScheduleToTile/TileKernel.h"
+#include "compiler/support/Sizes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -38,9 +39,6 @@ Type tessera::storageType(Type elementType) {
 }
 
 Value KernelFrame::allocScratch(Location loc, MemRefType type) {
-  int64_t bytes = (type.getElementTypeBitWidth() + 7) / 8;
-  for (int64_t size : type.getShape())
-    bytes *= size;
   // Carve at the entry, so that the view dominates every use and is computed once.
   OpBuilder::InsertionGuard guard(b);
   if (Operation *def = scratchAnchor)
@@ -50,7 +48,7 @@ Value KernelFrame::allocScratch(Location loc, MemRefType type) {
   Value offset = arith::ConstantIndexOp::create(b, loc, scratchBytes);
   auto view = memref::ViewOp::create(b, loc, type, scratch, offset, ValueRange());
   scratchAnchor = view;
-  scratchBytes += llvm::alignTo(bytes, scratchAlignment);
+  scratchBytes += llvm::alignTo(byteSize(type), scratchAlignment);
   return view;
 }
 
@@ -58,20 +56,16 @@ Value KernelFrame::allocScratch(Location loc, MemRefType type) {
 // Functions
 //===----------------------------------------------------------------------===//
 
-static MemRefType bufferType(RankedTensorType tensor, int64_t offset, ArrayRef<int64_t> strides) {
-  // The pointer a kernel gets is the view's first element, so the offset is the runtime's.
-  (void)offset;
+/// The pointer a kernel gets is the view's first element, so offsets are the runtime's.
+static MemRefType bufferType(RankedTensorType tensor, ArrayRef<int64_t> strides) {
   return MemRefType::get(tensor.getShape(), storageType(tensor.getElementType()),
                          StridedLayoutAttr::get(tensor.getContext(), 0, strides));
 }
 
 static SmallVector<int64_t> permutedStrides(RankedTensorType stored, ArrayRef<int64_t> perm) {
   SmallVector<int64_t> strides(perm.size());
-  int64_t stride = 1;
-  for (int64_t d = perm.size() - 1; d >= 0; --d) {
-    strides[perm[d]] = stride;
-    stride *= std::max<int64_t>(stored.getDimSize(d), 1);
-  }
+  for (auto [d, stride] : llvm::zip_equal(perm, rowMajorStrides(stored.getShape())))
+    strides[d] = stride;
   return strides;
 }
 
@@ -134,12 +128,12 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
     SmallVector<int64_t> strides;
     kernel.getInputLayout(i, offset, strides);
     arguments.push_back(
-        bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), offset, strides));
+        bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), strides));
   }
   for (unsigned i = 0, e = kernel.getOutputs().size(); i != e; ++i) {
     auto stored = cast<RankedTensorType>(kernel.getOutputs()[i].getType());
     auto yielded = cast<RankedTensorType>(kernel.getYield().getValues()[i].getType());
-    arguments.push_back(bufferType(yielded, 0, permutedStrides(stored, kernel.getResultPerm(i))));
+    arguments.push_back(bufferType(yielded, permutedStrides(stored, kernel.getResultPerm(i))));
   }
   Type index = IndexType::get(context), i32 = IntegerType::get(context, 32);
   arguments.append(

@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tessera;
@@ -66,7 +67,7 @@ void UnitRange::addLoop(Location loc, int64_t items, int64_t perUnit,
     return;
   OpBuilder &b = frame.b;
   int64_t first = units;
-  units += ceilDiv(items, perUnit);
+  units += llvm::divideCeil(items, perUnit);
   // Items of this loop within [begin, end): the kernel's units less the first, clamped to what
   // there is.
   auto toItem = [&](Value unit) {

@@ -43,9 +43,7 @@ FailureOr<KernelExtent> emitPack(KernelFrame &frame) {
   SmallVector<int64_t> resultStrides = rowMajorStrides(result.getShape());
 
   KernelExtent range;
-  range.units = panels;
-  for (int64_t size : batch)
-    range.units *= size;
+  range.units = panels * productOf(batch);
   int64_t panelBytes = std::max<int64_t>(1, k * nr * matrix.getElementTypeBitWidth() / 8);
   range.grain = std::clamp<int64_t>(kChunkBytes / panelBytes, 1, std::max<int64_t>(range.units, 1));
   if (range.units == 0 || k == 0)

@@ -287,13 +287,10 @@ PointNode *PointGraph::buildReduce(Operation *op, ArrayRef<LinearForm> index) {
         return fail(op, "is read across the rows it reduces");
 
   ArrayRef<int64_t> shape = shapeOf(op->getOperand(0));
-  SmallVector<int64_t> reducedSizes, rowSizes;
+  SmallVector<int64_t> reducedSizes;
   for (int64_t d : dims)
     reducedSizes.push_back(shape[d]);
-  for (auto [size, isReduced] : llvm::zip_equal(space.sizes, space.reduced))
-    if (isReduced)
-      rowSizes.push_back(size);
-  if (productOf(reducedSizes) != productOf(rowSizes))
+  if (productOf(reducedSizes) != space.rowLength())
     return fail(op, "reduces rows of another length than the kernel's");
   auto within = delinearize(row, reducedSizes);
   if (failed(within))

@@ -14,6 +14,7 @@
 #include "compiler/conversions/ScheduleToTile/RowPass.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace tessera;
@@ -102,7 +103,7 @@ RowEmitter::Values RowEmitter::emitBlocks(int64_t trips, Values accumulators, in
     return body(emitter.index(loc, 0), accumulators);
   int64_t top = 1;
   if (hasSums)
-    while (ceilDiv(trips, top * tripsPerBlock) > 1)
+    while (llvm::divideCeil(trips, top * tripsPerBlock) > 1)
       top *= tripsPerBlock;
   auto emitLevel = [&](auto &&self, int64_t step, Value low, Value high, Values carried) -> Values {
     if (step == 1)
@@ -261,14 +262,6 @@ void RowEmitter::emitRow(PointScope &row) {
 // All rows
 //===----------------------------------------------------------------------===//
 
-static int64_t rowLength(const IterationSpace &space) {
-  int64_t length = 1;
-  for (auto [size, isReduced] : llvm::zip_equal(space.sizes, space.reduced))
-    if (isReduced)
-      length *= size;
-  return length;
-}
-
 /// One row at a time, vectors along it.
 static void emitSingleRows(PointEmitter &emitter, RowEmitter &rows, const IterationSpace &space,
                            const RowSchedule &schedule, UnitRange &units) {
@@ -334,7 +327,7 @@ void tessera::emitRowNest(KernelFrame &frame, PointGraph &graph, const RowPlan &
   RowEmitter rows(emitter, graph, plan);
   RowSchedule fitted = schedule;
   if (fitted.grain <= 0)
-    fitted.grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, rowLength(graph.getSpace())));
+    fitted.grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, graph.getSpace().rowLength()));
   if (plan.acrossRows)
     return emitRowVectors(emitter, rows, graph.getSpace(), plan, fitted, units);
   emitSingleRows(emitter, rows, graph.getSpace(), fitted, units);

@@ -124,12 +124,9 @@ void RowPlan::keep(const PointNode *node) {
     }
   // Kept as it is in registers: nothing is rounded on the way.
   Type kept = element.isInteger(1) ? element : registerType(element);
-  int64_t count = acrossRows ? lanes : 1;
-  for (auto [size, isReduced] : llvm::zip_equal(graph.getSpace().sizes, graph.getSpace().reduced))
-    if (isReduced)
-      count *= size;
+  int64_t count = graph.getSpace().rowLength() * (acrossRows ? lanes : 1);
   Type storage = storageType(kept);
-  if (count * storage.getIntOrFloatBitWidth() / 8 > maxCacheBytes)
+  if (count * byteWidth(storage) > maxCacheBytes)
     return;
   Value buffer = frame.allocScratch(node->value.getLoc(), MemRefType::get({count}, storage));
   caches[node] = {buffer, kept, cacheForm(), /*isOutput=*/false};

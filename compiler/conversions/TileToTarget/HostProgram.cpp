@@ -15,6 +15,7 @@
 
 #include "compiler/graph/ir/GraphOps.h"
 #include "compiler/schedule/ir/ScheduleOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -23,18 +24,6 @@ using namespace mlir;
 using namespace tessera;
 
 namespace {
-
-int64_t elementBytes(RankedTensorType type) { return (type.getElementTypeBitWidth() + 7) / 8; }
-
-SmallVector<int64_t> rowMajor(RankedTensorType type) {
-  SmallVector<int64_t> strides(type.getRank());
-  int64_t stride = 1;
-  for (int64_t d = type.getRank() - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= std::max<int64_t>(type.getDimSize(d), 1);
-  }
-  return strides;
-}
 
 class ProgramWriter {
 public:
@@ -68,7 +57,7 @@ void ProgramWriter::declareRoot(Value root, Value storage) {
   auto type = cast<RankedTensorType>(root.getType());
   storages[root] = storage;
   values[root] = target::ValueOp::create(b, root.getLoc(), type, storage, b.getI64IntegerAttr(0),
-                                         b.getDenseI64ArrayAttr(rowMajor(type)));
+                                         b.getDenseI64ArrayAttr(rowMajorStrides(type.getShape())));
 }
 
 bool ProgramWriter::readByPrepare(Value root) const {
@@ -102,7 +91,7 @@ LogicalResult ProgramWriter::declareLaunch(schedule::LaunchOp launch) {
       kind = target::StorageKind::Heap;
       break;
     }
-    int64_t bytes = type.getNumElements() * elementBytes(type);
+    int64_t bytes = byteSize(type);
     declareRoot(result, target::StorageOp::create(b, launch.getLoc(), storageType, kind,
                                                   place.getOffset(), bytes));
   }
@@ -129,9 +118,9 @@ LogicalResult ProgramWriter::declare(Operation *op) {
       .Case([&](graph::IslandOp island) {
         for (Value result : island->getResults()) {
           auto type = cast<RankedTensorType>(result.getType());
-          declareRoot(result, target::StorageOp::create(
-                                  b, op->getLoc(), storageType, target::StorageKind::Island, 0,
-                                  type.getNumElements() * elementBytes(type)));
+          declareRoot(result,
+                      target::StorageOp::create(b, op->getLoc(), storageType,
+                                                target::StorageKind::Island, 0, byteSize(type)));
         }
         return success();
       })
@@ -139,7 +128,8 @@ LogicalResult ProgramWriter::declare(Operation *op) {
         auto type = cast<RankedTensorType>(view.getType());
         values[view] = target::ValueOp::create(
             b, op->getLoc(), type, storages.lookup(view.getSource()),
-            b.getI64IntegerAttr(view.getOffset() * elementBytes(type)), view.getStridesAttr());
+            b.getI64IntegerAttr(view.getOffset() * byteWidth(type.getElementType())),
+            view.getStridesAttr());
         return success();
       })
       .Case([](func::ReturnOp) { return success(); })

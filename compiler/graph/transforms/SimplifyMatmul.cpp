@@ -7,6 +7,7 @@
 
 #include "compiler/graph/transforms/Match.h"
 #include "compiler/graph/transforms/SimplifyPatterns.h"
+#include "compiler/support/Sizes.h"
 
 using namespace mlir;
 
@@ -53,9 +54,7 @@ struct FlattenLeadingDims : OpRewritePattern<MatmulOp> {
     if (!isSingle || !lhs.hasStaticShape() || !rhs.hasStaticShape() ||
         rhs.getRank() > lhs.getRank())
       return rewriter.notifyMatchFailure(op, "expected static shapes and one matrix on the right");
-    int64_t depth = lhs.getShape().back(), rows = 1;
-    for (int64_t size : lhs.getShape().drop_back())
-      rows *= size;
+    int64_t depth = lhs.getShape().back(), rows = productOf(lhs.getShape().drop_back());
     Location loc = op.getLoc();
     Value left = ReshapeOp::create(rewriter, loc, op.getLhs(), ArrayRef<int64_t>{rows, depth});
     Value right = op.getRhs();

@@ -7,10 +7,13 @@
 
 #include "compiler/schedule/ir/ScheduleOps.h"
 
+#include "compiler/support/Sizes.h"
+
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
+using namespace tessera;
 using namespace tessera::schedule;
 
 #include "compiler/schedule/ir/ScheduleDialect.cpp.inc"
@@ -50,13 +53,7 @@ void KernelOp::getInputLayout(unsigned i, int64_t &offset,
     llvm::append_range(strides, view.getStrides());
     return;
   }
-  auto shape = cast<RankedTensorType>(input.getType()).getShape();
-  strides.resize(shape.size());
-  int64_t stride = 1;
-  for (int64_t d = shape.size() - 1; d >= 0; --d) {
-    strides[d] = stride;
-    stride *= shape[d];
-  }
+  llvm::append_range(strides, rowMajorStrides(cast<RankedTensorType>(input.getType()).getShape()));
 }
 
 SmallVector<int64_t> KernelOp::getResultPerm(unsigned i) {

@@ -11,6 +11,7 @@
 
 #include "compiler/schedule/ir/ScheduleOps.h"
 #include "compiler/schedule/transforms/Passes.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -21,6 +22,7 @@ namespace tessera::schedule {
 } // namespace tessera::schedule
 
 using namespace mlir;
+using namespace tessera;
 using namespace tessera::schedule;
 
 namespace {
@@ -37,8 +39,7 @@ struct Interval {
 
 int64_t bytesOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
-  int64_t width = (tensor.getElementTypeBitWidth() + 7) / 8;
-  return std::max<int64_t>(tensor.getNumElements(), 1) * width;
+  return std::max(byteSize(tensor), byteWidth(tensor.getElementType()));
 }
 
 struct PlaceResults : tessera::schedule::impl::PlaceResultsBase<PlaceResults> {

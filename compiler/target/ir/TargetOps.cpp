@@ -6,12 +6,14 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/target/ir/TargetOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
+using namespace tessera;
 using namespace tessera::target;
 
 #include "compiler/target/ir/TargetDialect.cpp.inc"
@@ -129,19 +131,12 @@ LogicalResult ProgramOp::verifyRegions() {
   return success();
 }
 
-static int64_t bytesOf(Type elementType) {
-  return llvm::divideCeil(elementType.getIntOrFloatBitWidth(), 8);
-}
-
 /// Bytes a storage spans, or none for what an island returned.
 static std::optional<int64_t> storageBytes(Operation *storage) {
-  auto contiguous = [](ShapedType type) {
-    return type.getNumElements() * bytesOf(type.getElementType());
-  };
   return TypeSwitch<Operation *, std::optional<int64_t>>(storage)
-      .Case([&](InputOp op) { return contiguous(cast<ShapedType>(op.getType())); })
-      .Case([&](ParameterOp op) { return contiguous(cast<ShapedType>(op.getType())); })
-      .Case([&](ConstantOp op) { return contiguous(op.getValue().getShapedType()); })
+      .Case([&](InputOp op) { return byteSize(cast<ShapedType>(op.getType())); })
+      .Case([&](ParameterOp op) { return byteSize(cast<ShapedType>(op.getType())); })
+      .Case([&](ConstantOp op) { return byteSize(op.getValue().getShapedType()); })
       .Case([&](StorageOp op) -> std::optional<int64_t> {
         if (op.getKind() == StorageKind::Island)
           return std::nullopt;
@@ -161,7 +156,7 @@ LogicalResult ValueOp::verify() {
     bytes = storageBytes(storage);
   if (!bytes || type.getNumElements() == 0)
     return success();
-  int64_t size = bytesOf(type.getElementType());
+  int64_t size = byteWidth(type.getElementType());
   int64_t low = getOffset(), high = low + size;
   for (auto [dim, stride] : llvm::zip_equal(type.getShape(), getStrides()))
     (stride < 0 ? low : high) += (dim - 1) * stride * size;
