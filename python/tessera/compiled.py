@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import threading
@@ -17,20 +18,25 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from tessera import _core
 from tessera._core import OutdatedError
 from tessera.capture.autocast import autocasting
 from tessera.capture.autocast import state as autocast_state
 from tessera.capture.dynamic import DynamicShapes, from_plain, to_plain
-from tessera.capture.export import Captured, capture_symbolic
+from tessera.capture.export import Captured, DynamicCapture, capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.specialize import OutsideCapture
+from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, ReplacementError
 from tessera.execution import Execution, compile_execution, overflow_execution
+from tessera.lowering.importer import CannotCross
 from tessera.module import AnyModule, Module
+from tessera.program import note_sizes
 from tessera.replacement import check_replacement
 from tessera.report.report import Report
 from tessera.tensor import Tensor
+from tessera.tracing.active import current
 from tessera.verification.result import Verification
 
 C = TypeVar("C", bound="CompiledModule")
@@ -111,6 +117,7 @@ class CompiledModule(Module):
         state["_mode"] = None
         state["_quick"] = {}
         state["_symbolic"] = {}
+        state["_family"] = None
 
     # --- calling --------------------------------------------------------------------------
 
@@ -138,6 +145,9 @@ class CompiledModule(Module):
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        listener = current()
+        if listener is not None:  # a ts.jit around this module
+            return listener.call_module(self, args, kwargs)
         known, form = self._quick, _form(args, kwargs)
         if form is not None and autocasting():
             form = (autocast_state(), form)
@@ -234,6 +244,29 @@ class CompiledModule(Module):
         self._dynamic.check(call, example, name)
         return call, args, kwargs
 
+    def _symbolic_program(self) -> DynamicCapture:
+        """The capture for all sizes, in the present mode."""
+        known, mode = self._symbolic, self._modes()
+        if mode not in known:
+            args, kwargs = self._dynamic.examples(*self._example_arguments())
+            known[mode] = capture_symbolic(
+                self._torch, args, kwargs, self._dynamic, self._training_flags()
+            )
+        found: DynamicCapture = known[mode]
+        return found
+
+    def _family_for(self, signature: CallSignature, threads: int) -> Any:
+        """The code that programs of different sizes share; None for static modules."""
+        if self._dynamic is None:
+            return None
+        family = self.__dict__["_family"]
+        if family is None:
+            family = self.__dict__["_family"] = _core.KernelFamily()
+            with contextlib.suppress(OutsideCapture, CannotCross):
+                captured = self._symbolic_program().at(self._dynamic.other_shapes(signature))
+                note_sizes(self._torch, signature, captured, family, threads)
+        return family
+
     def _symbolic_capture(self, signature: CallSignature) -> Callable[[], Captured | None] | None:
         """What captures for the sizes of this call, from one capture for all sizes."""
         if self._dynamic is None or min(self._dynamic.key(signature), default=2) < 2:
@@ -243,18 +276,11 @@ class CompiledModule(Module):
         known = self._symbolic
 
         def capture() -> Captured | None:
-            if mode not in known:
-                args, kwargs = self._example_arguments()
-                known[mode] = capture_symbolic(
-                    self._torch, args, kwargs, self._dynamic, self._training_flags()
-                )
-            shapes = [signature.leaves[place].shape for place in signature.tensor_positions]
             try:
-                captured: Captured = known[mode].at(shapes)
+                return self._symbolic_program().at(_shapes(signature))
             except OutsideCapture as reason:
                 LOG.info("%s is captured anew: %s", type(self._torch).__name__, reason)
                 return None
-            return captured
 
         return capture
 
@@ -634,6 +660,10 @@ class CompiledModule(Module):
         return extra
 
 
+def _shapes(signature: CallSignature) -> list[tuple[int, ...]]:
+    return [signature.leaves[place].shape for place in signature.tensor_positions]
+
+
 def _form(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What tells calls apart, of plain tensors and plain values; None for everything else."""
     parts: list[Any] = []
@@ -654,4 +684,4 @@ def _rebuild(cls: type[CompiledModule], state: dict[str, Any]) -> CompiledModule
 
 def example_tree(args: tuple[Any, ...], kwargs: dict[str, Any]) -> TreeOfTensors:
     """The form of example arguments, without their memory."""
-    return TreeOfTensors.of(pytree.tree_map_only(Tensor, as_torch, (args, kwargs)))
+    return TreeOfTensors.of(pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs))))

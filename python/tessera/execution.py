@@ -21,6 +21,7 @@ from tessera.capture.ladder import climb
 from tessera.capture.leaves import Leaf
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.structure import copy_structure
+from tessera.capture.trees import opened
 from tessera.errors import ArgumentError
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
@@ -180,7 +181,7 @@ class EagerExecution(Execution):
         call_args, call_kwargs = pytree.tree_unflatten(given, signature.spec)
         with torch.no_grad():
             result = self._module(*call_args, **call_kwargs)
-        return pytree.tree_map_only(torch.Tensor, from_torch, result) if native else result
+        return pytree.tree_map_only(torch.Tensor, from_torch, opened(result)) if native else result
 
 
 class OverflowExecution(EagerExecution):
@@ -265,9 +266,9 @@ def adapter(target: AnyModule) -> Callable[..., Any]:
         return target
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        native = pytree.tree_map_only(torch.Tensor, from_torch, (args, kwargs))
+        native = pytree.tree_map_only(torch.Tensor, from_torch, opened((args, kwargs)))
         result = target(*native[0], **native[1])
-        return pytree.tree_map_only(Tensor, as_torch, result)
+        return pytree.tree_map_only(Tensor, as_torch, opened(result))
 
     return call
 
@@ -341,7 +342,7 @@ def _make_execution(
     report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
     options = owner._options
     threads = options.threads or torch.get_num_threads()
-    plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
+    plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
     own_time = 0.0
     leaves = kept_leaves(owner)
 
@@ -357,6 +358,7 @@ def _make_execution(
                 report,
                 threads=threads,
                 strict=options.strict,
+                family=None if leaves else owner._family_for(signature, threads),
             )
         finally:
             own_time += time.perf_counter() - begin

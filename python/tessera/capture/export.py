@@ -42,6 +42,7 @@ from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import SpecializedProgram, specialize
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
+from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
@@ -233,7 +234,7 @@ def _take_tensors_only(
     torch.export knows only some types of arguments (no dtypes, no configuration objects), and a
     program holds for their values anyway. Gives the tensors and their places among all leaves.
     """
-    flat, spec = pytree.tree_flatten((tuple(args), kwargs))
+    flat, spec = pytree.tree_flatten(opened((tuple(args), kwargs), sizes_only=True))
     positions = [index for index, leaf in enumerate(flat) if isinstance(leaf, torch.Tensor)]
     stand_ins = {id(flat[index]): _without_base(flat[index]) for index in positions}
     tensors = tuple(stand_ins[id(flat[index])] for index in positions)
@@ -248,7 +249,7 @@ def _take_tensors_only(
         state.begin()
         result = original(*call_args, **call_kwargs)
         state.end()
-        return result
+        return opened(result)
 
     copy.__dict__["forward"] = forward
     return positions, tensors
@@ -308,13 +309,14 @@ def _record(
         return copy
 
     with torch.no_grad(), quiet():
+        given = opened((tuple(args), kwargs))
         try:
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with mode:
-                fakes = pytree.tree_map_only(torch.Tensor, mode.from_tensor, (tuple(args), kwargs))
+                fakes = pytree.tree_map_only(torch.Tensor, mode.from_tensor, given)
                 recording(False)(*fakes[0], **fakes[1])
         except Exception:  # anything: data-dependent code, operators without a fake kernel, …
-            examples = pytree.tree_map_only(torch.Tensor, torch.clone, (tuple(args), kwargs))
+            examples = pytree.tree_map_only(torch.Tensor, torch.clone, given)
             recording(True)(*examples[0], **examples[1])
 
 

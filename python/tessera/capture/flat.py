@@ -12,6 +12,8 @@ from typing import Any
 
 from torch.utils import _pytree as pytree
 
+from tessera.capture.trees import opened
+
 
 def is_flat_call(spec: pytree.TreeSpec) -> bool:
     """Whether an (args, kwargs) has nothing nested inside."""
@@ -52,6 +54,8 @@ def flattener_of(spec: pytree.TreeSpec) -> Callable[[Any], tuple[Sequence[Any], 
 
         def general(tree: Any) -> tuple[Sequence[Any], bool]:
             leaves, found = pytree.tree_flatten(tree)
+            if found != spec:
+                leaves, found = pytree.tree_flatten(opened(tree))
             return leaves, found == spec
 
         return general

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
 from tessera.capture.flat import call_builder_of, flattener_of
+from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError, InternalError
 from tessera.lowering.context import describe_type
 
@@ -59,7 +60,7 @@ class TreeOfTensors:
 
     @staticmethod
     def of(tree: Any) -> TreeOfTensors:
-        flat, spec = pytree.tree_flatten(tree)
+        flat, spec = pytree.tree_flatten(opened(tree))
         leaves = [
             TensorSpec.of(leaf) if isinstance(leaf, torch.Tensor) else (leaf,) for leaf in flat
         ]
@@ -68,7 +69,7 @@ class TreeOfTensors:
     @staticmethod
     def from_tree(tree: Any) -> TreeOfTensors:
         """The inverse of `as_tree`."""
-        flat, spec = pytree.tree_flatten(tree)
+        flat, spec = pytree.tree_flatten(opened(tree, leaves=(TensorSpec,)))
         leaves = [leaf if isinstance(leaf, TensorSpec) else (leaf,) for leaf in flat]
         return TreeOfTensors(spec, tuple(leaves))
 
@@ -125,7 +126,7 @@ class Leaf:
     def outputs_for(self, inputs: TreeOfTensors) -> TreeOfTensors:
         present = autocast.state()
         for state, known, outputs in self.recorded:
-            if state == present and _same_tree(known, inputs):
+            if state == present and same_tree(known, inputs):
                 return outputs
         raise CaptureError(
             f"the submodule {self.fqn!r} is called during capture in a way the trial run did not",
@@ -134,7 +135,7 @@ class Leaf:
         )
 
 
-def _same_tree(left: TreeOfTensors, right: TreeOfTensors) -> bool:
+def same_tree(left: TreeOfTensors, right: TreeOfTensors) -> bool:
     if left.spec != right.spec or len(left.leaves) != len(right.leaves):
         return False
     for one, other in zip(left.leaves, right.leaves, strict=True):
@@ -177,9 +178,8 @@ class LeafModule(nn.Module):
             return result
         outputs = leaf.outputs_for(inputs)
         call = self.__dict__["_session"].add(LeafCall(leaf, inputs, outputs, autocast.state()))
-        tensors = [
-            item for item in pytree.tree_leaves((args, kwargs)) if isinstance(item, torch.Tensor)
-        ]
+        leaves = pytree.tree_leaves(opened((args, kwargs)))
+        tensors = [item for item in leaves if isinstance(item, torch.Tensor)]
         return outputs.fill(torch.ops.tessera.leaf(call, tensors))
 
 

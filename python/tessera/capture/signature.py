@@ -18,6 +18,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from tessera.capture.leaves import TensorSpec
+from tessera.capture.trees import opened
 from tessera.errors import ArgumentTypeError, InputMismatchError
 from tessera.tensor import Tensor, is_tensor, torch_dtype
 
@@ -48,7 +49,7 @@ class CallSignature:
     def of(
         forward: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> CallSignature:
-        paths, spec = pytree.tree_flatten_with_path((tuple(args), kwargs))
+        paths, spec = pytree.tree_flatten_with_path(_sized(args, kwargs))
         parameters = _parameters(forward)
         names = tuple(_leaf_name(path, parameters, len(args)) for path, _ in paths)
         leaves = tuple(_leaf_spec(leaf) for _, leaf in paths)
@@ -118,6 +119,8 @@ class CallSignature:
 
     def _arranged(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> list[Any]:
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
+        if spec != self.spec:
+            flat, spec = pytree.tree_flatten(_sized(args, kwargs))
         if spec != self.spec:
             rearranged = self._rearrange(args, kwargs, what)
             try:
@@ -201,6 +204,11 @@ class CallSignature:
         return f"{what} was compiled for {self}, called with ({', '.join(given)})"
 
 
+def _sized(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """The arguments of a call with sizes that stay a torch.Size."""
+    return opened((tuple(args), kwargs), sizes_only=True)
+
+
 def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Parameter], ...] | None:
     try:
         return tuple(inspect.signature(forward).parameters.items())
@@ -211,7 +219,9 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Paramet
 def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
     if is_tensor(leaf):
         return TensorSpec(tuple(int(size) for size in leaf.shape), torch_dtype(leaf))
-    if any(is_tensor(item) for item in pytree.tree_leaves(getattr(leaf, "__dict__", None))):
+    holds = pytree.tree_leaves(getattr(leaf, "__dict__", None))
+    # A module among the arguments is the same one in each call; its tensors are read from it.
+    if not hasattr(leaf, "named_parameters") and any(is_tensor(item) for item in holds):
         raise ArgumentTypeError(
             f"an argument is a {type(leaf).__name__} that holds tensors, and PyTorch does not know "
             "how to take it apart",

@@ -21,6 +21,7 @@ from tessera.capture.export import Captured, export, quiet
 from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import first_line
 from tessera.capture.structure import copy_structure
+from tessera.capture.trees import opened
 from tessera.errors import CaptureError
 
 
@@ -149,8 +150,9 @@ def _require_same_result(
     def run(what: nn.Module) -> Any:
         state = torch.random.get_rng_state()
         try:
-            copied = pytree.tree_map_only(torch.Tensor, torch.clone, (tuple(args), kwargs))
-            return what(*copied[0], **copied[1])
+            given = opened((tuple(args), kwargs))
+            copied = pytree.tree_map_only(torch.Tensor, torch.clone, given)
+            return opened(what(*copied[0], **copied[1]))
         finally:
             torch.random.set_rng_state(state)
 
