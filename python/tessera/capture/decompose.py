@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.functional_tensor import dispatch_functionalize
 from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
@@ -26,11 +27,24 @@ from tessera.capture import autocast
 _HARMLESS = {"aten::detach_", "aten::lift_fresh", "aten::requires_grad_"}
 
 
+#: Operators that update running statistics without saying so: the places of running_mean and of
+#: the flag that lets them.
+_UPDATES_STATISTICS = {
+    "aten::batch_norm": (3, 5),
+    "aten::native_batch_norm": (3, 5),
+    "aten::_batch_norm_impl_index": (3, 5),
+    "aten::instance_norm": (3, 5),
+}
+
+
 def is_mutating(node: fx.Node) -> bool:
     """Whether a node writes to one of its arguments."""
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False
+    if target._schema.name in _UPDATES_STATISTICS:
+        statistics, flag = _UPDATES_STATISTICS[target._schema.name]
+        return node.args[statistics] is not None and bool(node.args[flag])
     return target._schema.is_mutable and target._schema.name not in _HARMLESS
 
 
@@ -108,12 +122,50 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
             raise NotImplementedError(str(node.target))
         return result
 
-    try:
-        with mode, torch.no_grad():
-            graph = make_fx(run, tracing_mode="real")(*(values[index] for index in positions))
-    except Exception:  # a decomposition may fail on any input, in any way: the op stays whole
-        return None
-    for inner in graph.graph.nodes:
-        if inner.target is node.target or (inner.op == "call_function" and is_mutating(inner)):
+    def trace(function: Callable[..., Any]) -> fx.GraphModule | None:
+        try:
+            with mode, torch.no_grad():
+                traced = make_fx(function, tracing_mode="real")
+                return traced(*(values[index] for index in positions))
+        except Exception:  # a decomposition may fail on any input, in any way: the op stays whole
             return None
+
+    graph = trace(run)
+    if graph is not None and _mutates(graph):
+        # Most of them only finish a tensor of their own in place.
+        graph = None if _mutates_inputs(graph) else trace(dispatch_functionalize(run))
+    if graph is None or _mutates(graph):
+        return None
+    if any(inner.target is node.target for inner in graph.graph.nodes):
+        return None
     return graph
+
+
+def _mutates(graph: fx.GraphModule) -> bool:
+    return any(node.op == "call_function" and is_mutating(node) for node in graph.graph.nodes)
+
+
+def _mutates_inputs(graph: fx.GraphModule) -> bool:
+    """Whether a write may reach an argument of the graph, through whatever views."""
+
+    def base(node: Any) -> Any:
+        while isinstance(node, fx.Node) and node.op == "call_function":
+            schema = getattr(node.target, "_schema", None)
+            aliases = schema is None or any(result.alias_info for result in schema.returns)
+            if not aliases or not node.args:
+                break
+            node = node.args[0]
+        return node
+
+    for node in graph.graph.nodes:
+        if node.op != "call_function" or not is_mutating(node):
+            continue
+        writes = [argument.alias_info for argument in node.target._schema.arguments]
+        named = not any(info is not None and info.is_write for info in writes)
+        for place, argument in enumerate(node.args):
+            info = writes[place]
+            if (named or (info is not None and info.is_write)) and (
+                getattr(base(argument), "op", "") in ("placeholder", "get_attr")
+            ):
+                return True
+    return False
