@@ -125,6 +125,22 @@ GraphValue GraphBuilder::input(const std::string &name, runtime::DType dtype,
   return impl->add(argument);
 }
 
+void GraphBuilder::setInputShape(const GraphValue &input, std::vector<int64_t> shape) {
+  if (!impl->misuse.empty())
+    return;
+  Result<SmallVector<Value>> values = impl->lookup("setInputShape", input);
+  Value value = values ? values->front() : Value();
+  auto type = value ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  if (!type || !isa<BlockArgument>(value) ||
+      failed(verifyCompatibleShape(type.getShape(), ArrayRef(shape)))) {
+    impl->fail("[setInputShape] expects an input of the graph, and sizes only where it has none");
+    return;
+  }
+  value.setType(type.clone(shape));
+  Block &entry = impl->function.getBody().front();
+  impl->function.setType(impl->builder.getFunctionType(entry.getArgumentTypes(), /*results=*/{}));
+}
+
 GraphValue GraphBuilder::parameter(const std::string &name, runtime::DType dtype,
                                    std::vector<int64_t> shape) {
   if (!impl->misuse.empty())

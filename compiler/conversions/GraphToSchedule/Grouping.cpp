@@ -71,7 +71,7 @@ void Grouping::visit(Operation *op) {
     return visitMovement(op);
 
   SmallVector<int64_t> domain, reduced;
-  if (op->hasTrait<graph::Elementwise>()) {
+  if (graph::isPointwise(op)) {
     ArrayRef<int64_t> shape = shapeOf(op->getResult(0));
     if (Group *host = findHost(op, shape, {})) {
       mergeOthers(host, op);
@@ -229,7 +229,7 @@ bool Grouping::canJoin(Operation *op, Group *host, Group *merged) {
 }
 
 Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
-  bool isRowOp = !op->hasTrait<graph::Elementwise>();
+  bool isRowOp = !graph::isPointwise(op);
   SmallVector<Group *> candidates;
   for (Value operand : op->getOperands()) {
     Operation *def = operand.getDefiningOp();

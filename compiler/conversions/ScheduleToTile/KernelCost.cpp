@@ -41,7 +41,7 @@ static double flopsOf(Operation *op) {
       .Case<graph::ReduceOp, graph::ArgReduceOp>(
           [](auto reduce) { return elements(reduce->getOperand(0)); })
       .Default([](Operation *other) {
-        return other->getNumResults() == 1 && other->hasTrait<graph::Elementwise>()
+        return other->getNumResults() == 1 && graph::isPointwise(other)
                    ? elements(other->getResult(0))
                    : 0.0;
       });

@@ -100,6 +100,9 @@ Value PointEmitter::emit(const PointNode *node, PointScope &scope) {
   case PointNode::Iota:
     value = emitIota(node, scope);
     break;
+  case PointNode::Random:
+    value = emitRandom(node, scope);
+    break;
   case PointNode::Constant:
     value = emitConstant(node);
     break;
@@ -178,19 +181,24 @@ static Value progressionConstant(ScalarBuilder &b, Type type, Attribute attr) {
   return b.integer(type, static_cast<int64_t>(cast<FloatAttr>(attr).getValueAsDouble()));
 }
 
+Value PointEmitter::emitPosition(ScalarBuilder &b, const PointNode *node, PointScope &scope) {
+  Type i64 = b.getI64Type();
+  Value position = arith::IndexCastOp::create(b, i64, emitIndex(b.getLoc(), node->form, scope));
+  if (!scope.isVector(node))
+    return position;
+  SmallVector<int64_t> steps;
+  for (int64_t lane = 0; lane < scope.lanes; ++lane)
+    steps.push_back(lane * node->form.dims[scope.laneDim]);
+  Value lanes = arith::ConstantOp::create(
+      b, DenseElementsAttr::get(VectorType::get({scope.lanes}, i64), ArrayRef(steps)));
+  return arith::AddIOp::create(b, splat(b.getLoc(), position, scope.lanes), lanes);
+}
+
 Value PointEmitter::emitIota(const PointNode *node, PointScope &scope) {
   auto iota = cast<graph::IotaOp>(node->op);
   ScalarBuilder b = scalars(node->op->getLoc(), scope);
   Type i64 = b.getI64Type();
-  Value position = arith::IndexCastOp::create(b, i64, emitIndex(b.getLoc(), node->form, scope));
-  if (scope.isVector(node)) {
-    SmallVector<int64_t> steps;
-    for (int64_t lane = 0; lane < scope.lanes; ++lane)
-      steps.push_back(lane * node->form.dims[scope.laneDim]);
-    Value lanes = arith::ConstantOp::create(
-        b, DenseElementsAttr::get(VectorType::get({scope.lanes}, i64), ArrayRef(steps)));
-    position = arith::AddIOp::create(b, splat(b.getLoc(), position, scope.lanes), lanes);
-  }
+  Value position = emitPosition(b, node, scope);
   // torch computes a progression of floats in double precision.
   Type element = elementOf(node->value), wide = isa<FloatType>(element) ? b.getF64Type() : i64;
   position = convertElement(b, position, i64, wide);

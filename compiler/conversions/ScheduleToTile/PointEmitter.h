@@ -79,6 +79,9 @@ public:
 private:
   mlir::Value emitConstant(const PointNode *node);
   mlir::Value emitIota(const PointNode *node, PointScope &scope);
+  mlir::Value emitRandom(const PointNode *node, PointScope &scope);
+  /// The node's form as i64, a lane each where it varies over them.
+  mlir::Value emitPosition(ScalarBuilder &b, const PointNode *node, PointScope &scope);
   mlir::Value emitApply(const PointNode *node, PointScope &scope);
   mlir::Value emitLoad(const PointNode *node, PointScope &scope);
   mlir::Value emitSymbol(mlir::Location loc, unsigned symbol, PointScope &scope);

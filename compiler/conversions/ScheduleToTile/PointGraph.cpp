@@ -190,6 +190,8 @@ PointNode *PointGraph::build(Value value, ArrayRef<LinearForm> index) {
     return buildReduce(op, index);
   if (isa<graph::GatherOp>(op))
     return buildGather(op, index);
+  if (isa<graph::RandomBitsOp>(op))
+    return buildRandom(op, index);
   if (auto constant = dyn_cast<graph::ConstantOp>(op))
     return buildConstant(value, cast<ElementsAttr>(constant.getValue()), index);
   if (auto iota = dyn_cast<graph::IotaOp>(op)) {
@@ -266,6 +268,19 @@ PointNode *PointGraph::buildApply(Operation *op, ArrayRef<LinearForm> index) {
   }
   PointNode *node = create(PointNode::Apply, op->getResult(0), op);
   node->operands = std::move(operands);
+  finish(node);
+  return node;
+}
+
+PointNode *PointGraph::buildRandom(Operation *op, ArrayRef<LinearForm> index) {
+  PointNode *key = visit(op->getOperand(0), {});
+  if (!key)
+    return nullptr;
+  PointNode *node = create(PointNode::Random, op->getResult(0), op);
+  node->operands.push_back(key);
+  node->form = constant(0);
+  for (auto [form, stride] : llvm::zip_equal(index, rowMajorStrides(shapeOf(node->value))))
+    node->form.add(form, stride);
   finish(node);
   return node;
 }

@@ -31,6 +31,7 @@ struct PointNode {
   enum Kind {
     Load,     ///< element `form` of `buffer`
     Iota,     ///< the progression `op` at position `form`
+    Random,   ///< the bits `op` gives element `form`; the operand is the key
     Constant, ///< the number `constant`
     Apply,    ///< the elementwise `op` on the operands
     Reduce,   ///< `op` over the row of the point; the operand is its input within the row
@@ -107,6 +108,7 @@ private:
   PointNode *buildConstant(mlir::Value value, mlir::ElementsAttr attr,
                            llvm::ArrayRef<LinearForm> index);
   PointNode *buildApply(mlir::Operation *op, llvm::ArrayRef<LinearForm> index);
+  PointNode *buildRandom(mlir::Operation *op, llvm::ArrayRef<LinearForm> index);
   PointNode *buildMovement(mlir::Operation *op, llvm::ArrayRef<LinearForm> index);
   PointNode *buildConcat(mlir::Operation *op, llvm::ArrayRef<LinearForm> index);
   PointNode *buildPad(mlir::Operation *op, llvm::ArrayRef<LinearForm> index);

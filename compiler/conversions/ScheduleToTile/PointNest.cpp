@@ -32,7 +32,8 @@ double tessera::scoreLaneDim(const PointGraph &graph, unsigned dim) {
     if (!symbol.index && (symbol.varies >> dim & 1))
       return -1;
   for (const auto &node : graph.getNodes())
-    if (node->kind == PointNode::Iota && node->form.dims[dim] == 0 && node->variesOver(dim))
+    if ((node->kind == PointNode::Iota || node->kind == PointNode::Random) &&
+        node->form.dims[dim] == 0 && node->variesOver(dim))
       return -1;
   double score = 0;
   auto add = [&](int64_t step, double weight) {

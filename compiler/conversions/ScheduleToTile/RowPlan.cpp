@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/ScheduleToTile/RowPlan.h"
-#include "compiler/conversions/ScheduleToTile/ScalarOps.h"
+#include "compiler/conversions/ScheduleToTile/ScalarRandom.h"
 
 using namespace mlir;
 using namespace tessera;
@@ -79,6 +79,8 @@ std::optional<unsigned> RowPlan::getPrefetchPass() const {
 double RowPlan::ownCost(const PointNode *node) const {
   if (node->kind == PointNode::Apply)
     return findScalarOp(node->op).cost;
+  if (node->kind == PointNode::Random)
+    return philoxCost;
   bool isGather =
       node->kind == PointNode::Load && laneDim >= 0 && std::abs(node->form.dims[laneDim]) > 1;
   return isGather ? gatherCost : 1;

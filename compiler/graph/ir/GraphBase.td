@@ -72,6 +72,9 @@ class Graph_OpTrait<string name> : NativeOpTrait<name> {
 /// Each result element depends on the operands' elements at the same place, after broadcasting.
 def Graph_Elementwise : Graph_OpTrait<"Elementwise">;
 /// Result elements are operand elements elsewhere (or a padding value): nothing is computed.
+/// Each result element depends on its own place, and on operands of one element: no movement
+/// passes it, though a kernel computes it among elementwise ops.
+def Graph_Positional : Graph_OpTrait<"Positional">;
 def Graph_Movement : Graph_OpTrait<"Movement">;
 /// Combines or normalizes along some dimensions and keeps the others apart.
 def Graph_Rows : Graph_OpTrait<"Rows">;

@@ -22,5 +22,6 @@ include "compiler/graph/ir/GraphContraction.td"
 include "compiler/graph/ir/GraphAttention.td"
 include "compiler/graph/ir/GraphIndexing.td"
 include "compiler/graph/ir/GraphControl.td"
+include "compiler/graph/ir/GraphRandom.td"
 
 #endif // TESSERA_GRAPH_OPS
