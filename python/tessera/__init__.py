@@ -25,6 +25,7 @@ from tessera.tensor import (  # noqa: E402
     tensor,
     to_dlpack,
 )
+from tessera.tracing.jit import jit  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "from_numpy",
     "from_pytorch",
     "from_torch",
+    "jit",
     "lowering",
     "nn",
     "ops",

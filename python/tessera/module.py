@@ -17,6 +17,8 @@ from torch import nn
 
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.tensor import Tensor
+from tessera.tracing.active import building, current
+from tessera.tracing.attributes import refuse_traced
 
 #: A module of either kind.
 AnyModule = Any
@@ -50,6 +52,9 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define it in the class")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        listener = current()
+        if listener is not None:
+            return listener.call_module(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
     # --- attributes -----------------------------------------------------------------------
@@ -74,6 +79,8 @@ class Module:
                 "torch.nn.Module or None is expected"
             )
         else:
+            if building() is not None:
+                refuse_traced(name, value)
             self._forget(name)
             object.__setattr__(self, name, value)
 
@@ -86,7 +93,9 @@ class Module:
         for key in ("_children", "_parameters", "_buffers"):
             registered = self.__dict__.get(key)
             if registered is not None and name in registered:
-                return registered[name]
+                value = registered[name]
+                context = building() if key != "_children" and value is not None else None
+                return value if context is None else context.attribute(value)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
@@ -107,6 +116,32 @@ class Module:
         self._forget(name)
         self._buffers[name] = tensor
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+
+    def update_buffer(self, name: str, value: Any) -> None:
+        """Gives a buffer new values, cast and broadcast to its type; its memory stays the same.
+
+        For forward(): the buffer changes with each call, also of what ts.jit compiled. Raises
+        ArgumentError when there is no such buffer or its shape cannot hold the value.
+        """
+        target = self._buffers.get(name)
+        if target is None:
+            raise ArgumentError(
+                f"{type(self).__name__} has no buffer {name!r}",
+                remedy=f"add it in __init__: self.register_buffer({name!r}, …)",
+            )
+        context = building()
+        if context is not None:
+            context.write(target, value)
+            return
+        source = torch.as_tensor(_torch(value))
+        try:
+            with torch.no_grad():
+                _torch(target).copy_(source)
+        except RuntimeError as error:
+            raise ArgumentError(
+                f"buffer {name!r} of {type(self).__name__} has shape {tuple(target.shape)}, which "
+                f"cannot hold {tuple(source.shape)}"
+            ) from error
 
     def register_parameter(self, name: str, parameter: nn.Parameter | None) -> None:
         """Adds a parameter, as assigning it does."""

@@ -18,6 +18,7 @@ import torch
 from tessera import _core
 from tessera._operators import install_operators
 from tessera.errors import ArgumentError, ArgumentTypeError
+from tessera.lowering.context import GraphValue
 from tessera.lowering.dtypes import dtype_from_name, is_supported
 
 Tensor = _core.Tensor
@@ -73,6 +74,8 @@ def to_dlpack(value: Tensor) -> Any:
     """A DLPack capsule over the memory of `value`, to be used once."""
     if isinstance(value, torch.Tensor):
         value = from_torch(value)
+    if isinstance(value, GraphValue):
+        value.numpy()  # says that there is no memory yet
     if not isinstance(value, Tensor):
         raise ArgumentTypeError(
             f"to_dlpack takes a ts.Tensor, not {type(value).__name__}",

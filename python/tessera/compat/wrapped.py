@@ -11,6 +11,7 @@ from torch import nn
 from tessera.compiled import CompiledModule, Options
 from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.module import Module
+from tessera.tracing.active import current
 
 
 class Wrapped(CompiledModule):
@@ -30,7 +31,8 @@ class Wrapped(CompiledModule):
         self.__dict__["calls"] = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self.__dict__["calls"] += 1
+        if current() is None:  # else a ts.jit around it asks what it returns
+            self.__dict__["calls"] += 1
         return self._call(args, kwargs)
 
     @property

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import fx
 
-from tessera._operators import OperatorMixin
 from tessera.errors import InternalError, RegistrationError
 from tessera.lowering.dtypes import (
     dtype_from_name,
@@ -25,6 +24,7 @@ from tessera.lowering.dtypes import (
     scalar_dtype,
 )
 from tessera.lowering.registry import Unsupported
+from tessera.lowering.value import TensorInterface
 
 #: (module path, file, line)
 Location = tuple[str, str, int]
@@ -33,7 +33,7 @@ _MISSING: Any = object()
 _NUMBERS = (bool, int, float)
 
 
-class GraphValue(OperatorMixin):
+class GraphValue(TensorInterface):
     """A tensor of the graph being built: shape and dtype, no data."""
 
     __slots__ = ("context", "dtype", "handle", "shape")
@@ -64,13 +64,6 @@ class GraphValue(OperatorMixin):
     def __repr__(self) -> str:
         return f"GraphValue({describe_type(self.shape, self.dtype)})"
 
-    def __bool__(self) -> bool:
-        raise Unsupported(
-            "the truth of a tensor is needed while the graph is built, before there is any data",
-            "use torch.where (ts.ops.where) instead of a Python if",
-            code="data-dependent-branch",
-        )
-
 
 def describe_type(shape: Sequence[int], dtype: torch.dtype) -> str:
     """``float32[8, 1024]``, as messages print tensor types."""
@@ -84,6 +77,9 @@ class LoweringContext:
         self.builder = builder
         self.location: Location = NO_LOCATION
         self._env: dict[fx.Node, Any] = {}
+        self._keys: Any = None
+        #: how many random keys the graph takes, as one tensor before its other inputs
+        self.key_count = 0
 
     # --- the captured graph ---------------------------------------------------------------
 
@@ -203,6 +199,24 @@ class LoweringContext:
         self.require_supported(dtype)
         return self.emit("cast", [value], dtype=dtype)
 
+    def random_bits(self, shape: Sequence[int], dtype: torch.dtype = torch.int32) -> GraphValue:
+        """Uniformly distributed bits in int32 or int64, drawn anew in every call of the program."""
+        if self._keys is None:
+            self._keys = self.builder.open_first_input("random keys", dtype_name(torch.int64), 1)
+        number, self.key_count = self.key_count, self.key_count + 1
+        keys = GraphValue(self, self._keys)
+        key = self.emit("slice", [keys], starts=[number], limits=[number + 1], steps=[1])
+        return self.emit(
+            "random_bits", [self.reshape(key, ())], shape=[int(size) for size in shape], dtype=dtype
+        )
+
+    def finish(self, outputs: Sequence[GraphValue], contiguous: Sequence[bool] = ()) -> Any:
+        """The finished graph. Where `key_count` is not 0, tessera.random_keys calls what it
+        becomes."""
+        if self._keys is not None:
+            self.builder.set_input_shape(self._keys, [self.key_count])
+        return self.builder.finish([value.handle for value in outputs], contiguous)
+
     def promote(
         self, *operands: Any, int_to_float: bool = False, dtype: torch.dtype | None = None
     ) -> tuple[GraphValue, ...]:
@@ -238,6 +252,21 @@ class LoweringContext:
         padded = (1,) * (len(target) - source.ndim) + source.shape
         source = self.reshape(source, padded)
         return source if padded == target else self.emit("broadcast", [source], shape=list(target))
+
+    # --- what tracing adds (tracing/context.py) --------------------------------------------
+
+    def begin_operator(self, key: str) -> None:
+        """Called before a function of ``ts.ops`` builds the operator `key`."""
+
+    def results(self, results: Any) -> Any:
+        """What the operator gave."""
+        return results
+
+    def captured(self, tensor: Any) -> GraphValue:
+        """A tensor with data among the operands; what is built holds for its present values."""
+        if not isinstance(tensor, torch.Tensor):
+            tensor = torch.from_dlpack(tensor)
+        return self.constant(tensor)
 
     def require_supported(self, dtype: torch.dtype) -> None:
         """Unsupported for element types the compiler does not have (complex, quantized, …)."""

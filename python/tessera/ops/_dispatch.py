@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 from torch import fx
-from torch.utils.dlpack import from_dlpack
 
 from tessera.errors import ArgumentError, ArgumentTypeError, InternalError, NotYetSupportedError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.registry import Unsupported
 from tessera.ops._check import check_operands
+from tessera.tracing.active import building
 
 #: A ts.Tensor, a torch.Tensor, a graph value, or (as an operand) a number.
 Value = Any
@@ -39,14 +39,16 @@ def builtins() -> dict[str, Callable[..., Any]]:
 def call(key: str, *args: Any, **kwargs: Any) -> Any:
     """The operator `key` ("add.Tensor") on graph values (builds) or tensors (runs)."""
     lower = builtins()[key]
-    context = find_context((args, kwargs))
+    # While a function is traced everything is built, what it computes from weights alone too.
+    context = find_context((args, kwargs)) or building()
     if context is None:
         from tessera.ops._eager import run
 
         return run(key, lower, args, kwargs)
     check_operands(key, args, kwargs)
+    context.begin_operator(key)
     args, kwargs = operands_of(context, args), operands_of(context, kwargs)
-    return lower(context, *args, **kwargs)
+    return context.results(lower(context, *args, **kwargs))
 
 
 def find_context(argument: Any) -> LoweringContext | None:
@@ -75,13 +77,13 @@ def operands_of(context: LoweringContext, argument: Any) -> Any:
             raise ArgumentError("the operands belong to two different graphs")
         return argument
     if isinstance(argument, torch.Tensor):
-        return context.constant(argument)
+        return context.captured(argument)
     if isinstance(argument, (list, tuple)):
         return [operands_of(context, item) for item in argument]
     if isinstance(argument, dict):
         return {name: operands_of(context, item) for name, item in argument.items()}
     if hasattr(argument, "__dlpack__"):
-        return context.constant(from_dlpack(argument))
+        return context.captured(argument)
     return plain_number(argument)
 
 

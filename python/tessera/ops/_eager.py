@@ -112,7 +112,7 @@ def _execute(program: _Program, tensors: Sequence[Any]) -> list[Any]:
     if program.views:
         return values
     if program.shared is None:
-        shared = _shared(values, tensors)
+        shared = shared_results(values, tensors)
         # Strided arguments are copied on the way in, which hides what happens to others.
         if all(tensor.is_contiguous() for tensor in tensors):
             program.shared = shared
@@ -124,7 +124,7 @@ def _execute(program: _Program, tensors: Sequence[Any]) -> list[Any]:
     return values
 
 
-def _shared(values: Sequence[Any], tensors: Sequence[Any]) -> frozenset[int]:
+def shared_results(values: Sequence[Any], tensors: Sequence[Any]) -> frozenset[int]:
     """The results that lie in the memory of an argument, or of a result before them."""
     taken = [(tensor.data_ptr(), tensor.data_ptr() + tensor.nbytes) for tensor in tensors]
     found = set()

@@ -104,7 +104,8 @@ class Report:
     """Everything known about one conversion."""
 
     model: str
-    #: "compiled" (one program), "hybrid" (Python forward over compiled submodules) or "pytorch"
+    #: "compiled" (one program), "hybrid" (Python forward over compiled submodules), "pytorch", or
+    #: of ts.jit "uncompiled"
     mode: str = "compiled"
     nodes: list[NodeRow] = field(default_factory=list)
     islands: list[IslandRow] = field(default_factory=list)
@@ -156,6 +157,8 @@ class Report:
         done = total - counts.get("island", 0)
         if self.mode == "pytorch":
             return f"{self.model}: runs in PyTorch as a whole"
+        if self.mode == "uncompiled":
+            return f"{self.model}: runs uncompiled"
         if self.mode == "hybrid":
             return (
                 f"{self.model}: forward() runs in Python over "
