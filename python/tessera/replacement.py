@@ -14,11 +14,11 @@ from tessera.execution import is_container
 from tessera.module import AnyModule, Module, is_module
 
 if TYPE_CHECKING:
-    from tessera.compiled import CompiledModule
+    from tessera.mirror import Mirror
 
 
 def check_replacement(
-    owner: CompiledModule, path: str, original: nn.Module | None, value: Any
+    owner: Mirror, path: str, original: nn.Module | None, value: Any
 ) -> AnyModule:
     """The module to put at `path`; ReplacementError says why `value` cannot go there.
 
@@ -35,9 +35,8 @@ def check_replacement(
             f"{what}: it is no module",
             remedy="assign a ts.Module, ts.compat.wrap(…), or a torch.nn.Module",
         )
-    name = path.rpartition(".")[2]
     if value is original or (type(value) is CompiledModule and value._torch is original):
-        return value if isinstance(value, CompiledModule) else _mirror(owner, name, original)
+        return owner._new_mirror(original, path) if value is original else value
     if is_container(original):
         raise ReplacementError(
             f"{what}: {type(original).__name__} is a container that is never called",
@@ -54,13 +53,6 @@ def check_replacement(
             )
     _require_same_call(value, original, what)
     return Wrapped(value, allow_fallback=True) if isinstance(value, nn.Module) else value
-
-
-def _mirror(owner: CompiledModule, name: str, original: nn.Module) -> CompiledModule:
-    from tessera.compiled import CompiledModule
-
-    path = f"{owner._path}.{name}" if owner._path else name
-    return CompiledModule(original, owner._options, path=path)
 
 
 def _require_forward(value: AnyModule, what: str) -> None:
