@@ -7,6 +7,9 @@
 
 #include "compiler/jit/Jit.h"
 
+#include "runtime/abi/Library.h"
+
+#include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -19,10 +22,31 @@
 using namespace tessera;
 using namespace tessera::jit;
 
+namespace {
+/// Gives kernels the functions of runtime/abi/Library.h by name.
+class RuntimeFunctions : public llvm::orc::DefinitionGenerator {
+public:
+  llvm::Error tryToGenerate(llvm::orc::LookupState &, llvm::orc::LookupKind,
+                            llvm::orc::JITDylib &dylib, llvm::orc::JITDylibLookupFlags,
+                            const llvm::orc::SymbolLookupSet &wanted) override {
+    llvm::orc::SymbolMap found;
+    for (const auto &symbol : wanted)
+      if (TesseraLibraryFn function = tessera_library_function((*symbol.first).str().c_str()))
+        found[symbol.first] = {llvm::orc::ExecutorAddr::fromPtr(function),
+                               llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+    if (found.empty())
+      return llvm::Error::success();
+    return dylib.define(llvm::orc::absoluteSymbols(std::move(found)));
+  }
+};
+} // namespace
+
 struct CodeImage::Impl {
   std::unique_ptr<llvm::orc::LLJIT> jit;
   /// libmvec, where it is there, and libm.
   llvm::orc::JITDylib *mathLibrary = nullptr;
+  /// The runtime's own functions.
+  llvm::orc::JITDylib *runtimeLibrary = nullptr;
   std::atomic<unsigned> objects{0};
 };
 
@@ -53,6 +77,8 @@ llvm::Expected<std::shared_ptr<CodeImage>> CodeImage::create() {
     else // code for a machine without it does not ask for it
       llvm::consumeError(library.takeError());
   }
+  impl->runtimeLibrary = &session.createBareJITDylib("runtime");
+  impl->runtimeLibrary->addGenerator(std::make_unique<RuntimeFunctions>());
   return std::shared_ptr<CodeImage>(new CodeImage(std::move(impl)));
 }
 
@@ -61,6 +87,7 @@ llvm::Expected<TesseraKernelFn> CodeImage::add(llvm::StringRef object, llvm::Str
   auto dylib = impl->jit->createJITDylib("kernel" + std::to_string(number));
   if (!dylib)
     return dylib.takeError();
+  dylib->addToLinkOrder(*impl->runtimeLibrary);
   dylib->addToLinkOrder(*impl->mathLibrary);
   auto buffer = llvm::MemoryBuffer::getMemBufferCopy(object, symbol);
   if (llvm::Error error = impl->jit->addObjectFile(*dylib, std::move(buffer)))

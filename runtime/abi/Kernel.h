@@ -20,7 +20,7 @@ extern "C" {
 #endif
 
 /// Bumped whenever a compiled kernel of an older build could misbehave.
-#define TESSERA_KERNEL_ABI_VERSION 1
+#define TESSERA_KERNEL_ABI_VERSION 2
 
 /// What a kernel returns.
 enum TesseraStatus {

@@ -177,6 +177,9 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     case KernelKind::Attention:
       chooseFlash(kernel);
       break;
+    case KernelKind::Library:
+      kernel.setPointAttr(LibraryAttr::get(kernel.getContext(), elementsPerUnit));
+      break;
     case KernelKind::Pack:
       break; // the panel width is in its type
     }

@@ -187,8 +187,10 @@ static Location fusedLoc(MLIRContext *context, ArrayRef<Operation *> ops) {
 }
 
 /// True for what a kernel class walks in memory and cannot compute on the way: the right side of a
-/// product, and attention's operands but for the mask.
+/// product, attention's operands but for the mask, and everything the runtime's library is given.
 static bool isWalkedInMemory(OpOperand &operand) {
+  if (isLibraryCall(operand.getOwner()))
+    return true;
   unsigned index = operand.getOperandNumber();
   if (isa<graph::MatmulOp>(operand.getOwner()))
     return index == 1;
@@ -220,7 +222,7 @@ void Writer::writeGroup(Group &group) {
   bool permuted = false;
   for (Operation *op : group.ops)
     for (OpResult result : op->getResults()) {
-      if (!escapes(op, group, result.getResultNumber()))
+      if (!escapes(op, group, result.getResultNumber()) && !isLibraryCall(op))
         continue;
       yielded.push_back(result);
       // The storage order of the result: its layout's strides, largest first.

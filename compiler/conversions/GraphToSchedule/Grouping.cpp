@@ -26,6 +26,8 @@ bool tessera::isRematerialized(Operation *op) {
   return isa_and_nonnull<graph::IotaOp>(op);
 }
 
+bool tessera::isLibraryCall(Operation *op) { return op->hasTrait<graph::Library>(); }
+
 bool tessera::rowSpace(Operation *op, SmallVector<int64_t> &domain, SmallVector<int64_t> &reduced) {
   auto over = [&](Value input, ArrayRef<int64_t> dims) {
     domain.assign(shapeOf(input).begin(), shapeOf(input).end());
@@ -92,6 +94,7 @@ void Grouping::visit(Operation *op) {
   }
   KernelKind kind = isa<graph::MatmulOp>(op)      ? KernelKind::Contraction
                     : isa<graph::AttentionOp>(op) ? KernelKind::Attention
+                    : isLibraryCall(op)           ? KernelKind::Library
                                                   : KernelKind::Indexing;
   create(kind, op, shapeOf(op->getResult(0)));
   if (kind == KernelKind::Attention)
@@ -196,7 +199,7 @@ static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain,
                     ArrayRef<int64_t> reduced) {
   bool sameDomain = ArrayRef(group.domain) == domain;
   if (!isRowOp) {
-    if (group.kind == KernelKind::Attention)
+    if (group.kind == KernelKind::Attention || group.kind == KernelKind::Library)
       return false;
     return sameDomain ||
            (group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced));

@@ -78,6 +78,10 @@ private:
 /// True for what is cloned into every kernel that uses it: splat constants and iota.
 bool isRematerialized(mlir::Operation *op);
 
+/// True for what a function of the runtime's library computes: nothing joins its kernel, and what it
+/// reads lies in memory.
+bool isLibraryCall(mlir::Operation *op);
+
 /// The dimensions a row op reduces, sorted, and the domain it does so over; false for other ops.
 bool rowSpace(mlir::Operation *op, llvm::SmallVector<int64_t> &domain,
               llvm::SmallVector<int64_t> &reduced);

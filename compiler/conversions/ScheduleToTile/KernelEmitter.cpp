@@ -114,6 +114,8 @@ static FailureOr<KernelExtent> emitBody(KernelFrame &frame) {
     return emitIndexing(frame);
   case KernelKind::Pack:
     return emitPack(frame);
+  case KernelKind::Library:
+    return emitLibrary(frame);
   }
   llvm_unreachable("every class has an emitter");
 }

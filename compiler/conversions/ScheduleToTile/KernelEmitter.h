@@ -57,6 +57,7 @@ mlir::FailureOr<KernelExtent> emitContraction(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitAttention(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitIndexing(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitPack(KernelFrame &frame);
+mlir::FailureOr<KernelExtent> emitLibrary(KernelFrame &frame);
 
 } // namespace tessera
 

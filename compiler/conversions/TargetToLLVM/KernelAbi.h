@@ -10,8 +10,13 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Transforms/DialectConversion.h"
 
 #include <string>
+
+namespace mlir {
+class LLVMTypeConverter;
+} // namespace mlir
 
 namespace tessera {
 
@@ -28,6 +33,10 @@ mlir::FailureOr<KernelBody> prepareBody(mlir::func::FuncOp function);
 
 /// Builds the entry `body.name` that calls `function`.
 void buildEntry(mlir::OpBuilder &b, const KernelBody &body, mlir::LLVM::LLVMFuncOp function);
+
+/// Lowers calls of the runtime's library; declares its functions in `symbols`.
+void populateLibraryCallPatterns(const mlir::LLVMTypeConverter &types, mlir::SymbolTable &symbols,
+                                 mlir::RewritePatternSet &patterns);
 
 } // namespace tessera
 

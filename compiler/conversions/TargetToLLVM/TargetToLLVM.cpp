@@ -144,6 +144,7 @@ private:
     populateX86VectorLegalizeForLLVMExportPatterns(types, patterns);
     configureX86VectorLegalizeForExportTarget(legal);
     patterns.add<LowerCallMath>(types, symbols);
+    populateLibraryCallPatterns(types, symbols, patterns);
     legal.addLegalOp<ModuleOp>();
     ConversionConfig config;
     config.foldingMode = DialectConversionFoldingMode::Never;

@@ -113,6 +113,7 @@ void populateMmaPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowe
 void populatePackPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
 void populateFunctionPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
 void populateMathLibraryPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
+void populateLibraryPatterns(mlir::RewritePatternSet &patterns, const Lowering &lowering);
 
 /// Whether the op is arithmetic on machine types that the machine yet lacks: maths without an
 /// instruction, conversions that LLVM would make calls of.

@@ -77,6 +77,7 @@ private:
     populatePackPatterns(patterns, lowering);
     populateFunctionPatterns(patterns, lowering);
     populateMathLibraryPatterns(patterns, lowering);
+    populateLibraryPatterns(patterns, lowering);
 
     ConversionTarget legal(getContext());
     scf::populateSCFStructuralTypeConversionsAndLegality(types, patterns, legal);

@@ -42,6 +42,7 @@ class Graph_EnumAttr<EnumInfo enumInfo, string name>
 def Graph_ComparePredicateAttr : Graph_EnumAttr<Graph_ComparePredicate, "compare_predicate">;
 def Graph_ReduceKindAttr : Graph_EnumAttr<Graph_ReduceKind, "reduce_kind">;
 def Graph_ArgReduceKindAttr : Graph_EnumAttr<Graph_ArgReduceKind, "arg_reduce_kind">;
+def Graph_StatisticAttr : Graph_EnumAttr<Graph_Statistic, "statistic">;
 def Graph_GeluApproximationAttr : Graph_EnumAttr<Graph_GeluApproximation, "gelu_approximation">;
 
 //===----------------------------------------------------------------------===//

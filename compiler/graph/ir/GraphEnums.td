@@ -43,6 +43,13 @@ def Graph_ArgReduceKind : Graph_Enum<"ArgReduceKind", "an extremum", [
   I32EnumCase<"Min", 1, "min">,
 ]>;
 
+def Graph_Statistic : Graph_Enum<"Statistic", "an element chosen by its rank", [
+  I32EnumCase<"Kth", 0, "kth">,
+  I32EnumCase<"Median", 1, "median">,
+  I32EnumCase<"NanMedian", 2, "nanmedian">,
+  I32EnumCase<"Mode", 3, "mode">,
+]>;
+
 def Graph_GeluApproximation : Graph_Enum<"GeluApproximation", "a definition of GELU", [
   I32EnumCase<"None", 0, "none">,
   I32EnumCase<"Tanh", 1, "tanh">,

@@ -21,6 +21,7 @@ include "compiler/graph/ir/GraphNormalization.td"
 include "compiler/graph/ir/GraphContraction.td"
 include "compiler/graph/ir/GraphAttention.td"
 include "compiler/graph/ir/GraphIndexing.td"
+include "compiler/graph/ir/GraphSorting.td"
 include "compiler/graph/ir/GraphControl.td"
 include "compiler/graph/ir/GraphRandom.td"
 

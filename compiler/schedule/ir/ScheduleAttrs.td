@@ -16,7 +16,8 @@ def Schedule_KernelKind : I32EnumAttr<"KernelKind", "class of a kernel: which co
   I32EnumAttrCase<"Rows", 2, "rows">,
   I32EnumAttrCase<"Elementwise", 3, "elementwise">,
   I32EnumAttrCase<"Indexing", 4, "indexing">,
-  I32EnumAttrCase<"Pack", 5, "pack">
+  I32EnumAttrCase<"Pack", 5, "pack">,
+  I32EnumAttrCase<"Library", 6, "library">
 ]> {
   let cppNamespace = "::tessera::schedule";
   let genSpecializedAttr = 0;
@@ -78,6 +79,12 @@ def Schedule_ElementwiseAttr : Schedule_Attr<"Elementwise", "elementwise"> {
   let summary = "one loop nest over index maps: vectors of `lanes`, about `grain` elements a unit";
   let description = [{ `stream` is that of `schedule.rows`. }];
   let parameters = (ins "int64_t":$lanes, "int64_t":$grain, DefaultValuedParameter<"bool", "false">:$stream);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_LibraryAttr : Schedule_Attr<"Library", "library"> {
+  let summary = "a call of the runtime's library: about `grain` elements a unit";
+  let parameters = (ins "int64_t":$grain);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -82,6 +82,25 @@ LogicalResult CallMathOp::verify() {
   return success();
 }
 
+LogicalResult CallLibraryOp::verify() {
+  int64_t buffers = getBuffers().size();
+  if (static_cast<int64_t>(getOffsets().size()) != buffers)
+    return emitOpError("[call_library] needs one offset a buffer, got ")
+           << getOffsets().size() << " for " << buffers;
+  ArrayRef<int64_t> left = getDescription();
+  if (left.empty() || left.front() != buffers)
+    return emitOpError("[call_library] description must begin with the number of buffers, ")
+           << buffers;
+  left = left.drop_front();
+  for (int64_t i = 0; i < buffers; ++i) {
+    int64_t words = left.size() < 2 ? -1 : 2 + 2 * left[1];
+    if (words < 2 || static_cast<int64_t>(left.size()) < words)
+      return emitOpError("[call_library] description ends within buffer ") << i;
+    left = left.drop_front(words);
+  }
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // ProgramOp and its parts
 //===----------------------------------------------------------------------===//

@@ -83,6 +83,29 @@ def Target_CallMathOp : Target_Op<"call_math", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Target_CallLibraryOp : Target_Op<"call_library", [AttrSizedOperandSegments]> {
+  let summary = "a function of the runtime's library (runtime/abi/Library.h)";
+  let description = [{
+    Each buffer begins at the element its offset names; the input buffers come before the outputs.
+    `description` holds what the function is told of them, and its parameters.
+
+    ```mlir
+    %status = target.call_library "tessera_sort"(%x, %v, %i at %c0, %c0, %c0) scratch(%s : memref<8192xi8>)
+        units %begin to %end description [3, 8, 1, 64, 1, 8, 1, 64, 1, 5, 1, 64, 1, 0, 0]
+        : memref<64xf32>, memref<64xf32>, memref<64xi64>
+    ```
+  }];
+  let arguments = (ins StrAttr:$callee, Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$buffers,
+                       Variadic<Index>:$offsets, Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch,
+                       Index:$begin, Index:$end, DenseI64ArrayAttr:$description);
+  let results = (outs I32:$status);
+  let assemblyFormat = [{
+    $callee `(` $buffers `at` $offsets `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    `units` $begin `to` $end `description` $description attr-dict `:` type($buffers)
+  }];
+  let hasVerifier = 1;
+}
+
 //===----------------------------------------------------------------------===//
 // The host program
 //===----------------------------------------------------------------------===//

@@ -109,6 +109,30 @@ LogicalResult StoreOp::verify() {
 }
 
 //===----------------------------------------------------------------------===//
+// call_library
+//===----------------------------------------------------------------------===//
+
+/// bool and ui8 are stored as i8.
+static bool isStoredAs(Type element, Type storage) {
+  return element == storage || (storage.isSignlessInteger(8) &&
+                                (element.isSignlessInteger(1) || element.isUnsignedInteger(8)));
+}
+
+LogicalResult CallLibraryOp::verify() {
+  size_t buffers = getInputs().size() + getOutputs().size();
+  if (getTypes().size() != buffers)
+    return emitOpError("[call_library] has ")
+           << getTypes().size() << " element types for " << buffers << " buffers";
+  for (auto [buffer, type] : llvm::zip_equal(llvm::concat<Value>(getInputs(), getOutputs()),
+                                             getTypes().getAsValueRange<TypeAttr>()))
+    if (Type stored = cast<MemRefType>(buffer.getType()).getElementType();
+        !isStoredAs(type, stored))
+      return emitOpError("[call_library] a buffer of ")
+             << stored << " does not hold elements of type " << type;
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
 // mma, pack
 //===----------------------------------------------------------------------===//
 

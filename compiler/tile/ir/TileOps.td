@@ -106,6 +106,32 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def Tile_CallLibraryOp : Tile_Op<"call_library", [AttrSizedOperandSegments]> {
+  let summary = "a function of the runtime's library (runtime/abi/Library.h) on whole buffers";
+  let description = [{
+    Calls the C function `callee` for the units [begin, end). `types` are the element types of the inputs,
+    then of the outputs: a buffer of i8 may hold bool, ui8 or i8. Sizes and strides are those of the buffers.
+    The result is a status, 0 for success: the kernel returns it.
+
+    ```mlir
+    %status = tile.call_library "tessera_sort"(%x) into(%v, %i) scratch(%s : memref<8192xi8>)
+        units %begin to %end types [f32, f32, i64] parameters [1, 0]
+        : (memref<8x512xf32>) -> (memref<8x512xf32>, memref<8x512xi64>)
+    ```
+  }];
+  let arguments = (ins StrAttr:$callee, Arg<Variadic<AnyMemRef>, "", [MemRead]>:$inputs,
+                       Arg<Variadic<AnyMemRef>, "", [MemRead, MemWrite]>:$outputs,
+                       Arg<Optional<AnyMemRef>, "", [MemRead, MemWrite]>:$scratch, Index:$begin, Index:$end,
+                       TypeArrayAttr:$types, DenseI64ArrayAttr:$parameters);
+  let results = (outs I32:$status);
+  let assemblyFormat = [{
+    $callee `(` $inputs `)` `into` `(` $outputs `)` (`scratch` `(` $scratch^ `:` type($scratch) `)`)?
+    `units` $begin `to` $end `types` $types `parameters` $parameters attr-dict
+    `:` functional-type($inputs, $outputs)
+  }];
+  let hasVerifier = 1;
+}
+
 def Tile_Function : AnyTypeOf<[F32, F64, VectorOfRankAndType<[1, 2], [F32, F64]>]>;
 
 class Tile_FunctionOp<string mnemonic, string what> : Tile_Op<mnemonic, [Pure, SameOperandsAndResultType]> {

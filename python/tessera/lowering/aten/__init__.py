@@ -22,6 +22,7 @@ from tessera.lowering.aten import (
     reduction_scan,
     reduction_window,
     softmax,
+    sorting,
 )
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "reduction_scan",
     "reduction_window",
     "softmax",
+    "sorting",
 ]

@@ -1,0 +1,138 @@
+//===- Library.cpp - kernels that the runtime's library computes -----------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Takes a kernel of class library, its body one op on the kernel's inputs, and
+// leaves one tile.call_library for the units asked for. Which function it is, what
+// it is told beside its tensors and what a unit is stand here; what the function
+// does, in runtime/library.
+//
+//===----------------------------------------------------------------------===//
+
+#include "runtime/abi/Library.h"
+#include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
+#include "compiler/tile/ir/TileOps.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace tessera;
+
+namespace {
+/// A function and how it is called.
+struct LibraryCall {
+  StringRef callee;
+  SmallVector<int64_t> parameters;
+  int64_t units = 1;        ///< in all
+  int64_t unitElements = 1; ///< elements a unit handles, about
+  int64_t scratchBytes = 0;
+};
+} // namespace
+
+static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
+
+/// A call whose units are the rows of `operand` along `dim`.
+static LibraryCall callOnRows(StringRef callee, Value operand, int64_t dim,
+                              ArrayRef<int64_t> parameters) {
+  RankedTensorType type = typeOf(operand);
+  LibraryCall call{callee, {dim}};
+  llvm::append_range(call.parameters, parameters);
+  SmallVector<int64_t> others(type.getShape());
+  others.erase(others.begin() + dim);
+  call.units = productOf(others);
+  call.unitElements = type.getDimSize(dim);
+  return call;
+}
+
+/// The same, with scratch to put a row in order.
+static LibraryCall callOnOrderedRows(StringRef callee, Value operand, int64_t dim,
+                                     ArrayRef<int64_t> parameters) {
+  LibraryCall call = callOnRows(callee, operand, dim, parameters);
+  int64_t elementBytes = llvm::divideCeil(typeOf(operand).getElementTypeBitWidth(), 8);
+  call.scratchBytes = tessera_ordering_scratch(elementBytes, typeOf(operand).getDimSize(dim));
+  return call;
+}
+
+static int64_t codeOf(graph::Statistic kind) {
+  switch (kind) {
+  case graph::Statistic::Kth:
+    return TESSERA_KTH;
+  case graph::Statistic::Median:
+    return TESSERA_MEDIAN;
+  case graph::Statistic::NanMedian:
+    return TESSERA_NANMEDIAN;
+  case graph::Statistic::Mode:
+    return TESSERA_MODE;
+  }
+  llvm_unreachable("every statistic has a code");
+}
+
+static FailureOr<LibraryCall> callFor(Operation *op) {
+  return llvm::TypeSwitch<Operation *, FailureOr<LibraryCall>>(op)
+      .Case([](graph::SortOp sort) {
+        return callOnOrderedRows("tessera_sort", sort.getOperand(), sort.getDim(),
+                                 {sort.getDescending()});
+      })
+      .Case([](graph::TopkOp topk) {
+        return callOnOrderedRows("tessera_topk", topk.getOperand(), topk.getDim(),
+                                 {!topk.getSmallest(), topk.getSorted()});
+      })
+      .Case([](graph::OrderStatisticOp statistic) {
+        return callOnOrderedRows(
+            "tessera_order_statistic", statistic.getOperand(), statistic.getDim(),
+            {codeOf(statistic.getKind()), static_cast<int64_t>(statistic.getK())});
+      })
+      .Case([](graph::RunningExtremumOp extremum) {
+        return callOnRows("tessera_running_extremum", extremum.getOperand(), extremum.getDim(),
+                          {extremum.getKind() == graph::ArgReduceKind::Max});
+      })
+      .Case([](graph::SearchSortedOp search) {
+        LibraryCall call{"tessera_search_sorted", {search.getRight()}};
+        call.units = typeOf(search.getValues()).getNumElements();
+        return call;
+      })
+      .Default([](Operation *other) {
+        return other->emitOpError("[kernel] has no function in the runtime's library");
+      });
+}
+
+FailureOr<KernelExtent> tessera::emitLibrary(KernelFrame &frame) {
+  Block &body = frame.kernel.getBody().front();
+  Operation *op = &body.front();
+  if (!op->hasTrait<graph::Library>() || op->getNextNode() != body.getTerminator() ||
+      !llvm::all_of(op->getOperands(), llvm::IsaPred<BlockArgument>) ||
+      frame.kernel.getYield().getValues() != op->getResults())
+    return frame.kernel.emitOpError(
+        "[kernel] body must be one library op of the kernel's inputs, all results yielded");
+  FailureOr<LibraryCall> call = callFor(op);
+  if (failed(call))
+    return failure();
+
+  OpBuilder &b = frame.b;
+  Location loc = op->getLoc();
+  SmallVector<Value> inputs;
+  SmallVector<Type> types;
+  for (Value operand : op->getOperands()) {
+    inputs.push_back(frame.inputs[cast<BlockArgument>(operand).getArgNumber()]);
+    types.push_back(typeOf(operand).getElementType());
+  }
+  for (Value result : op->getResults())
+    types.push_back(typeOf(result).getElementType());
+  Value scratch;
+  if (call->scratchBytes > 0)
+    scratch = frame.allocScratch(loc, MemRefType::get({call->scratchBytes}, b.getI8Type()));
+  Value status = tile::CallLibraryOp::create(b, loc, b.getI32Type(), call->callee, inputs,
+                                             frame.outputs, scratch, frame.begin, frame.end,
+                                             b.getTypeArrayAttr(types), call->parameters);
+  frame.function.getBody().front().getTerminator()->setOperand(0, status);
+
+  auto point = cast<schedule::LibraryAttr>(frame.kernel.getPointAttr());
+  return KernelExtent{
+      call->units,
+      std::max<int64_t>(1, point.getGrain() / std::max<int64_t>(call->unitElements, 1))};
+}

@@ -1,0 +1,46 @@
+//===- Library.h - the functions behind kernels of class library -----------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Each has the signature of runtime/abi/Library.h. The comment lists tensors and
+// parameters in order; a row is what lies along dimension `dim`, and a unit is a row
+// unless the comment says otherwise.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef TESSERA_RUNTIME_LIBRARY_LIBRARY_H
+#define TESSERA_RUNTIME_LIBRARY_LIBRARY_H
+
+#include "runtime/abi/Kernel.h"
+#include "runtime/abi/Library.h"
+
+#define TESSERA_LIBRARY_FUNCTION(name)                                                             \
+  int32_t name(void *const *buffers, const int64_t *description, [[maybe_unused]] void *scratch,   \
+               int64_t begin, int64_t end)
+
+extern "C" {
+
+/// Source → values, indices; dim, descending. Equal elements keep their order.
+/// Scratch: tessera_ordering_scratch.
+TESSERA_LIBRARY_FUNCTION(tessera_sort);
+
+/// Source → values, indices (k along dim); dim, largest, sorted. Of equal elements PyTorch's
+/// choice. Scratch: tessera_ordering_scratch.
+TESSERA_LIBRARY_FUNCTION(tessera_topk);
+
+/// Source → value, index (1 along dim); dim, TesseraStatistic, k. Of equal elements PyTorch's
+/// choice. Scratch: tessera_ordering_scratch.
+TESSERA_LIBRARY_FUNCTION(tessera_order_statistic);
+
+/// Source → values, indices; dim, greatest. The last of equal elements wins, a NaN from then on.
+TESSERA_LIBRARY_FUNCTION(tessera_running_extremum);
+
+/// Sequence, values → positions; right. Rows lie along the last dimension; a unit is a value.
+TESSERA_LIBRARY_FUNCTION(tessera_search_sorted);
+
+} // extern "C"
+
+#endif // TESSERA_RUNTIME_LIBRARY_LIBRARY_H

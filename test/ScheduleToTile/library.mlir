@@ -1,0 +1,37 @@
+// RUN: tessera-opt %s --tessera-schedule-to-tile --canonicalize --cse --split-input-file | FileCheck %s
+
+// A row is a unit; scratch holds a row's keys with their positions, twice.
+
+// CHECK:         schedule.launch library {{.*}} grain = 163 {{.*}} scratch = 1600 {{.*}} units = 8
+// CHECK-LABEL: func.func @library_
+// CHECK-SAME:    (%[[X:.*]]: memref<8x100xf32, strided<[1, 8]>>, %[[V:.*]]: memref<8x100xf32{{.*}}>, %[[I:.*]]: memref<8x100xi64{{.*}}>, %[[S:.*]]: memref<?xi8>, %[[B:.*]]: index, %[[E:.*]]: index)
+// CHECK:         %[[SCRATCH:.*]] = memref.view %[[S]]
+// CHECK:         %[[STATUS:.*]] = tile.call_library "tessera_sort"(%[[X]]) into(%[[V]], %[[I]]) scratch(%[[SCRATCH]] : memref<1600xi8>)
+// CHECK-SAME:      units %[[B]] to %[[E]] types [f32, f32, i64] parameters [1, 1]
+// CHECK:         return %[[STATUS]] : i32
+func.func @main(%x: tensor<100x8xf32>) -> (tensor<8x100xf32>, tensor<8x100xi64>) {
+  %v = schedule.view %x offset 0 strides [1, 8] : tensor<100x8xf32> to tensor<8x100xf32>
+  %0:2 = schedule.kernel library(%v) {point = #schedule.library<grain = 16384>}
+      : (tensor<8x100xf32>) -> (tensor<8x100xf32>, tensor<8x100xi64>) {
+  ^bb0(%a: tensor<8x100xf32>):
+    %1:2 = graph.sort %a dim = 1 {descending} : (tensor<8x100xf32>) -> (tensor<8x100xf32>, tensor<8x100xi64>)
+    schedule.yield %1#0, %1#1 : tensor<8x100xf32>, tensor<8x100xi64>
+  }
+  return %0#0, %0#1 : tensor<8x100xf32>, tensor<8x100xi64>
+}
+
+// -----
+
+// One input read twice; a buffer of i8 says what it holds.
+
+// CHECK-LABEL: func.func @library_
+// CHECK:         tile.call_library "tessera_search_sorted"(%[[X:.*]], %[[X]]) into(%{{.*}}) units
+// CHECK-SAME:      types [i1, i1, i64] parameters [0] : (memref<5xi8, {{.*}}>, memref<5xi8, {{.*}}>) -> memref<5xi64
+func.func @main(%x: tensor<5xi1>) -> tensor<5xi64> {
+  %0 = schedule.kernel library(%x) {point = #schedule.library<grain = 16384>} : (tensor<5xi1>) -> tensor<5xi64> {
+  ^bb0(%a: tensor<5xi1>):
+    %1 = graph.search_sorted %a, %a : (tensor<5xi1>, tensor<5xi1>) -> tensor<5xi64>
+    schedule.yield %1 : tensor<5xi64>
+  }
+  return %0 : tensor<5xi64>
+}
