@@ -34,6 +34,7 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(graph::createGraphSimplify());
   function.addPass(graph::createGraphRecognize());
+  function.addPass(graph::createGraphChannelsLast());
   function.addPass(graph::createGraphSinkPermutes());
   function.addPass(graph::createGraphSimplify()); // flattens the products the permutes have left
   function.addPass(graph::createGraphSinkReshapes());
@@ -44,6 +45,8 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
 
 void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(graph::createGraphExpandConvolutions());
+  function.addPass(graph::createGraphSinkReshapes()); // epilogues take the products' shape
   function.addPass(createConvertGraphToSchedule());
   function.addPass(createChoosePoints({options.vectorBits, options.threads}));
   function.addPass(createPrepackWeights());

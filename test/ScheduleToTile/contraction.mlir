@@ -96,3 +96,22 @@ func.func @main(%x: tensor<3x4x10x12xf32>, %y: tensor<12x32xf32>) -> tensor<3x4x
   }
   return %0 : tensor<3x4x10x32xf32>
 }
+
+// -----
+
+// Where its rows go on for a part of the batch only, that part: 3 products of 4·10 rows.
+
+// CHECK-LABEL: func.func @main
+// CHECK:         schedule.launch contraction {{.*}} units = 3 : i64
+// CHECK-LABEL: func.func @contraction_
+// CHECK:         memref.reinterpret_cast %arg0 to offset: [%{{.*}}], sizes: [40, 12], strides: [12, 1]
+func.func @main(%x: tensor<3x5x10x12xf32>, %y: tensor<12x32xf32>) -> tensor<3x4x10x32xf32> {
+  %v = schedule.view %x offset 0 strides [600, 120, 12, 1] : tensor<3x5x10x12xf32> to tensor<3x4x10x12xf32>
+  %0 = schedule.kernel contraction(%v, %y) {point = #schedule.contraction<mr = 8, nr = 32, kc = 12, mc = 40, nSplit = 0, packA = false, unroll = 2, prefetchB = 0>}
+      : (tensor<3x4x10x12xf32>, tensor<12x32xf32>) -> tensor<3x4x10x32xf32> {
+  ^bb0(%a: tensor<3x4x10x12xf32>, %b: tensor<12x32xf32>):
+    %1 = graph.matmul %a, %b : (tensor<3x4x10x12xf32>, tensor<12x32xf32>) -> tensor<3x4x10x32xf32>
+    schedule.yield %1 : tensor<3x4x10x32xf32>
+  }
+  return %0 : tensor<3x4x10x32xf32>
+}

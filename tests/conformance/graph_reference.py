@@ -250,6 +250,36 @@ class ReferenceBuilder:
     def _reverse(self, x: torch.Tensor, dims: list[int]) -> torch.Tensor:
         return torch.flip(x, dims)
 
+    def _window(
+        self,
+        x: torch.Tensor,
+        dims: list[int],
+        sizes: list[int],
+        steps: list[int],
+        dilations: list[int],
+    ) -> torch.Tensor:
+        for dim, size, step, dilation in zip(dims, sizes, steps, dilations, strict=True):
+            x = x.unfold(dim, dilation * (size - 1) + 1, step)[..., ::dilation]
+        return x
+
+    def _convolution(
+        self,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        stride: list[int],
+        padding_low: list[int],
+        padding_high: list[int],
+        dilation: list[int],
+        groups: int,
+        channels_last: bool = False,
+    ) -> torch.Tensor:
+        _require(x.dtype == weight.dtype and not channels_last, "convolution operands")
+        _require(min(*padding_low, *padding_high) >= 0, "convolution padding")
+        pairs = zip(padding_low[::-1], padding_high[::-1], strict=True)
+        padded = F.pad(x, [amount for pair in pairs for amount in pair])
+        function = {3: F.conv1d, 4: F.conv2d, 5: F.conv3d}[x.ndim]
+        return function(padded, weight, None, stride, 0, dilation, groups)
+
     def _reduce(
         self, x: torch.Tensor, kind: str, dims: list[int], keepdim: bool = False
     ) -> torch.Tensor:

@@ -50,7 +50,7 @@ private:
   void writeReturn(func::ReturnOp op);
   /// The value behind `value` in the new list: its root, or a view of it.
   Value use(Value value, Location loc);
-  Value copy(Value source, Location loc);
+  Value copy(Value source, Location loc, bool prepare = false);
   Value emittedRoot(Value root);
   Value clonedInto(Value value, IRMapping &map, OpBuilder &body);
   bool escapes(Operation *op, Group &group, unsigned result);
@@ -131,7 +131,7 @@ Value Writer::use(Value value, Location loc) {
 }
 
 /// A kernel whose body is its argument (or, for iota, the op itself).
-Value Writer::copy(Value source, Location loc) {
+Value Writer::copy(Value source, Location loc, bool prepare) {
   auto type = cast<RankedTensorType>(source.getType());
   Operation *def = source.getDefiningOp();
   bool computed = isRematerialized(def);
@@ -139,7 +139,7 @@ Value Writer::copy(Value source, Location loc) {
   if (!computed)
     inputs.push_back(source);
   auto kernel = schedule::KernelOp::create(
-      b, loc, TypeRange(type), schedule::KernelKind::Elementwise, inputs, {}, {}, false, {}, {});
+      b, loc, TypeRange(type), schedule::KernelKind::Elementwise, inputs, {}, {}, prepare, {}, {});
   Block &body = kernel.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   Value yielded = computed ? inner.clone(*def)->getResult(0) : Value(body.addArgument(type, loc));
@@ -149,7 +149,8 @@ Value Writer::copy(Value source, Location loc) {
 
 void Writer::writeCopy(Operation *movement, Group &group) {
   Location loc = movement->getLoc();
-  roots[movement->getResult(0)] = copy(use(group.copied, loc), loc);
+  Value source = use(group.copied, loc);
+  roots[movement->getResult(0)] = copy(source, loc, isPrepare(source, movement));
 }
 
 void Writer::writeIsland(graph::IslandOp island) {

@@ -122,6 +122,17 @@ std::optional<Layout> tessera::foldMovement(Operation *op, const Layout &source)
             }
             return true;
           })
+          .Case([&](graph::WindowOp window) {
+            for (auto [d, size, step, dilation] :
+                 llvm::zip_equal(window.getDims(), window.getSizes(), window.getSteps(),
+                                 window.getDilations())) {
+              out.sizes.push_back(size);
+              out.strides.push_back(dilation * source.strides[d]);
+              out.sizes[d] = cast<RankedTensorType>(window.getType()).getDimSize(d);
+              out.strides[d] = step * source.strides[d];
+            }
+            return true;
+          })
           .Default([](Operation *) { return false; });
   // An empty tensor addresses nothing: keep its layout inside the storage.
   if (folds && llvm::is_contained(out.sizes, 0))

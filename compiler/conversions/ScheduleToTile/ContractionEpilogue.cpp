@@ -18,7 +18,9 @@ namespace tessera {
 
 SmallVector<Value> ContractionEmitter::rowIndices(const Strip &strip, int64_t i) {
   Value row = t.add(m0, strip.block);
-  if (!p.batch.empty() && p.anchor == p.matmul.getResult()) {
+  // Where each row dimension of the anchor is one of the product's.
+  if (!p.batch.empty() && p.anchor == p.matmul.getResult() &&
+      p.batch.size() + 1 == p.anchorRows.size()) {
     SmallVector<Value> indices = item;
     indices.push_back(t.add(row, i));
     return indices;

@@ -34,31 +34,30 @@ static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, Array
   return matrix;
 }
 
-/// Makes rows of the batch where the second operand is the same for all of it and the first one's
-/// rows go on at one stride: one product of many rows instead of many products of few.
+/// Makes rows of the batch where the second operand is the same for all of it, from the inside as
+/// far as the first one's rows go on at one stride: few products of many rows instead of many
+/// products of few.
 static void foldBatch(ContractionProblem &p) {
   if (p.batchItems() == 1 || llvm::any_of(p.b.batchStrides, [](int64_t s) { return s != 0; }))
     return;
-  int64_t rows = p.m, stride = p.a.rowStride;
-  if (!p.hasPrologue()) {
-    // With one row an item, the rows' stride is whatever the innermost batch dimension says.
-    bool known = p.m != 1;
-    for (int64_t d = static_cast<int64_t>(p.batch.size()) - 1; d >= 0; --d) {
-      if (p.batch[d] == 1)
-        continue;
-      if (!known)
-        stride = p.a.batchStrides[d];
-      else if (p.a.batchStrides[d] != stride * rows)
+  // With one row an item, the rows' stride is whatever the innermost batch dimension says.
+  bool known = p.m != 1;
+  while (!p.batch.empty()) {
+    int64_t size = p.batch.back();
+    if (!p.hasPrologue() && size != 1) {
+      int64_t stride = p.a.batchStrides.back();
+      if (known && stride != p.a.rowStride * p.m)
         return;
+      if (!known)
+        p.a.rowStride = stride;
       known = true;
-      rows *= p.batch[d];
     }
+    p.m *= size;
+    p.batch.pop_back();
+    if (!p.hasPrologue())
+      p.a.batchStrides.pop_back();
+    p.b.batchStrides.pop_back();
   }
-  p.m *= p.batchItems();
-  p.a.rowStride = stride;
-  p.batch.clear();
-  p.a.batchStrides.clear();
-  p.b.batchStrides.clear();
 }
 
 Value findAnchor(Value value) {

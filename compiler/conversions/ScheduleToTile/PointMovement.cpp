@@ -185,6 +185,18 @@ static SmallVector<LinearForm> reverseIndex(graph::ReverseOp reverse, ArrayRef<L
   return result;
 }
 
+static SmallVector<LinearForm> windowIndex(graph::WindowOp window, ArrayRef<LinearForm> index) {
+  size_t rank = shapeOf(window.getOperand()).size();
+  SmallVector<LinearForm> result(index.take_front(rank));
+  for (auto [i, dim] : llvm::enumerate(window.getDims())) {
+    LinearForm moved(index[dim].dims.size(), 0);
+    moved.add(index[dim], window.getSteps()[i]);
+    moved.add(index[rank + i], window.getDilations()[i]);
+    result[dim] = std::move(moved);
+  }
+  return result;
+}
+
 PointNode *PointGraph::buildMovement(Operation *op, ArrayRef<LinearForm> index) {
   if (isa<graph::ConcatOp>(op))
     return buildConcat(op, index);
@@ -197,6 +209,8 @@ PointNode *PointGraph::buildMovement(Operation *op, ArrayRef<LinearForm> index) 
     source = sliceIndex(slice, index);
   } else if (auto reverse = dyn_cast<graph::ReverseOp>(op)) {
     source = reverseIndex(reverse, index);
+  } else if (auto window = dyn_cast<graph::WindowOp>(op)) {
+    source = windowIndex(window, index);
   } else if (auto permute = dyn_cast<graph::PermuteOp>(op)) {
     source.resize(shape.size());
     for (auto [i, dim] : llvm::enumerate(permute.getDims()))

@@ -151,3 +151,31 @@ FailureOr<RankedTensorType> ReverseOp::inferType(const InferContext &ctx, Adapto
     return failure();
   return type;
 }
+
+FailureOr<RankedTensorType> WindowOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  RankedTensorType type = rankedType(adaptor.getOperand());
+  ArrayRef<int64_t> dims = adaptor.getDims(), sizes = adaptor.getSizes(),
+                    steps = adaptor.getSteps(), dilations = adaptor.getDilations();
+  if (failed(checkDistinctDims(ctx, dims, type.getRank())))
+    return failure();
+  if (sizes.size() != dims.size() || steps.size() != dims.size() || dilations.size() != dims.size())
+    return ctx.error("`sizes`, `steps` and `dilations` need one entry for each of ", dims.size(),
+                     " dimensions in `dims`, got ", sizes.size(), ", ", steps.size(), " and ",
+                     dilations.size());
+  SmallVector<int64_t> shape(type.getShape());
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (sizes[i] < 1 || steps[i] < 1 || dilations[i] < 1)
+      return ctx.error("`sizes` ", sizes[i], ", `steps` ", steps[i], " and `dilations` ",
+                       dilations[i], " for dimension ", dims[i], " must be positive");
+    int64_t &size = shape[dims[i]];
+    int64_t span = dilations[i] * (sizes[i] - 1) + 1;
+    if (ShapedType::isDynamic(size))
+      continue;
+    if (span > size)
+      return ctx.error("a window of ", span, " elements does not fit into the ", size,
+                       " of dimension ", dims[i]);
+    size = (size - span) / steps[i] + 1;
+  }
+  llvm::append_range(shape, sizes);
+  return type.clone(shape);
+}

@@ -136,4 +136,27 @@ def Graph_ReverseOp : Graph_MovementOp<"reverse"> {
   }];
 }
 
+def Graph_WindowOp : Graph_MovementOp<"window"> {
+  let summary = "windows that slide along some dimensions";
+  let description = [{
+    Each of `dims` becomes the number of its windows, and a new last dimension, in the order
+    of `dims`, holds a window's elements: window w starts at w·step, and its elements are
+    `dilation` apart. Windows may overlap; what fills none at the end is left out.
+
+    Example:
+    ```mlir
+    %1 = graph.window %0 dims = [1, 2], sizes = [3, 3], steps = [2, 2], dilations = [1, 1]
+         : (tensor<8x9x9x16xf32>) -> tensor<8x4x4x16x3x3xf32>
+    ```
+  }];
+  let arguments = (ins
+    Graph_Tensor:$operand, DenseI64ArrayAttr:$dims, DenseI64ArrayAttr:$sizes,
+    DenseI64ArrayAttr:$steps, DenseI64ArrayAttr:$dilations);
+  let results = (outs Graph_Tensor:$result);
+  let assemblyFormat = [{
+    $operand `dims` `=` $dims `,` `sizes` `=` $sizes `,` `steps` `=` $steps `,`
+    `dilations` `=` $dilations attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 #endif // TESSERA_GRAPH_MOVEMENT

@@ -51,6 +51,28 @@ def GraphRecognize : Pass<"tessera-graph-recognize", "mlir::func::FuncOp"> {
   }];
 }
 
+def GraphChannelsLast : Pass<"tessera-graph-channels-last", "mlir::func::FuncOp"> {
+  let summary = "Gives convolutions, and what follows them, channels as the last dimension";
+  let description = [{
+    The channels of a pixel then lie side by side: they are the row of a product and the
+    lanes of a vector. Every op behind a convolution that can say what it does in that order
+    follows it, until the values leave the function or meet an op that cannot.
+
+    Before:
+    ```mlir
+    %0 = graph.convolution %x, %w stride = [1, 1], … : (tensor<1x16x9x9xf32>, …) -> tensor<1x32x7x7xf32>
+    %1 = graph.relu %0 : tensor<1x32x7x7xf32>
+    ```
+    After:
+    ```mlir
+    %0 = graph.permute %x dims = [0, 2, 3, 1] : (tensor<1x16x9x9xf32>) -> tensor<1x9x9x16xf32>
+    %1 = graph.convolution %0, %w … {channels_last} : (tensor<1x9x9x16xf32>, …) -> tensor<1x7x7x32xf32>
+    %2 = graph.relu %1 : tensor<1x7x7x32xf32>
+    %3 = graph.permute %2 dims = [0, 3, 1, 2] : (tensor<1x7x7x32xf32>) -> tensor<1x32x7x7xf32>
+    ```
+  }];
+}
+
 def GraphSinkReshapes : Pass<"tessera-graph-sink-reshapes", "mlir::func::FuncOp"> {
   let summary = "Moves reshapes of leading dimensions out of chains that can be fused";
   let description = [{
@@ -89,6 +111,29 @@ def GraphSinkPermutes : Pass<"tessera-graph-sink-permutes", "mlir::func::FuncOp"
     ```mlir
     %0 = graph.matmul %x, %w : (tensor<4x8x32xf32>, tensor<32x64xf32>) -> tensor<4x8x64xf32>
     %1 = graph.permute %0 dims = [1, 0, 2] : (tensor<4x8x64xf32>) -> tensor<8x4x64xf32>
+    ```
+  }];
+}
+
+def GraphExpandConvolutions : Pass<"tessera-graph-expand-convolutions", "mlir::func::FuncOp"> {
+  let summary = "Turns convolutions into products and sums over views of windows";
+  let description = [{
+    For every convolution that no kernel of its own computes. Padding and the copy of windows
+    side by side are movement, the rest is a product of matrices; with a channel a group
+    products of windows and kernels are summed instead.
+
+    Before:
+    ```mlir
+    %0 = graph.convolution %x, %w … {channels_last}
+         : (tensor<1x9x9x16xf32>, tensor<32x16x3x3xf32>) -> tensor<1x7x7x32xf32>
+    ```
+    After:
+    ```mlir
+    %0 = graph.window %x dims = [1, 2], sizes = [3, 3], … -> tensor<1x7x7x16x3x3xf32>
+    %1 = graph.permute %0 dims = [0, 1, 2, 4, 5, 3] : … -> tensor<1x7x7x3x3x16xf32>
+    %2 = graph.reshape %1 shape = [49, 144] : … -> tensor<49x144xf32>
+    %3 = graph.matmul %2, %columns {transpose_b} : … -> tensor<49x32xf32>
+    %4 = graph.reshape %3 shape = [1, 7, 7, 32] : … -> tensor<1x7x7x32xf32>
     ```
   }];
 }

@@ -1,0 +1,232 @@
+//===- ExpandConvolutions.cpp - convolutions as what has kernels ----------===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// From: graph.convolution. To, with channels last:
+//
+//   kernels of one element   a product of the pixels, in place
+//   one group                windows side by side, one row each (one copy), times the
+//                            kernels as columns: [N·O…, K…·C] x [O, K…·C]
+//   several groups           the same a group: a batch of products
+//   a channel a group        windows times kernels, summed: rows, nothing copied
+//
+// Windows are views of the input with its border of zeros. Weights are rearranged
+// by kernels that run once.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/Passes.h"
+#include "compiler/support/Sizes.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+
+namespace tessera::graph {
+
+#define GEN_PASS_DEF_GRAPHEXPANDCONVOLUTIONS
+#include "compiler/graph/transforms/Passes.h.inc"
+
+using Dims = SmallVector<int64_t>;
+
+static Dims range(int64_t begin, int64_t end) {
+  return llvm::to_vector(llvm::seq<int64_t>(begin, end));
+}
+
+static Dims joined(std::initializer_list<ArrayRef<int64_t>> parts) {
+  Dims all;
+  for (ArrayRef<int64_t> part : parts)
+    all.append(part.begin(), part.end());
+  return all;
+}
+
+namespace {
+
+/// Writes one convolution anew. Shapes are known.
+class Expansion {
+public:
+  explicit Expansion(ConvolutionOp op);
+  Value emit();
+
+private:
+  Value paddedInput();
+  Value windows(Value input);
+  Value dense();
+  Value grouped();
+  Value channelwise();
+
+  Value reshape(Value value, ArrayRef<int64_t> shape);
+  Value permute(Value value, ArrayRef<int64_t> dims);
+  Value convert(Value value, Type element);
+  Value product(Value lhs, Value rhs, ArrayRef<int64_t> shape);
+
+  ConvolutionOp op;
+  ImplicitLocOpBuilder b;
+  int64_t dims, batch, channels, outputs, groups, perGroup, outputsPerGroup;
+  Dims kernel, places; ///< sizes of the kernel, and how many windows there are
+};
+
+} // namespace
+
+Expansion::Expansion(ConvolutionOp op) : op(op), b(op.getLoc(), op) {
+  RankedTensorType weight = rankedType(op.getWeight()), result = rankedType(op.getResult());
+  dims = weight.getRank() - 2;
+  groups = op.getGroups();
+  outputs = weight.getDimSize(0);
+  perGroup = weight.getDimSize(1);
+  channels = perGroup * groups;
+  outputsPerGroup = outputs / groups;
+  batch = result.getDimSize(0);
+  llvm::append_range(kernel, weight.getShape().drop_front(2));
+  ArrayRef<int64_t> spatial = result.getShape().drop_front(op.getChannelsLast() ? 1 : 2);
+  llvm::append_range(places, spatial.take_front(dims));
+}
+
+Value Expansion::reshape(Value value, ArrayRef<int64_t> shape) {
+  return ReshapeOp::create(b, rankedType(value).clone(shape), value, shape);
+}
+
+Value Expansion::permute(Value value, ArrayRef<int64_t> order) {
+  if (llvm::is_sorted(order))
+    return value;
+  Dims shape;
+  for (int64_t d : order)
+    shape.push_back(rankedType(value).getDimSize(d));
+  return PermuteOp::create(b, rankedType(value).clone(shape), value, order);
+}
+
+Value Expansion::convert(Value value, Type element) {
+  if (rankedType(value).getElementType() == element)
+    return value;
+  auto type = RankedTensorType::get(rankedType(value).getShape(), element);
+  return CastOp::create(b, type, value, element);
+}
+
+Value Expansion::product(Value lhs, Value rhs, ArrayRef<int64_t> shape) {
+  return MatmulOp::create(b, rankedType(lhs).clone(shape), lhs, rhs, /*transpose_a=*/false,
+                          /*transpose_b=*/true);
+}
+
+/// The input as [N, spatial…, C] with its border.
+Value Expansion::paddedInput() {
+  Value input = op.getInput();
+  if (!op.getChannelsLast())
+    input = permute(input, joined({0, range(2, dims + 2), 1}));
+  ArrayRef<int64_t> low = op.getPaddingLow(), high = op.getPaddingHigh();
+  auto isZero = [](int64_t amount) { return amount == 0; };
+  if (llvm::all_of(low, isZero) && llvm::all_of(high, isZero))
+    return input;
+  Type element = rankedType(input).getElementType();
+  auto scalar = RankedTensorType::get({}, element);
+  Value zero = ConstantOp::create(
+      b, scalar, DenseElementsAttr::get(scalar, Attribute(b.getZeroAttr(element))));
+  Dims shape(rankedType(input).getShape());
+  for (int64_t d = 0; d < dims; ++d)
+    shape[d + 1] += low[d] + high[d];
+  return PadOp::create(b, rankedType(input).clone(shape), input, zero, joined({0, low, 0}),
+                       joined({0, high, 0}));
+}
+
+/// [N, places…, kernel…, C], a view.
+Value Expansion::windows(Value input) {
+  Dims shape = joined({batch, places, channels, kernel});
+  Value result = WindowOp::create(b, rankedType(input).clone(shape), input, range(1, dims + 1),
+                                  kernel, op.getStride(), op.getDilation());
+  return permute(result, joined({range(0, dims + 1), range(dims + 2, 2 * dims + 2), dims + 1}));
+}
+
+Value Expansion::dense() {
+  int64_t pixels = productOf(places), depth = productOf(kernel) * channels;
+  Dims leading{batch * pixels};
+  Value lhs = paddedInput();
+  bool inPlace = rankedType(lhs).getShape() == ArrayRef(joined({batch, places, depth}));
+  // Pixels of an image stored by channels are at one distance from each other, images are not.
+  if (inPlace && lhs.getDefiningOp<PermuteOp>())
+    leading = {batch, pixels};
+  if (!inPlace)
+    lhs = windows(lhs);
+  lhs = reshape(lhs, joined({leading, depth}));
+  Value rhs = permute(op.getWeight(), joined({0, range(2, dims + 2), 1}));
+  Value result = product(lhs, reshape(rhs, {outputs, depth}), joined({leading, outputs}));
+  return reshape(result, joined({batch, places, outputs}));
+}
+
+Value Expansion::grouped() {
+  int64_t rows = batch * productOf(places), depth = productOf(kernel) * perGroup;
+  // [groups, N, places…, kernel…, C/groups]
+  Value split = reshape(windows(paddedInput()), joined({batch, places, kernel, groups, perGroup}));
+  Value lhs = permute(split, joined({2 * dims + 1, range(0, 2 * dims + 1), 2 * dims + 2}));
+  Value weight = reshape(op.getWeight(), joined({groups, outputsPerGroup, perGroup, kernel}));
+  Value rhs = permute(weight, joined({0, 1, range(3, dims + 3), 2}));
+  Value result =
+      product(reshape(lhs, {groups, rows, depth}), reshape(rhs, {groups, outputsPerGroup, depth}),
+              {groups, rows, outputsPerGroup});
+  return reshape(permute(result, {1, 0, 2}), joined({batch, places, outputs}));
+}
+
+Value Expansion::channelwise() {
+  Type element = rankedType(op.getResult()).getElementType();
+  Type wide = element.isF16() || element.isBF16() ? Type(b.getF32Type()) : element;
+  // [N, places…, kernel…, C, outputs a channel]; the last one only where there are several.
+  Dims tail{channels};
+  if (outputsPerGroup != 1)
+    tail.push_back(outputsPerGroup);
+  Value input = windows(paddedInput());
+  if (outputsPerGroup != 1)
+    input = reshape(input, joined({batch, places, kernel, channels, 1}));
+  // The kernels as [kernel…, C, outputs]. Joining one part copies it, so that channels lie side by
+  // side.
+  Value weight = reshape(op.getWeight(), joined({channels, outputsPerGroup, kernel}));
+  weight = permute(weight, joined({range(2, dims + 2), 0, 1}));
+  weight = ConcatOp::create(b, weight.getType(), weight, /*dim=*/0);
+  weight = reshape(weight, joined({kernel, tail}));
+  Dims shape = joined({batch, places, kernel, tail});
+  auto type = RankedTensorType::get(shape, wide);
+  Value products = MulOp::create(b, type, convert(input, wide), convert(weight, wide));
+  Dims summed = range(dims + 1, 2 * dims + 1);
+  for (int64_t d : summed)
+    shape[d] = 1;
+  Value sums =
+      ReduceOp::create(b, type.clone(shape), ReduceKind::Sum, products, summed, /*keepdim=*/true);
+  return convert(reshape(sums, joined({batch, places, outputs})), element);
+}
+
+Value Expansion::emit() {
+  Value result;
+  if (groups == 1)
+    result = dense();
+  else if (perGroup == 1)
+    result = channelwise();
+  else
+    result = grouped();
+  if (!op.getChannelsLast())
+    result = permute(result, joined({0, dims + 1, range(1, dims + 1)}));
+  return result;
+}
+
+namespace {
+struct GraphExpandConvolutions : impl::GraphExpandConvolutionsBase<GraphExpandConvolutions> {
+  void runOnOperation() override {
+    SmallVector<ConvolutionOp> convolutions;
+    getOperation().walk([&](ConvolutionOp op) { convolutions.push_back(op); });
+    for (ConvolutionOp op : convolutions) {
+      if (!rankedType(op.getInput()).hasStaticShape() ||
+          !rankedType(op.getWeight()).hasStaticShape()) {
+        op.emitOpError("[expand-convolutions] needs sizes known when it is compiled, got ")
+            << op.getInput().getType() << " and " << op.getWeight().getType()
+            << "; compile for each size that occurs";
+        return signalPassFailure();
+      }
+      op.getResult().replaceAllUsesWith(Expansion(op).emit());
+      op.erase();
+    }
+  }
+};
+} // namespace
+
+} // namespace tessera::graph
