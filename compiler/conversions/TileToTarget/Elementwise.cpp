@@ -65,21 +65,15 @@ public:
     auto value = dyn_cast<DenseElementsAttr>(op.getValue());
     if (!value)
       return rewriter.notifyMatchFailure(op, "expected dense elements");
-    SmallVector<Value> results;
     auto elements =
         value.isSplat() ? SmallVector<Attribute>() : llvm::to_vector(value.getValues<Attribute>());
-    ArrayRef<Attribute> rest = elements;
-    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
-      DenseElementsAttr part;
-      if (value.isSplat()) {
-        part = value.resizeSplat(piece);
-      } else {
-        part = DenseElementsAttr::get(piece, rest.take_front(piece.getNumElements()));
-        rest = rest.drop_front(piece.getNumElements());
-      }
-      results.push_back(arith::ConstantOp::create(rewriter, op.getLoc(), part));
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t start) -> Value {
+      auto part = value.isSplat()
+                      ? value.resizeSplat(piece)
+                      : DenseElementsAttr::get(
+                            piece, ArrayRef(elements).slice(start, piece.getNumElements()));
+      return arith::ConstantOp::create(rewriter, op.getLoc(), part);
+    });
     return success();
   }
 };
@@ -90,10 +84,9 @@ public:
 
   LogicalResult matchAndRewrite(ub::PoisonOp op, OpAdaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    SmallVector<Value> results;
-    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType())))
-      results.push_back(ub::PoisonOp::create(rewriter, op.getLoc(), piece, op.getValue()));
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t) -> Value {
+      return ub::PoisonOp::create(rewriter, op.getLoc(), piece, op.getValue());
+    });
     return success();
   }
 };

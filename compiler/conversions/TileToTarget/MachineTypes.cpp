@@ -34,6 +34,18 @@ SmallVector<VectorType> MachineTypes::split(VectorType type) const {
   return result;
 }
 
+void tessera::replaceWithPieces(ConversionPatternRewriter &rewriter, Operation *op,
+                                const MachineTypes &types,
+                                function_ref<Value(VectorType, int64_t)> make) {
+  SmallVector<Value> results;
+  int64_t start = 0;
+  for (VectorType piece : types.split(cast<VectorType>(op->getResult(0).getType()))) {
+    results.push_back(make(piece, start));
+    start += piece.getNumElements();
+  }
+  rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+}
+
 Value tessera::splatConstant(OpBuilder &b, Location loc, Type type, double value) {
   Type element = getElementTypeOrSelf(type);
   TypedAttr scalar;

@@ -69,16 +69,12 @@ public:
     const FlatBuffer &buffer = lowering.buffers[op.getBase()];
     Address address = buffer.at(rewriter, op.getLoc(), adaptor.getIndices());
     int64_t stride = buffer.strides[op.getDim().value_or(buffer.strides.size() - 1)];
-    SmallVector<Value> results;
-    int64_t start = 0;
-    for (VectorType piece : lowering.types.split(cast<VectorType>(op.getType()))) {
-      int64_t lanes = piece.getNumElements();
-      Extent extent = extentOf(rewriter, op.getLoc(), adaptor.getValid(), start, lanes);
-      results.push_back(load(rewriter, op.getLoc(), piece, buffer.base, address + start * stride,
-                             stride, extent, adaptor.getPad()));
-      start += lanes;
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t start) {
+      Extent extent =
+          extentOf(rewriter, op.getLoc(), adaptor.getValid(), start, piece.getNumElements());
+      return load(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride,
+                  extent, adaptor.getPad());
+    });
     return success();
   }
 
@@ -162,14 +158,20 @@ private:
   }
 };
 
+/// The place of an access that is neither vector nor tile: a flat buffer and an index.
+std::pair<Value, Value> placeOf(const Lowering &lowering, OpBuilder &b, Location loc, Value memref,
+                                ValueRange indices) {
+  const FlatBuffer &buffer = lowering.buffers[memref];
+  return {buffer.base, buffer.at(b, loc, indices).materialize(b, loc)};
+}
+
 struct FlattenLoad : LoweringPattern<memref::LoadOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
-    Value index =
-        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
-    rewriter.replaceOpWithNewOp<memref::LoadOp>(op, buffer.base, index);
+    auto [base, index] =
+        placeOf(lowering, rewriter, op.getLoc(), op.getMemRef(), adaptor.getIndices());
+    rewriter.replaceOpWithNewOp<memref::LoadOp>(op, base, index);
     return success();
   }
 };
@@ -178,10 +180,9 @@ struct FlattenStore : LoweringPattern<memref::StoreOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(memref::StoreOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    const FlatBuffer &buffer = lowering.buffers[op.getMemRef()];
-    Value index =
-        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
-    rewriter.replaceOpWithNewOp<memref::StoreOp>(op, adaptor.getValue(), buffer.base, index);
+    auto [base, index] =
+        placeOf(lowering, rewriter, op.getLoc(), op.getMemRef(), adaptor.getIndices());
+    rewriter.replaceOpWithNewOp<memref::StoreOp>(op, adaptor.getValue(), base, index);
     return success();
   }
 };
@@ -190,10 +191,9 @@ struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(memref::PrefetchOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    const FlatBuffer &buffer = lowering.buffers[op.getMemref()];
-    Value index =
-        buffer.at(rewriter, op.getLoc(), adaptor.getIndices()).materialize(rewriter, op.getLoc());
-    rewriter.replaceOpWithNewOp<memref::PrefetchOp>(op, buffer.base, index, op.getIsWrite(),
+    auto [base, index] =
+        placeOf(lowering, rewriter, op.getLoc(), op.getMemref(), adaptor.getIndices());
+    rewriter.replaceOpWithNewOp<memref::PrefetchOp>(op, base, index, op.getIsWrite(),
                                                     op.getLocalityHint(), op.getIsDataCache());
     return success();
   }

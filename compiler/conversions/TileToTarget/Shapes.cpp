@@ -17,8 +17,6 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/SmallBitVector.h"
 
-#include <numeric>
-
 using namespace mlir;
 using namespace tessera;
 
@@ -78,15 +76,27 @@ private:
   SmallVector<std::pair<size_t, int64_t>> places;
 };
 
-/// The machine vectors of `type` made of the lanes `wanted`, in order.
-SmallVector<Value> pickAll(OpBuilder &b, Location loc, const MachineTypes &types, VectorType type,
-                           const LaneSource &source, ArrayRef<int64_t> wanted) {
-  SmallVector<Value> results;
-  for (VectorType piece : types.split(type)) {
-    results.push_back(source.pick(b, loc, wanted.take_front(piece.getNumElements())));
-    wanted = wanted.drop_front(piece.getNumElements());
-  }
-  return results;
+/// Replaces `op`, whose result is a vector, by the lanes `wanted` of `source`.
+void replaceWithLanes(ConversionPatternRewriter &rewriter, Operation *op, const MachineTypes &types,
+                      const LaneSource &source, ArrayRef<int64_t> wanted) {
+  replaceWithPieces(rewriter, op, types, [&](VectorType piece, int64_t start) {
+    return source.pick(rewriter, op->getLoc(), wanted.slice(start, piece.getNumElements()));
+  });
+}
+
+/// The lanes of a vector of `type` in order, but at `places` those of the values laid behind it.
+SmallVector<int64_t> lanesBehindAt(VectorType type, ArrayRef<int64_t> places) {
+  SmallVector<int64_t> wanted = llvm::to_vector(llvm::seq<int64_t>(0, type.getNumElements()));
+  for (auto [i, place] : llvm::enumerate(places))
+    wanted[place] = type.getNumElements() + i;
+  return wanted;
+}
+
+/// `first` and `second` laid end to end.
+LaneSource joined(ValueRange first, ValueRange second) {
+  SmallVector<Value> all(first);
+  llvm::append_range(all, second);
+  return LaneSource(all);
 }
 
 /// Row-major numbers of the elements of the box [offsets, offsets + sizes) of `shape`.
@@ -124,12 +134,10 @@ struct SplitExtract : LoweringPattern<vector::ExtractOp> {
       return rewriter.notifyMatchFailure(op, "expected a static position in a long vector");
     SmallVector<int64_t> wanted = boxAt(op.getSourceVectorType(), op.getStaticPosition());
     LaneSource source(adaptor.getSource());
-    if (auto type = dyn_cast<VectorType>(op.getType())) {
-      rewriter.replaceOpWithMultiple(
-          op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, source, wanted))});
-      return success();
-    }
-    rewriter.replaceOp(op, source.scalar(rewriter, op.getLoc(), wanted.front()));
+    if (isa<VectorType>(op.getType()))
+      replaceWithLanes(rewriter, op, lowering.types, source, wanted);
+    else
+      rewriter.replaceOp(op, source.scalar(rewriter, op.getLoc(), wanted.front()));
     return success();
   }
 };
@@ -142,26 +150,21 @@ struct SplitInsert : LoweringPattern<vector::InsertOp> {
       return rewriter.notifyMatchFailure(op, "expected a static position in a long vector");
     VectorType type = op.getDestVectorType();
     SmallVector<int64_t> places = boxAt(type, op.getStaticPosition());
-    SmallVector<Value> results(adaptor.getDest());
-    if (!isa<VectorType>(op.getValueToStore().getType())) {
-      int64_t lane = places.front() % type.getShape().back(),
-              row = places.front() / type.getShape().back();
-      int64_t piece =
-          row * lowering.types.pieces(type.getShape().back()) + lane / lowering.types.getLanes();
-      results[piece] = vector::InsertOp::create(
-          rewriter, op.getLoc(), adaptor.getValueToStore().front(), results[piece],
-          ArrayRef<int64_t>{lane % lowering.types.getLanes()});
-      rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    if (isa<VectorType>(op.getValueToStore().getType())) {
+      replaceWithLanes(rewriter, op, lowering.types,
+                       joined(adaptor.getDest(), adaptor.getValueToStore()),
+                       lanesBehindAt(type, places));
       return success();
     }
-    SmallVector<Value> all(results);
-    llvm::append_range(all, adaptor.getValueToStore());
-    SmallVector<int64_t> wanted(type.getNumElements());
-    std::iota(wanted.begin(), wanted.end(), 0);
-    for (auto [i, place] : llvm::enumerate(places))
-      wanted[place] = type.getNumElements() + i;
-    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
-                                                           type, LaneSource(all), wanted))});
+    SmallVector<Value> results(adaptor.getDest());
+    int64_t lane = places.front() % type.getShape().back(),
+            row = places.front() / type.getShape().back();
+    int64_t piece =
+        row * lowering.types.pieces(type.getShape().back()) + lane / lowering.types.getLanes();
+    results[piece] = vector::InsertOp::create(rewriter, op.getLoc(),
+                                              adaptor.getValueToStore().front(), results[piece],
+                                              ArrayRef<int64_t>{lane % lowering.types.getLanes()});
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
     return success();
   }
 };
@@ -176,21 +179,17 @@ struct SplitBroadcast : LoweringPattern<vector::BroadcastOp> {
     // Lane (row, column) of the result reads the source with sizes of one kept at 0.
     int64_t rows = from && from.getRank() == 2 ? from.getDimSize(0) : 1;
     int64_t columns = from ? from.getShape().back() : 1;
-    SmallVector<Value> results;
-    int64_t width = type.getShape().back(), number = 0;
-    for (VectorType piece : lowering.types.split(type)) {
-      int64_t row = rows == 1 ? 0 : number / width, lanes = piece.getNumElements();
+    int64_t width = type.getShape().back();
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t number) -> Value {
+      int64_t row = rows == 1 ? 0 : number / width;
       if (columns == 1) {
         Value scalar = source.scalar(rewriter, op.getLoc(), row);
-        results.push_back(vector::BroadcastOp::create(rewriter, op.getLoc(), piece, scalar));
-      } else {
-        SmallVector<int64_t> wanted(lanes);
-        std::iota(wanted.begin(), wanted.end(), row * columns + number % width);
-        results.push_back(source.pick(rewriter, op.getLoc(), wanted));
+        return vector::BroadcastOp::create(rewriter, op.getLoc(), piece, scalar);
       }
-      number += lanes;
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+      int64_t first = row * columns + number % width;
+      return source.pick(rewriter, op.getLoc(),
+                         llvm::to_vector(llvm::seq(first, first + piece.getNumElements())));
+    });
     return success();
   }
 };
@@ -200,11 +199,8 @@ struct SplitShapeCast : LoweringPattern<vector::ShapeCastOp> {
   LogicalResult matchAndRewrite(vector::ShapeCastOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
     auto type = cast<VectorType>(op.getType());
-    SmallVector<int64_t> wanted(type.getNumElements());
-    std::iota(wanted.begin(), wanted.end(), 0);
-    LaneSource source(adaptor.getSource());
-    rewriter.replaceOpWithMultiple(
-        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type, source, wanted))});
+    replaceWithLanes(rewriter, op, lowering.types, LaneSource(adaptor.getSource()),
+                     llvm::to_vector(llvm::seq<int64_t>(0, type.getNumElements())));
     return success();
   }
 };
@@ -216,11 +212,8 @@ struct SplitExtractSlice : LoweringPattern<vector::ExtractStridedSliceOp> {
     VectorType from = op.getSourceVectorType();
     SmallVector<int64_t> offsets = integers(op.getOffsets());
     offsets.resize(from.getRank(), 0);
-    auto type = cast<VectorType>(op.getType());
-    SmallVector<int64_t> wanted = box(from.getShape(), offsets, type.getShape());
-    rewriter.replaceOpWithMultiple(op,
-                                   {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types, type,
-                                                       LaneSource(adaptor.getSource()), wanted))});
+    replaceWithLanes(rewriter, op, lowering.types, LaneSource(adaptor.getSource()),
+                     box(from.getShape(), offsets, cast<VectorType>(op.getType()).getShape()));
     return success();
   }
 };
@@ -232,14 +225,10 @@ struct SplitInsertSlice : LoweringPattern<vector::InsertStridedSliceOp> {
     VectorType type = op.getDestVectorType(), from = op.getSourceVectorType();
     SmallVector<int64_t> sizes(type.getRank() - from.getRank(), 1);
     llvm::append_range(sizes, from.getShape());
-    SmallVector<int64_t> wanted(type.getNumElements());
-    std::iota(wanted.begin(), wanted.end(), 0);
-    for (auto [i, place] : llvm::enumerate(box(type.getShape(), integers(op.getOffsets()), sizes)))
-      wanted[place] = type.getNumElements() + i;
-    SmallVector<Value> all(adaptor.getDest());
-    llvm::append_range(all, adaptor.getValueToStore());
-    rewriter.replaceOpWithMultiple(op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
-                                                           type, LaneSource(all), wanted))});
+    SmallVector<int64_t> places = box(type.getShape(), integers(op.getOffsets()), sizes);
+    replaceWithLanes(rewriter, op, lowering.types,
+                     joined(adaptor.getDest(), adaptor.getValueToStore()),
+                     lanesBehindAt(type, places));
     return success();
   }
 };
@@ -250,14 +239,11 @@ struct SplitShuffle : LoweringPattern<vector::ShuffleOp> {
                                 ConversionPatternRewriter &rewriter) const override {
     if (op.getV1VectorType().getRank() != 1)
       return rewriter.notifyMatchFailure(op, "expected one-dimensional vectors");
-    SmallVector<Value> all(adaptor.getV1());
-    llvm::append_range(all, adaptor.getV2());
     // A lane nobody reads may be any lane.
     auto wanted =
         llvm::map_to_vector(op.getMask(), [](int64_t lane) { return std::max<int64_t>(lane, 0); });
-    rewriter.replaceOpWithMultiple(
-        op, {ValueRange(pickAll(rewriter, op.getLoc(), lowering.types,
-                                cast<VectorType>(op.getType()), LaneSource(all), wanted))});
+    replaceWithLanes(rewriter, op, lowering.types, joined(adaptor.getV1(), adaptor.getV2()),
+                     wanted);
     return success();
   }
 };
@@ -266,14 +252,10 @@ struct SplitFromElements : LoweringPattern<vector::FromElementsOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(vector::FromElementsOp op, OpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    SmallVector<Value> results;
-    ValueRange rest = adaptor.getElements();
-    for (VectorType piece : lowering.types.split(op.getType())) {
-      results.push_back(vector::FromElementsOp::create(rewriter, op.getLoc(), piece,
-                                                       rest.take_front(piece.getNumElements())));
-      rest = rest.drop_front(piece.getNumElements());
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t start) -> Value {
+      ValueRange elements = adaptor.getElements().slice(start, piece.getNumElements());
+      return vector::FromElementsOp::create(rewriter, op.getLoc(), piece, elements);
+    });
     return success();
   }
 };
@@ -360,17 +342,13 @@ struct SplitStep : LoweringPattern<vector::StepOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(vector::StepOp op, OpAdaptor,
                                 ConversionPatternRewriter &rewriter) const override {
-    SmallVector<Value> results;
-    int64_t start = 0;
-    for (VectorType piece : lowering.types.split(op.getType())) {
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t start) -> Value {
       auto numbers =
-          llvm::map_to_vector(llvm::seq<int64_t>(start, start + piece.getNumElements()),
+          llvm::map_to_vector(llvm::seq(start, start + piece.getNumElements()),
                               [&](int64_t i) -> Attribute { return rewriter.getIndexAttr(i); });
-      results.push_back(
-          arith::ConstantOp::create(rewriter, op.getLoc(), DenseElementsAttr::get(piece, numbers)));
-      start += piece.getNumElements();
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+      return arith::ConstantOp::create(rewriter, op.getLoc(),
+                                       DenseElementsAttr::get(piece, numbers));
+    });
     return success();
   }
 };
@@ -381,14 +359,10 @@ struct SplitCreateMask : LoweringPattern<vector::CreateMaskOp> {
                                 ConversionPatternRewriter &rewriter) const override {
     if (op.getType().getRank() != 1)
       return rewriter.notifyMatchFailure(op, "expected a one-dimensional mask");
-    SmallVector<Value> results;
-    int64_t start = 0;
-    for (VectorType piece : lowering.types.split(op.getType())) {
-      results.push_back(laneMask(rewriter, op.getLoc(), adaptor.getOperands().front(), start,
-                                 piece.getNumElements()));
-      start += piece.getNumElements();
-    }
-    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    replaceWithPieces(rewriter, op, lowering.types, [&](VectorType piece, int64_t start) {
+      return laneMask(rewriter, op.getLoc(), adaptor.getOperands().front(), start,
+                      piece.getNumElements());
+    });
     return success();
   }
 };
