@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +90,20 @@ CALLS: dict[str, tuple[Callable[..., Any], Callable[..., Any], list[Tensor]]] = 
     "gelu": (nn.gelu, F.gelu, [X]),
     "gelu tanh": (
         lambda x: nn.gelu(x, approximate="tanh"), lambda x: F.gelu(x, approximate="tanh"), [X]
+    ),
+    "conv2d": (
+        lambda x, w: nn.conv2d(x, w, padding=1, stride=2),
+        lambda x, w: F.conv2d(x, w, padding=1, stride=2),
+        [values(2, 3, 7, 8), values(4, 3, 3, 3)],
+    ),
+    "conv1d same": (
+        lambda x, w: nn.conv1d(x, w, padding="same"), lambda x, w: F.conv1d(x, w, padding="same"),
+        [values(2, 3, 7), values(4, 3, 4)],
+    ),
+    "conv_transpose2d": (
+        lambda x, w: nn.conv_transpose2d(x, w, stride=2, output_padding=1),
+        lambda x, w: F.conv_transpose2d(x, w, stride=2, output_padding=1),
+        [values(2, 3, 4, 5), values(3, 4, 3, 3)],
     ),
     "dropout": (
         lambda x: nn.dropout(x, 0.5, training=False),
@@ -334,23 +347,6 @@ def test_dropout_draws_from_pytorchs_stream() -> None:
     assert isinstance(got, ts.Tensor)
     assert torch.equal(torch.from_dlpack(got), expected)
     assert torch.equal(torch.from_dlpack(ts.nn.dropout(ts.from_dlpack(x), training=False)), x)
-
-
-def test_convolution_says_that_it_runs_in_pytorch() -> None:
-    _fallback._told.clear()
-    image, kernel = values(1, 2, 5, 5), values(3, 2, 3, 3)
-    with pytest.warns(UserWarning, match=r"conv2d: PyTorch computes this call.*padding") as said:
-        got = nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel), padding=1)
-    # There is no graph here that could have islands.
-    assert "island" not in str(said[0].message)
-    torch.testing.assert_close(torch.from_dlpack(got), F.conv2d(image, kernel, padding=1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel))
-        # What has a kernel never says so.
-        _fallback._told.clear()
-        patches = nn.conv2d(ts.from_dlpack(image), ts.from_dlpack(kernel), stride=3)
-    torch.testing.assert_close(torch.from_dlpack(patches), F.conv2d(image, kernel, stride=3))
 
 
 def test_from_many_threads() -> None:

@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """``ts.nn``: torch.nn.functional's functions on ``ts.Tensor`` (they run) and graph values."""
 
-from tessera.nn.convolution import conv1d, conv2d, conv3d
+from tessera.nn.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from tessera.nn.functional import (
     batch_norm,
     celu,
@@ -46,6 +53,9 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "dropout",
     "elu",
     "embedding",

@@ -1,23 +1,19 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Convolutions: compiled where windows do not overlap, else run by PyTorch."""
+"""Convolutions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
-
-from tessera.nn._fallback import call_or_pytorch
-from tessera.ops._dispatch import Value
+from tessera.ops._dispatch import Value, call
 
 Sizes = int | Sequence[int]
 
 
-def _convolve(name: str, function: Callable[..., Any], *args: Any) -> Value:
-    key = f"{name}.padding" if isinstance(args[4], str) else f"{name}.default"
-    return call_or_pytorch(name, key, function, *args)
+def _convolve(name: str, *args: Any) -> Value:
+    return call(f"{name}.padding" if isinstance(args[4], str) else f"{name}.default", *args)
 
 
 def conv1d(
@@ -30,7 +26,7 @@ def conv1d(
     groups: int = 1,
 ) -> Value:
     """Convolution of [N, C, L] by [O, C / groups, K]."""
-    return _convolve("conv1d", F.conv1d, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv1d", input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
@@ -43,7 +39,7 @@ def conv2d(
     groups: int = 1,
 ) -> Value:
     """Convolution of [N, C, H, W] by [O, C / groups, KH, KW]."""
-    return _convolve("conv2d", F.conv2d, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv2d", input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv3d(
@@ -56,4 +52,55 @@ def conv3d(
     groups: int = 1,
 ) -> Value:
     """Convolution of [N, C, D, H, W] by [O, C / groups, KD, KH, KW]."""
-    return _convolve("conv3d", F.conv3d, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv3d", input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Value:
+    """Transposed convolution of [N, C, L] by [C, O / groups, K]."""
+    return call(
+        "conv_transpose1d.default",
+        *(input, weight, bias, stride, padding, output_padding, groups, dilation),
+    )
+
+
+def conv_transpose2d(
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Value:
+    """Transposed convolution of [N, C, H, W] by [C, O / groups, KH, KW]."""
+    return call(
+        "conv_transpose2d.input",
+        *(input, weight, bias, stride, padding, output_padding, groups, dilation),
+    )
+
+
+def conv_transpose3d(
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Value:
+    """Transposed convolution of [N, C, D, H, W] by [C, O / groups, KD, KH, KW]."""
+    return call(
+        "conv_transpose3d.input",
+        *(input, weight, bias, stride, padding, output_padding, groups, dilation),
+    )
