@@ -349,21 +349,44 @@ class Module:
     # --- devices and dtypes ---------------------------------------------------------------
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Only the CPU and the present dtypes: everything else is an error that says so."""
+        """Converts floating-point parameters and buffers to a dtype, as torch.nn.Module.to does.
+
+        NotYetSupportedError for devices other than the CPU, and where a part of the tree is a
+        converted PyTorch model, whose parameters are that model's.
+        """
         device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
         if device is not None and device.type != "cpu":
             raise NotYetSupportedError(
                 f"to({device}): Tessera has no code for that device", remedy=_DEVICE_REMEDY
             )
-        if dtype is not None and any(
-            item.dtype != dtype for item in self.parameters() if item.dtype.is_floating_point
+        if dtype is None or all(
+            item.dtype == dtype for item in self.parameters() if item.dtype.is_floating_point
         ):
+            return self
+        if any(hasattr(module, "_torch") for module in self.modules()):
             raise NotYetSupportedError(
                 f"to({dtype}) would convert parameters that are shared with the PyTorch model",
                 remedy=f"convert a PyTorch model that is already in {dtype}: "
                 f"ts.from_pytorch(model.to({dtype}), …)",
             )
+        self._convert(dtype, {})
         return self
+
+    def _convert(self, dtype: torch.dtype, done: dict[int, Any]) -> None:
+        """Replaces floating-point tensors by converted ones; what is tied stays so."""
+        for registered in (self._parameters, self._buffers):
+            for name, value in registered.items():
+                if value is None or not value.dtype.is_floating_point:
+                    continue
+                if id(value) not in done:
+                    converted = _torch(value).detach().to(dtype)
+                    if isinstance(value, nn.Parameter):
+                        converted = nn.Parameter(converted, value.requires_grad)
+                    # The old one is kept, so that no other tensor gets its id meanwhile.
+                    done[id(value)] = (value, converted)
+                registered[name] = done[id(value)][1]
+        for child in self.children():
+            child._convert(dtype, done) if isinstance(child, Module) else child.to(dtype)
 
     def cpu(self: M) -> M:
         """The module itself."""

@@ -13,37 +13,47 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 from torch.utils.dlpack import from_dlpack
 
 from tessera.capture import autocast
 from tessera.errors import NotYetSupportedError
+from tessera.lowering.registry import Unsupported
 from tessera.ops._dispatch import Value, call, find_context
+from tessera.tracing.active import building
 
 _told: set[str] = set()
 
 
 def call_or_pytorch(name: str, key: str, function: Callable[..., Any], *args: Any) -> Value:
     """The lowering `key`, or where it declines `function` of PyTorch on the tensors' own memory."""
-    from tessera.tensor import Tensor, from_torch
-
     if find_context(args) is not None:
         return call(key, *args)
     try:
         return call(key, *args)
     except NotYetSupportedError as error:
-        if name not in _told:
-            _told.add(name)
-            # The caller of the function of ts.nn that called this one.
-            # The error's remedy is for a node of a captured model, not for a call.
-            reason = error.message.removeprefix(f"[{name}] ")
-            warnings.warn(
-                f"ts.nn.{name}: PyTorch computes this call, on the tensors' own memory ({reason}). "
-                "The result is right, at PyTorch's speed; this is said once.",
-                stacklevel=4,
-            )
+        # The error's remedy is for a node of a captured model, not for a call.
+        reason = error.message.removeprefix(f"[{name}] ")
+    return in_pytorch(name, reason, function, *args)
+
+
+def in_pytorch(name: str, reason: str, function: Callable[..., Any], *args: Any) -> Any:
+    """`function` of PyTorch on the tensors' own memory; Unsupported where a graph is built."""
+    from tessera.tensor import Tensor, from_torch
+
+    if building() is not None or find_context(args) is not None:
+        raise Unsupported(f"[{name}] {reason}")
+    if name not in _told:
+        _told.add(name)
+        # The caller of the function of ts.nn that called one of these.
+        warnings.warn(
+            f"ts.nn.{name}: PyTorch computes this call, on the tensors' own memory ({reason}). "
+            "The result is right, at PyTorch's speed; this is said once.",
+            stacklevel=5,
+        )
     native = any(isinstance(arg, Tensor) for arg in args)
     given = [from_dlpack(arg) if isinstance(arg, Tensor) else arg for arg in args]
     # A function of ts.nn computes in its operands' dtype, whoever computes it.
     with torch.no_grad(), autocast.suspended():
         result = function(*given)
-    return from_torch(result) if native else result
+    return pytree.tree_map_only(torch.Tensor, from_torch, result) if native else result

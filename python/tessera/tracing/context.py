@@ -32,6 +32,7 @@ from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_name
 from tessera.lowering.islands import IslandFn
 from tessera.lowering.registry import Unsupported
+from tessera.module import Module
 from tessera.report.report import IslandRow, NodeRow
 from tessera.tensor import Tensor
 from tessera.tracing.active import listening
@@ -67,13 +68,15 @@ class TracingContext(LoweringContext):
         self.hidden: dict[str, Tensor] = {}
         #: what is written back after a call: target and value
         self.writes: dict[int, tuple[Any, GraphValue]] = {}
-        #: the modules called, in order of their first call
+        #: the modules met, and what they were then; those below count as well, since a container
+        #: is not called
         self.touched: dict[int, tuple[Any, Attributes]] = {}
         #: what PyTorch has computed from other tensors meanwhile, by address
         self.computed = ComputedByTorch()
         #: the innermost module whose forward() could not be traced
         self.failed: tuple[Any, Exception] | None = None
         self._path: list[str] = []
+        self._traced: set[int] = set()
         self._names: dict[int, str] = {}
         self._tensor_names: dict[Any, str] = {}
         self._values: dict[Any, GraphValue] = {}
@@ -81,8 +84,6 @@ class TracingContext(LoweringContext):
         self._counts: dict[str, int] = {}
         for prefix, root in roots.items():
             self._learn(root, prefix)
-            if not hasattr(root, "_torch"):
-                self.touched[id(root)] = (root, Attributes(root))
 
     # --- operators ------------------------------------------------------------------------
 
@@ -174,8 +175,7 @@ class TracingContext(LoweringContext):
                 raise Unsupported(
                     "it is a converted PyTorch module, with programs of its own", code="converted"
                 )
-            if id(module) not in self.touched:
-                self.touched[id(module)] = (module, Attributes(module))
+            self._traced.add(id(module))
             return module.forward(*args, **kwargs)
         except Exception as error:
             if self.failed is None:
@@ -183,6 +183,13 @@ class TracingContext(LoweringContext):
             raise
         finally:
             self._path.pop()
+
+    def depends_on(self) -> list[Attributes]:
+        """The modules whose attributes the program takes for granted: not the opaque ones."""
+        apart = {
+            id(module) for opaque in self.opaque.values() for module in opaque.module.modules()
+        } - self._traced
+        return [item for key, (_, item) in self.touched.items() if key not in apart]
 
     def _leaf(self, opaque: Opaque, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """One call of a module that runs as it is: an island."""
@@ -256,6 +263,8 @@ class TracingContext(LoweringContext):
     def _learn(self, root: Any, prefix: str) -> None:
         """Paths of a module and all below it, and of their tensors."""
         for path, module in root.named_modules(prefix=prefix):
+            if isinstance(module, Module) and not hasattr(module, "_torch"):
+                self.touched.setdefault(id(module), (module, Attributes(module)))
             self._names.setdefault(id(module), path)
             if "_inner" in vars(module):  # of ts.jit, which stands in the tree for it
                 self._names.setdefault(id(module._inner), path)

@@ -21,6 +21,7 @@ from tessera.lowering.context import GraphValue
 from tessera.lowering.dtypes import dtype_name
 from tessera.lowering.registry import Unsupported
 from tessera.ops._eager import shared_results
+from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report
 from tessera.tensor import Tensor, from_torch, is_tensor
@@ -105,7 +106,7 @@ class TracedProgram:
         self._shares: bool | None = None
         self._targets = [target for target, _ in context.writes.values()]
         values = [*trace.outputs, *(value for _, value in context.writes.values())]
-        graph = context.builder.finish([value.handle for value in values], [True] * len(values))
+        graph = context.finish(values, [True] * len(values))
         self._count = len(values)
         begin = time.perf_counter()
         try:
@@ -114,12 +115,13 @@ class TracedProgram:
             raise CompileError(f"{name}: {error}") from error
         report.timings["compile"] = (time.perf_counter() - begin) * 1e3
         self._owned = [context.parameters[item] for item in self.compiled.parameter_names]
-        self.executable = _core.Executable(
-            self.compiled, self._owned, context.islands, name, threads
+        self.executable = with_keys(
+            _core.Executable(self.compiled, self._owned, context.islands, name, threads),
+            context.key_count,
         )
         # Before attributes change again: what the program holds for.
         self._entries = [
-            entry for _, attributes in context.touched.values() for entry in attributes.watched()
+            entry for attributes in context.depends_on() for entry in attributes.watched()
         ]
         self.executable.watch(self._entries)
         report.nodes, report.islands = context.rows, context.island_rows
