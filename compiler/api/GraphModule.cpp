@@ -7,8 +7,10 @@
 
 #include "compiler/api/GraphModuleImpl.h"
 #include "compiler/graph/ir/GraphDialect.h"
+#include "compiler/graph/ir/GraphOps.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -50,6 +52,35 @@ std::string DiagnosticCollector::take(StringRef otherwise) {
 
 GraphModule::GraphModule(std::shared_ptr<Impl> impl) : impl(std::move(impl)) {}
 
+/// Whether the bytes of a constant are all there. A text may keep them in a section of their own,
+/// which printers can leave out.
+static LogicalResult checkBytes(graph::ConstantOp op) {
+  ElementsAttr value = op.getValue();
+  if (isa<DenseElementsAttr>(value))
+    return success();
+  auto resource = dyn_cast<DenseResourceElementsAttr>(value);
+  if (!resource)
+    return emitError(op.getLoc(), "[constant] `value` must be dense<…> or dense_resource<…>, got ")
+           << value;
+  AsmResourceBlob *blob = resource.getRawHandle().getBlob();
+  // Booleans take a byte each, as in memory.
+  size_t width = std::max(1U, value.getElementType().getIntOrFloatBitWidth() / 8);
+  size_t expected = value.getNumElements() * width, found = blob ? blob->getData().size() : 0;
+  if (blob && found == expected)
+    return success();
+  StringRef name = resource.getRawHandle().getKey();
+  InFlightDiagnostic error = emitError(op.getLoc(), "[constant] dense_resource<") << name << "> ";
+  if (blob)
+    error << "has " << found << " bytes";
+  else
+    error << "has no data in this text";
+  error << ", but " << value.getType() << " takes " << expected;
+  error.attachNote() << "print the module without eliding resources, or add {-# dialect_resources: "
+                        "{ builtin: { "
+                     << name << ": \"0x…\" } } #-}";
+  return error;
+}
+
 Result<GraphModule> GraphModule::parse(const std::string &text) {
   auto impl = std::make_shared<Impl>();
   DiagnosticCollector diagnostics(&impl->context);
@@ -58,6 +89,10 @@ Result<GraphModule> GraphModule::parse(const std::string &text) {
     return Result<GraphModule>::error(diagnostics.take("the text is not Graph IR"));
   if (!impl->module->lookupSymbol<func::FuncOp>("main"))
     return Result<GraphModule>::error("Graph IR needs a function @main; the text has none");
+  WalkResult checked =
+      impl->module->walk([](graph::ConstantOp op) { return WalkResult(checkBytes(op)); });
+  if (checked.wasInterrupted())
+    return Result<GraphModule>::error(diagnostics.take("a constant has no data"));
   return GraphModule(std::move(impl));
 }
 

@@ -90,12 +90,13 @@ std::shared_ptr<const std::vector<std::byte>> Loader::bytesOf(ElementsAttr value
     auto *begin = reinterpret_cast<const std::byte *>(data);
     bytes->insert(bytes->end(), begin, begin + size);
   };
-  if (value.getElementType().isInteger(1)) {
-    for (bool element : value.getValues<bool>())
-      bytes->push_back(std::byte(element));
-  } else if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
+  if (auto resource = dyn_cast<DenseResourceElementsAttr>(value)) {
+    // There, and of the right size: GraphModule::parse has seen to it.
     ArrayRef<char> data = resource.getRawHandle().getBlob()->getData();
     append(data.data(), data.size());
+  } else if (value.getElementType().isInteger(1)) {
+    for (bool element : value.getValues<bool>())
+      bytes->push_back(std::byte(element));
   } else {
     ArrayRef<char> data = cast<DenseElementsAttr>(value).getRawData();
     int64_t copies = value.isSplat() ? value.getNumElements() : 1;

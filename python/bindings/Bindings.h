@@ -34,6 +34,23 @@ void setError(const runtime::Status &status, const std::string &prefix = "");
 /// As above, for functions nanobind wraps.
 [[noreturn]] void raise(const runtime::Status &status, const std::string &prefix = "");
 
+/// TypeError: argument `name` of `function` is not `expected`.
+[[noreturn]] void raiseWrongType(const std::string &function, const std::string &name,
+                                 const char *expected, nb::handle given);
+/// `object` as a T; where it is none, TypeError names the argument.
+template <typename T>
+T castArgument(nb::handle object, const char *function, const std::string &name,
+               const char *expected) {
+  T value;
+  if (!nb::try_cast(object, value))
+    raiseWrongType(function, name, expected, object);
+  return value;
+}
+
+/// What `object` holds, to be iterated over; where it holds nothing, TypeError names the argument.
+nb::object iterate(nb::handle object, const char *function, const std::string &name,
+                   const char *expected);
+
 /// An element type from its name or a DType.
 runtime::DType dtypeFrom(nb::handle object);
 

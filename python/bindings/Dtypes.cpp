@@ -41,9 +41,10 @@ nb::tuple tessera::bindings::toTuple(const std::vector<int64_t> &values) {
 }
 
 std::vector<int64_t> tessera::bindings::shapeFrom(nb::handle object) {
+  constexpr const char *expected = "a sequence of integers";
   std::vector<int64_t> shape;
-  for (nb::handle size : object) {
-    shape.push_back(nb::cast<int64_t>(size));
+  for (nb::handle size : iterate(object, "GraphBuilder", "shape", expected)) {
+    shape.push_back(castArgument<int64_t>(size, "GraphBuilder", "shape", expected));
     if (shape.back() < 0)
       throw nb::value_error(
           ("shape " + formatShape(shape) + " has a negative size; sizes must be known").c_str());

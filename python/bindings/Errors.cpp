@@ -7,6 +7,8 @@
 
 #include "python/bindings/Bindings.h"
 
+#include <nanobind/stl/string.h>
+
 using namespace tessera::bindings;
 using namespace tessera::runtime;
 
@@ -42,4 +44,25 @@ void tessera::bindings::setError(const Status &status, const std::string &prefix
 void tessera::bindings::raise(const Status &status, const std::string &prefix) {
   setError(status, prefix);
   throw nb::python_error();
+}
+
+void tessera::bindings::raiseWrongType(const std::string &function, const std::string &name,
+                                       const char *expected, nb::handle given) {
+  constexpr size_t longest = 80;
+  std::string text = nb::cast<std::string>(nb::repr(given));
+  if (text.size() > longest)
+    text = text.substr(0, longest) + "...";
+  throw nb::type_error((function + ": argument '" + name + "' must be " + expected + ", got " +
+                        text + " (" + Py_TYPE(given.ptr())->tp_name + ")")
+                           .c_str());
+}
+
+nb::object tessera::bindings::iterate(nb::handle object, const char *function,
+                                      const std::string &name, const char *expected) {
+  nb::object iterator = nb::steal(PyObject_GetIter(object.ptr()));
+  if (!iterator.is_valid()) {
+    PyErr_Clear();
+    raiseWrongType(function, name, expected, object);
+  }
+  return iterator;
 }

@@ -40,6 +40,8 @@ template <typename Body> PyObject *guarded(const Body &body) {
                     error.what());
   } catch (const std::bad_alloc &) {
     PyErr_NoMemory();
+  } catch (const std::bad_cast &) {
+    PyErr_SetString(PyExc_TypeError, "an argument of an Executable has the wrong type");
   } catch (const std::exception &error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());
   }
@@ -65,25 +67,49 @@ BoundParameter parameterFrom(nb::handle object, const Executable &executable, si
   return parameter;
 }
 
-void initialise(ExecutableState &state, nb::handle compiled, nb::handle parameters,
-                nb::handle islands, const char *name, int threads) {
-  std::shared_ptr<Program> program = nb::cast<CompiledProgram &>(compiled).program;
-  state.compiled = nb::borrow(compiled);
+void addIslands(ExecutableState &state, nb::handle islands) {
+  constexpr const char *expected = "a dict of callables by the islands' ids";
+  if (!PyDict_Check(islands.ptr()))
+    raiseWrongType("Executable", "islands", expected, islands);
+  for (auto [id, function] : nb::borrow<nb::dict>(islands)) {
+    auto key = castArgument<int64_t>(id, "Executable", "islands", "a dict with integer keys");
+    if (!PyCallable_Check(function.ptr()))
+      raiseWrongType("Executable", "islands[" + std::to_string(key) + "]", "callable", function);
+    state.islands[key] = nb::borrow(function);
+  }
+}
+
+/// What the constructor was called with; null is left out, None as well where it has a meaning.
+struct Construction {
+  PyObject *compiled = nullptr, *parameters = Py_None, *islands = Py_None;
+  PyObject *name = nullptr, *threads = nullptr;
+};
+
+void initialise(ExecutableState &state, const Construction &given) {
+  CompiledProgram *compiled = nullptr;
+  if (!nb::try_cast(nb::handle(given.compiled), compiled) || !compiled)
+    raiseWrongType("Executable", "compiled", "what _core.compile() returns", given.compiled);
+  std::string name = "program";
+  if (given.name)
+    name = castArgument<std::string>(given.name, "Executable", "name", "a string");
+  int threads = 1;
+  if (given.threads)
+    threads = castArgument<int>(given.threads, "Executable", "threads", "an integer");
+  std::shared_ptr<Program> program = compiled->program;
+  state.compiled = nb::borrow(given.compiled);
   Status status = Executable::create(program, {name, threads}, state.executable);
   if (status.failed())
     raise(status);
-  if (!parameters.is_none())
-    for (nb::handle object : parameters) {
+  if (given.parameters != Py_None) {
+    for (nb::handle object :
+         iterate(given.parameters, "Executable", "parameters", "a sequence of tensors")) {
       if (state.parameters.size() == program->parameters.size())
         throw nb::value_error("more parameters were given than the program has");
       state.parameters.push_back(parameterFrom(object, *state.executable, state.parameters.size()));
     }
-  if (!islands.is_none())
-    for (auto [id, function] : nb::cast<nb::dict>(islands)) {
-      if (!PyCallable_Check(function.ptr()))
-        throw nb::type_error("islands must map ids to callables");
-      state.islands[nb::cast<int64_t>(id)] = nb::borrow(function);
-    }
+  }
+  if (given.islands != Py_None)
+    addIslands(state, given.islands);
   state.releasesGil = state.executable->hasIslands() ||
                       state.executable->predictedMicroseconds() >= kWorthReleasing;
 }
@@ -100,12 +126,10 @@ PyObject *vectorcall(PyObject *self, PyObject *const *arguments, size_t flags, P
 
 PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   static const char *names[] = {"compiled", "parameters", "islands", "name", "threads", nullptr};
-  PyObject *compiled, *parameters = Py_None, *islands = Py_None;
-  const char *name = "program";
-  int threads = 1;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOsi:Executable",
-                                   const_cast<char **>(names), &compiled, &parameters, &islands,
-                                   &name, &threads))
+  Construction given;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOOO:Executable",
+                                   const_cast<char **>(names), &given.compiled, &given.parameters,
+                                   &given.islands, &given.name, &given.threads))
     return nullptr;
   PyObject *self = type->tp_alloc(type, 0);
   if (!self)
@@ -114,7 +138,7 @@ PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   object->vectorcall = vectorcall;
   object->state = new ExecutableState;
   PyObject *done = guarded([&] {
-    initialise(*object->state, compiled, parameters, islands, name, threads);
+    initialise(*object->state, given);
     return self;
   });
   if (!done)
@@ -186,13 +210,15 @@ PyObject *refresh(PyObject *self, PyObject *) {
 }
 
 WatchedEntry watchedFrom(nb::handle item) {
-  nb::tuple given = nb::cast<nb::tuple>(item);
-  if (given.size() != 3 || !PyDict_Check(given[0].ptr()))
-    throw nb::type_error("watch() takes (dict, key, value) and (dict, None, size)");
+  constexpr const char *expected = "(dict, key, value) or (dict, None, size)";
+  if (!PyTuple_Check(item.ptr()) || PyTuple_GET_SIZE(item.ptr()) != 3 ||
+      !PyDict_Check(PyTuple_GET_ITEM(item.ptr(), 0)))
+    raiseWrongType("watch", "entries", expected, item);
+  nb::tuple given = nb::borrow<nb::tuple>(item);
   WatchedEntry entry;
   entry.dict = nb::borrow(given[0]);
   if (given[1].is_none())
-    entry.size = nb::cast<Py_ssize_t>(given[2]);
+    entry.size = castArgument<Py_ssize_t>(given[2], "watch", "entries", expected);
   else {
     entry.key = nb::borrow(given[1]);
     entry.value = nb::borrow(given[2]);
@@ -203,7 +229,7 @@ WatchedEntry watchedFrom(nb::handle item) {
 PyObject *watch(PyObject *self, PyObject *entries) {
   return guarded([&]() -> PyObject * {
     std::vector<WatchedEntry> watched;
-    for (nb::handle item : nb::handle(entries))
+    for (nb::handle item : iterate(entries, "watch", "entries", "a sequence of tuples"))
       watched.push_back(watchedFrom(item));
     // Swapped, so that what was watched before is let go after the list is whole again.
     stateOf(self).watched.swap(watched);

@@ -29,17 +29,23 @@ SourceLocation locationFrom(nb::handle object) {
   SourceLocation location;
   if (object.is_none())
     return location;
-  location.fqn = nb::cast<std::string>(object[0]);
-  location.file = nb::cast<std::string>(object[1]);
-  location.line = nb::cast<int>(object[2]);
+  constexpr const char *expected = "None or (module path, file, line)";
+  if (!PyTuple_Check(object.ptr()) || PyTuple_GET_SIZE(object.ptr()) != 3)
+    raiseWrongType("GraphBuilder", "loc", expected, object);
+  location.fqn = castArgument<std::string>(object[0], "GraphBuilder", "loc", expected);
+  location.file = castArgument<std::string>(object[1], "GraphBuilder", "loc", expected);
+  location.line = castArgument<int>(object[2], "GraphBuilder", "loc", expected);
   return location;
 }
 
 /// Values of the graph; None leaves an optional operand out.
 std::vector<GraphValue> operandsFrom(nb::handle object) {
+  constexpr const char *expected = "a sequence of Values of the graph";
   std::vector<GraphValue> operands;
-  for (nb::handle operand : object)
-    operands.push_back(operand.is_none() ? GraphValue() : nb::cast<GraphValue>(operand));
+  for (nb::handle operand : iterate(object, "GraphBuilder", "operands", expected))
+    operands.push_back(operand.is_none() ? GraphValue()
+                                         : castArgument<GraphValue>(operand, "GraphBuilder",
+                                                                    "operands", expected));
   return operands;
 }
 
@@ -74,7 +80,7 @@ AttributeValue attributeFrom(const std::string &name, nb::handle object) {
 Attributes attributesFrom(const nb::dict &dict) {
   Attributes attributes;
   for (auto [key, value] : dict) {
-    std::string name = nb::cast<std::string>(key);
+    auto name = castArgument<std::string>(key, "GraphBuilder", "attrs", "a dict by strings");
     attributes.emplace_back(name, attributeFrom(name, value));
   }
   return attributes;
@@ -109,8 +115,12 @@ GraphValue constantFrom(GraphBuilder &builder, nb::handle array, nb::handle dtyp
 std::vector<GraphValue> islandFrom(GraphBuilder &builder, int64_t id, const std::string &reason,
                                    nb::handle operands, nb::handle results, nb::handle location) {
   std::vector<std::pair<runtime::DType, std::vector<int64_t>>> types;
-  for (nb::handle result : results)
+  constexpr const char *expected = "a sequence of (dtype, shape)";
+  for (nb::handle result : iterate(results, "GraphBuilder", "results", expected)) {
+    if (!PyTuple_Check(result.ptr()) || PyTuple_GET_SIZE(result.ptr()) != 2)
+      raiseWrongType("GraphBuilder", "results", expected, result);
     types.emplace_back(dtypeFrom(result[0]), shapeFrom(result[1]));
+  }
   return unwrap(builder.island(id, reason, operandsFrom(operands), types, locationFrom(location)));
 }
 
@@ -167,7 +177,8 @@ void defineBuilder(nb::module_ &m) {
           [](GraphBuilder &builder, nb::handle outputs, nb::handle contiguous) {
             std::vector<bool> wanted;
             for (nb::handle flag : contiguous)
-              wanted.push_back(nb::cast<bool>(flag));
+              wanted.push_back(
+                  castArgument<bool>(flag, "GraphBuilder", "contiguous", "a sequence of bools"));
             return unwrap(builder.finish(operandsFrom(outputs), wanted));
           },
           "outputs"_a, "contiguous"_a = nb::make_tuple(),

@@ -375,7 +375,7 @@ def test_wrong_results_are_errors(island_program, result, error, text) -> None:
 def test_missing_islands_are_errors(island_program) -> None:
     with pytest.raises(RuntimeError, match="island 0 was not given"):
         _core.Executable(island_program)(torch.zeros(4))
-    with pytest.raises(TypeError, match="callables"):
+    with pytest.raises(TypeError, match="must be callable"):
         _core.Executable(island_program, islands={0: 3})
 
 
