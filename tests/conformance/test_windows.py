@@ -22,6 +22,15 @@ POOLS: dict[str, Callable[[Tensor], Any]] = {
     "max whole": lambda x: F.max_pool2d(x, (9, 11)),
     "max 1d": lambda x: F.max_pool1d(x[0], 3, 2),
     "max 3d": lambda x: F.max_pool3d(x, 2),
+    "max large": lambda x: F.max_pool2d(x, 7, 1, 3),
+    "max beyond": lambda x: F.max_pool2d(x, 12, 9, 6, ceil_mode=True),
+    "max beyond dilated": lambda x: F.max_pool2d(x, 4, 9, 2, 3, True),
+    "max places": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True),
+    "max places dilated": lambda x: F.max_pool2d(x, 2, 1, 1, 3, return_indices=True),
+    "max places ceil": lambda x: F.max_pool2d(x, (2, 3), 3, 1, 1, True, return_indices=True),
+    "max places whole": lambda x: F.max_pool2d(x, (9, 11), return_indices=True),
+    "max places 1d": lambda x: F.max_pool1d(x[0], 3, 2, return_indices=True),
+    "max places 3d": lambda x: F.max_pool3d(x, 2, padding=1, return_indices=True),
     "average": lambda x: F.avg_pool2d(x, 3),
     "average stride": lambda x: F.avg_pool2d(x, 3, 2, 1),
     "average inside": lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
@@ -35,6 +44,17 @@ POOLS: dict[str, Callable[[Tensor], Any]] = {
     "adaptive none": lambda x: F.adaptive_avg_pool2d(x, (None, 2)),
     "adaptive 1d": lambda x: F.adaptive_avg_pool1d(x[0], 3),
     "adaptive same": lambda x: F.adaptive_avg_pool2d(x, (9, 11)),
+    "average large": lambda x: F.avg_pool2d(x, 40, ceil_mode=True),
+    "adaptive 3d": lambda x: F.adaptive_avg_pool3d(x, (2, 4, 5)),
+    "adaptive more": lambda x: F.adaptive_avg_pool2d(x, (20, 13)),
+    "adaptive max": lambda x: F.adaptive_max_pool2d(x, (3, 11)),
+    "adaptive max uneven": lambda x: F.adaptive_max_pool2d(x, (4, 5)),
+    "adaptive max places": lambda x: F.adaptive_max_pool2d(x, (3, 1), return_indices=True),
+    "adaptive max places uneven": lambda x: F.adaptive_max_pool2d(x, (4, 5), return_indices=True),
+    "adaptive max 1d": lambda x: F.adaptive_max_pool1d(x[0], 4, return_indices=True),
+    "adaptive max 3d": lambda x: F.adaptive_max_pool3d(x, (2, 4, 5), return_indices=True),
+    "lp": lambda x: F.lp_pool2d(x, 2.0, 3, 2),
+    "lp 1d": lambda x: F.lp_pool1d(x[0], 3.0, 2),
     "unbatched": lambda x: F.avg_pool2d(x[0], 2),
 }
 
@@ -44,7 +64,7 @@ def test_pools(dtype: torch.dtype) -> None:
     x = values(2, 3, 9, 11, dtype=dtype)
     atol = 1e-2 if dtype == torch.bfloat16 else 2e-6
     # torch has no average over volumes in half precision.
-    skipped = {"average 3d"} if dtype == torch.bfloat16 else set()
+    skipped = {"average 3d", "lp", "lp 1d"} if dtype == torch.bfloat16 else set()
     check(
         [
             Case(name, function, [x], atol=atol)
@@ -57,5 +77,29 @@ def test_pools(dtype: torch.dtype) -> None:
 def test_pools_of_special_values() -> None:
     x = values(1, 2, 6, 6)
     x[0, 0, 2, 2], x[0, 1, 0, 0], x[0, 1, 5, 5] = torch.nan, -torch.inf, torch.inf
-    names = ["max", "max stride", "max dilated", "average"]
+    names = ["max", "max stride", "max dilated", "max large", "average", "average inside"]
+    names += ["max places", "max places dilated", "adaptive", "adaptive max places uneven"]
     check([Case(name, POOLS[name], [x], exact=True) for name in names])
+
+
+def test_places_of_equals_and_of_nothing() -> None:
+    """Of equals the first, of NaNs the last; windows of the lowest value point inside."""
+    equal = torch.zeros(1, 2, 5, 5)
+    lowest = torch.full((1, 2, 5, 5), -torch.inf)
+    nans = values(1, 2, 5, 5)
+    nans[..., 1:4, 1:4] = torch.nan
+    integers = torch.full((1, 2, 5, 5), torch.iinfo(torch.int64).min)
+    check(
+        [
+            Case(f"{name} {index}", POOLS[name], [x], exact=True)
+            for index, x in enumerate([equal, lowest, nans, integers])
+            for name in ["max places", "max places dilated", "max places ceil"]
+        ]
+    )
+
+
+def test_pools_of_integers() -> None:
+    x = values(2, 3, 9, 11, dtype=torch.int32, low=-50, high=50)
+    check(
+        [Case(name, POOLS[name], [x]) for name in ("max", "max stride", "max places", "max large")]
+    )

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 from tessera.lowering.aten.movement import permute_to, reverse_along
 from tessera.lowering.aten.movement_copy import join
-from tessera.lowering.aten.rules import node_rule, number, rule, sizes
+from tessera.lowering.aten.rules import node_rule, number, rule
+from tessera.lowering.aten.windows import Sizes, each, spread
 from tessera.lowering.context import GraphValue, LoweringContext
-
-Sizes = int | Sequence[int]
 
 #: Convolutions a transposed one may become; beyond, zeros are inserted between inputs instead.
 MOST_PHASES = 16
@@ -37,16 +36,6 @@ class Geometry:
     @property
     def dims(self) -> int:
         return len(self.stride)
-
-
-def each(value: Sizes, dims: int, op: str, name: str) -> list[int]:
-    """One number a spatial dimension."""
-    given = sizes([value] if isinstance(value, int) else list(value), op)
-    if len(given) not in (1, dims):
-        raise ValueError(
-            f"[{op}] {name} is {given}; expected one number, or one for each of {dims}"
-        )
-    return given * dims if len(given) == 1 else given
 
 
 def _geometry(
@@ -294,14 +283,7 @@ def _spread(
 ) -> GraphValue:
     """Zeros between the inputs, then one convolution."""
     for dim, step in enumerate(g.stride, start=2):
-        if step == 1:
-            continue
-        size = x.shape[dim]
-        apart = ctx.reshape(x, (*x.shape[: dim + 1], 1, *x.shape[dim + 1 :]))
-        high = [0] * apart.ndim
-        high[dim + 1] = step - 1
-        apart = _padded(ctx, apart, [0] * apart.ndim, high)
-        x = ctx.reshape(apart, (*x.shape[:dim], size * step, *x.shape[dim + 1 :]))
+        x = spread(ctx, x, dim, step)
     low = [
         gap * (taps - 1) - pad
         for gap, taps, pad in zip(g.dilation, weight.shape[2:], g.padding, strict=True)

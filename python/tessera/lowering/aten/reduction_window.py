@@ -1,9 +1,9 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Reductions over windows: average and maximum pooling.
+"""Reductions over windows: average and maximum pooling, with positions.
 
-Windows are folded one dimension after the other, each as an elementwise combination of strided
-slices; a window that covers its whole dimension is a plain reduction.
+Windows are views, so a pool is one reduction over their elements; large ones are folded one
+dimension after the other. Adaptive pools whose windows differ choose elements by tables.
 """
 
 from __future__ import annotations
@@ -13,103 +13,125 @@ from collections.abc import Sequence
 
 import torch
 
-from tessera.lowering.aten.movement import slice_along
+from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.rules import (
     Arith,
     Number,
+    both,
     finish,
     is_integral,
     node_rule,
-    number,
     opmath,
     rule,
-    sizes,
 )
+from tessera.lowering.aten.windows import Axis, Sizes, count_windows, cover, each
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.lowering.registry import Unsupported
 
-Sizes = int | Sequence[int]
-
-
-def _each(value: Sizes, dims: int, op: str) -> list[int]:
-    given = sizes([value] if isinstance(value, int) else list(value), op)
-    return given * dims if len(given) == 1 else given
+#: Windows with more elements are folded by dimension.
+LARGE_WINDOW = 25
+#: Behind every position there is.
+NOWHERE = 2**62
 
 
-def _output_size(
-    size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
-) -> int:
-    """torch's rule: a window must start inside the input or its left padding."""
-    span = dilation * (kernel - 1) + 1
-    room = size + 2 * padding - span
-    count = (-(-room // stride) if ceil_mode else room // stride) + 1
-    if ceil_mode and (count - 1) * stride >= size + padding:
-        count -= 1
-    if count < 1:
-        raise ValueError(f"[pool] a window of {span} does not fit into {size} elements")
-    return count
-
-
-def _fold(
-    ctx: LoweringContext,
-    x: GraphValue,
-    dim: int,
-    kernel: int,
-    stride: int,
-    padding: int,
-    dilation: int,
-    count: int,
-    kind: str,
-) -> GraphValue:
-    """Windows along one dimension combined into one element each."""
-    if count == 1 and not padding and dilation == 1 and kernel == x.shape[dim]:
-        return ctx.emit("reduce", [x], kind=kind, dims=[dim], keepdim=True)
-    neutral: Number = 0
-    if kind == "max":
-        neutral = -math.inf if x.dtype.is_floating_point else torch.iinfo(x.dtype).min
-    needed = (count - 1) * stride + dilation * (kernel - 1) + 1
-    low, high = [0] * x.ndim, [0] * x.ndim
-    low[dim], high[dim] = padding, needed - padding - x.shape[dim]
-    if low[dim] or high[dim]:
-        x = ctx.emit("pad", [x, number(ctx, neutral, x.dtype)], low=low, high=high)
-    a = Arith(ctx, x.dtype)
-    combine = a.maximum if kind == "max" else a.add
-    result: GraphValue | None = None
-    for offset in range(0, kernel * dilation, dilation):
-        part = slice_along(ctx, x, dim, offset, offset + (count - 1) * stride + 1, stride)
-        result = part if result is None else combine(result, part)
-    assert result is not None
-    return result
-
-
-def _max_pool(
-    ctx: LoweringContext,
-    x: GraphValue,
+def window_axes(
+    shape: Sequence[int],
     dims: int,
+    op: str,
     kernel_size: Sizes,
-    stride: Sizes,
+    stride: Sizes | None,
     padding: Sizes,
     dilation: Sizes,
     ceil_mode: bool,
-) -> GraphValue:
-    kernel = _each(kernel_size, dims, "max_pool")
-    steps = _each(stride, dims, "max_pool") if _given(stride) else kernel
-    pads = _each(padding, dims, "max_pool")
-    gaps = _each(dilation, dims, "max_pool")
+) -> list[Axis]:
+    """The windows of a pool over the last `dims` dimensions; without a stride they are apart."""
+    if len(shape) not in (dims + 1, dims + 2):
+        raise ValueError(f"[{op}] expected {dims + 1} or {dims + 2} dimensions, got {list(shape)}")
+    kernel = each(kernel_size, dims, op, "kernel_size")
+    given = stride is not None and (isinstance(stride, int) or len(stride) > 0)
+    steps = each(stride, dims, op, "stride") if given and stride is not None else kernel
+    pads = each(padding, dims, op, "padding")
+    gaps = each(dilation, dims, op, "dilation")
+    axes = []
     for index in range(dims):
-        dim = x.ndim - dims + index
+        dim = len(shape) - dims + index
         arguments = (kernel[index], steps[index], pads[index], gaps[index])
-        count = _output_size(x.shape[dim], *arguments, ceil_mode)
-        x = _fold(ctx, x, dim, *arguments, count, "max")
+        count = count_windows(shape[dim], *arguments, ceil_mode, op)
+        axes.append(Axis(dim, shape[dim], *arguments, count))
+    return axes
+
+
+def _lowest(dtype: torch.dtype) -> Number:
+    return -math.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
+def fold(
+    ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis], kind: str, outside: Number
+) -> GraphValue:
+    """Each window combined into one element."""
+    at_once = [list(axes)]
+    if math.prod(axis.kernel for axis in axes) > LARGE_WINDOW:
+        at_once = [[axis] for axis in axes]
+    for group in at_once:
+        windows, over = cover(ctx, x, group, outside)
+        x = ctx.emit("reduce", [windows], kind=kind, dims=over, keepdim=False)
     return x
 
 
-def _given(stride: Sizes) -> bool:
-    return isinstance(stride, int) or len(stride) > 0
+# --- maxima ----------------------------------------------------------------------------------
+
+
+def _first_maximum(
+    ctx: LoweringContext, values: GraphValue, places: GraphValue, over: Sequence[int]
+) -> tuple[GraphValue, GraphValue]:
+    """The greatest of `values` over the dimensions `over`, and where it is among `places`.
+
+    As in PyTorch the first of equals counts, but of NaNs the last.
+    """
+    a, at = Arith(ctx, values.dtype), Arith(ctx, torch.int64)
+    best = ctx.emit("reduce", [values], kind="max", dims=list(over), keepdim=True)
+
+    def chosen(condition: GraphValue, kind: str, otherwise: int) -> GraphValue:
+        marked = at.select(condition, places, otherwise)
+        return ctx.emit("reduce", [marked], kind=kind, dims=list(over), keepdim=True)
+
+    place = chosen(a.compare("eq", values, best), "min", NOWHERE)
+    if values.dtype.is_floating_point:
+        inside = at.compare("lt", places, NOWHERE)
+        unordered = both(ctx, a.compare("ne", values, values), inside)
+        last = chosen(unordered, "max", -1)
+        place = at.select(a.compare("ne", best, best), last, place)
+    shape = [size for dim, size in enumerate(values.shape) if dim not in over]
+    return ctx.reshape(best, shape), ctx.reshape(place, shape)
+
+
+def _plane(ctx: LoweringContext, sizes: Sequence[int]) -> GraphValue:
+    """Each element its own position."""
+    count = math.prod(sizes)
+    line = ctx.emit("iota", [], shape=[count], dim=0, start=0, step=1, dtype=torch.int64)
+    return ctx.reshape(line, sizes)
+
+
+def max_with_places(
+    ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis]
+) -> tuple[GraphValue, GraphValue]:
+    """Maxima and their positions within the dimensions of `axes`, counted as one."""
+    values, over = cover(ctx, x, axes, _lowest(x.dtype))
+    lead = x.ndim - len(axes)
+    plane = _plane(ctx, x.shape[lead:])
+    flat = [
+        Axis(
+            axis.dim - lead, axis.size, axis.kernel, axis.step, axis.pad, axis.dilation, axis.count
+        )
+        for axis in axes
+    ]
+    places, _ = cover(ctx, plane, flat, NOWHERE)
+    return _first_maximum(ctx, values, places, over)
 
 
 def _register_max(dims: int) -> None:
-    @rule(f"max_pool{dims}d")
+    name = f"max_pool{dims}d"
+
+    @rule(name)
     def plain(
         ctx: LoweringContext,
         self: GraphValue,
@@ -119,9 +141,12 @@ def _register_max(dims: int) -> None:
         dilation: Sizes = 1,
         ceil_mode: bool = False,
     ) -> GraphValue:
-        return _max_pool(ctx, self, dims, kernel_size, stride, padding, dilation, ceil_mode)
+        axes = window_axes(
+            self.shape, dims, name, kernel_size, stride, padding, dilation, ceil_mode
+        )
+        return fold(ctx, self, axes, "max", _lowest(self.dtype))
 
-    @node_rule(f"max_pool{dims}d_with_indices")
+    @node_rule(f"{name}_with_indices")
     def with_indices(
         ctx: LoweringContext,
         used: frozenset[int],
@@ -131,32 +156,45 @@ def _register_max(dims: int) -> None:
         padding: Sizes = 0,
         dilation: Sizes = 1,
         ceil_mode: bool = False,
-    ) -> tuple[GraphValue, None]:
-        if 1 in used:
-            raise Unsupported(
-                "the positions of a maximum pooling are read, which it does not keep",
-                "use only the values, or leave it in PyTorch",
-                code="unsupported-result",
-            )
-        return plain(ctx, self, kernel_size, stride, padding, dilation, ceil_mode), None
+    ) -> tuple[GraphValue, GraphValue | None]:
+        arguments = (kernel_size, stride, padding, dilation, ceil_mode)
+        if 1 not in used:
+            return plain(ctx, self, *arguments), None
+        return max_with_places(ctx, self, window_axes(self.shape, dims, name, *arguments))
 
 
-def _counts(
-    size: int, kernel: int, stride: int, padding: int, count: int, include_pad: bool
-) -> list[int]:
+# --- averages --------------------------------------------------------------------------------
+
+
+def counts_of(axis: Axis, include_pad: bool) -> list[int]:
     """How many elements each window's mean is taken over, along one dimension."""
     found = []
-    for index in range(count):
-        start = index * stride - padding
-        end = min(start + kernel, size + padding)
+    for index in range(axis.count):
+        start = index * axis.step - axis.pad
+        end = min(start + axis.kernel, axis.size + axis.pad)
         if not include_pad:
-            start, end = max(start, 0), min(end, size)
+            start, end = max(start, 0), min(end, axis.size)
         found.append(end - start)
     return found
 
 
+def divisors(axes: Sequence[Axis], include_pad: bool, override: int | None) -> torch.Tensor | float:
+    """What the sums of windows are divided by: one number where it is the same for all."""
+    if override is not None:
+        if override == 0:
+            raise ValueError("[avg_pool] divisor_override must not be zero")
+        return float(override)
+    table = torch.ones(())
+    for axis in axes:
+        table = table.unsqueeze(-1) * torch.tensor(counts_of(axis, include_pad))
+    same = bool((table == table.flatten()[0]).all())
+    return float(table.flatten()[0]) if same else table
+
+
 def _register_average(dims: int) -> None:
-    @rule(f"avg_pool{dims}d")
+    name = f"avg_pool{dims}d"
+
+    @rule(name)
     def average(
         ctx: LoweringContext,
         self: GraphValue,
@@ -167,27 +205,22 @@ def _register_average(dims: int) -> None:
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> GraphValue:
-        if is_integral(self.dtype):
-            raise TypeError(f"[avg_pool{dims}d] is not defined for {self.dtype}")
-        kernel = _each(kernel_size, dims, "avg_pool")
-        steps = _each(stride, dims, "avg_pool") if _given(stride) else kernel
-        pads = _each(padding, dims, "avg_pool")
-        a = Arith(ctx, opmath(self.dtype))
-        x = ctx.cast(self, a.dtype)
-        divisor: torch.Tensor | None = None
-        for index in range(dims):
-            dim = x.ndim - dims + index
-            size, extent, step, pad = x.shape[dim], kernel[index], steps[index], pads[index]
-            count = _output_size(size, extent, step, pad, 1, ceil_mode)
-            x = _fold(ctx, x, dim, extent, step, pad, 1, count, "sum")
-            line = torch.tensor(_counts(size, extent, step, pad, count, count_include_pad))
-            divisor = line if divisor is None else divisor.unsqueeze(-1) * line
-        assert divisor is not None
-        if divisor_override is not None:
-            return finish(ctx, a.div(x, float(divisor_override)), self.dtype)
-        if bool((divisor == divisor.flatten()[0]).all()):
-            return finish(ctx, a.div(x, float(divisor.flatten()[0])), self.dtype)
-        return finish(ctx, a.div(x, ctx.constant(divisor, a.dtype)), self.dtype)
+        axes = window_axes(self.shape, dims, name, kernel_size, stride, padding, 1, ceil_mode)
+        divisor = divisors(axes, count_include_pad, divisor_override)
+        return finish(ctx, _mean(ctx, self, axes, divisor), self.dtype)
+
+
+def _mean(
+    ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis], divisor: torch.Tensor | float
+) -> GraphValue:
+    """In the type it is computed in. Integers are divided as integers, as in PyTorch."""
+    a = Arith(ctx, opmath(x.dtype))
+    total = fold(ctx, ctx.cast(x, a.dtype), axes, "sum", 0)
+    by = divisor if isinstance(divisor, float) else ctx.constant(divisor, a.dtype)
+    if is_integral(a.dtype):
+        by = int(divisor) if isinstance(divisor, float) else by
+        return a.emit("trunc_div", total, by)
+    return a.div(total, by)
 
 
 for _dims in (1, 2, 3):
@@ -198,46 +231,121 @@ for _dims in (1, 2, 3):
 # --- adaptive windows ------------------------------------------------------------------------
 
 
-def _register_adaptive(dims: int, *names: str) -> None:
+def adaptive_bounds(size: int, count: int) -> list[tuple[int, int]]:
+    """Windows from floor(i·size / count) to ceil((i + 1)·size / count)."""
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def _adaptive_axes(x: GraphValue, wanted: Sequence[int], op: str) -> tuple[list[Axis], list[Axis]]:
+    """The dimensions whose windows are all alike, and those whose windows differ."""
+    alike, apart = [], []
+    for index, count in enumerate(wanted):
+        dim = x.ndim - len(wanted) + index
+        size = x.shape[dim]
+        if not size and count:
+            raise ValueError(f"[{op}] dimension {dim} of {x.shape} has no elements to pool")
+        if count and size % count == 0:
+            alike.append(Axis(dim, size, size // count, size // count, 0, 1, count))
+        else:
+            apart.append(Axis(dim, size, 0, 1, 0, 1, count))
+    return alike, apart
+
+
+def _table(axis: Axis) -> tuple[torch.Tensor, torch.Tensor]:
+    """The elements of each window, and which of them are not there twice: windows are filled up
+    with their last element."""
+    bounds = adaptive_bounds(axis.size, axis.count)
+    width = max((end - start for start, end in bounds), default=1)
+    rows = [[min(start + k, end - 1) for k in range(width)] for start, end in bounds]
+    real = [[start + k < end for k in range(width)] for start, end in bounds]
+    shape = (axis.count, width)
+    return torch.tensor(rows).reshape(shape), torch.tensor(real).reshape(shape)
+
+
+def _check_adaptive(x: GraphValue, output_size: Sizes, dims: int, op: str) -> list[int]:
+    if x.ndim not in (dims + 1, dims + 2):
+        raise ValueError(f"[{op}] expected {dims + 1} or {dims + 2} dimensions, got {x.shape}")
+    return each(output_size, dims, op, "output_size")
+
+
+def _register_adaptive_average(dims: int, *names: str) -> None:
+    op = names[0]
+
     @rule(*names)
     def adaptive(ctx: LoweringContext, self: GraphValue, output_size: Sizes) -> GraphValue:
-        wanted = _each(output_size, dims, "adaptive_avg_pool")
+        wanted = _check_adaptive(self, output_size, dims, op)
         if is_integral(self.dtype):
-            raise TypeError(f"[adaptive_avg_pool{dims}d] is not defined for {self.dtype}")
+            raise TypeError(f"[{op}] is not defined for {self.dtype}")
         a = Arith(ctx, opmath(self.dtype))
         x = ctx.cast(self, a.dtype)
-        spatial = list(range(x.ndim - dims, x.ndim))
-        if all(count == 1 for count in wanted):
-            total = ctx.emit("reduce", [x], kind="sum", dims=spatial, keepdim=True)
-            return finish(ctx, a.div(total, float(math.prod(self.shape[-dims:]))), self.dtype)
-        for index, count in enumerate(wanted):
-            x = _adaptive_mean(ctx, a, x, x.ndim - dims + index, count)
+        if not all(wanted):
+            return ctx.broadcast(ctx.constant(0, self.dtype), (*self.shape[:-dims], *wanted))
+        alike, apart = _adaptive_axes(x, wanted, op)
+        if alike:
+            x = _mean(ctx, x, alike, float(math.prod(axis.kernel for axis in alike)))
+        for axis in apart:
+            x = _mean_by_table(ctx, a, x, axis)
         return finish(ctx, x, self.dtype)
 
 
-def _adaptive_mean(
-    ctx: LoweringContext, a: Arith, x: GraphValue, dim: int, count: int
-) -> GraphValue:
-    """`count` means over windows from floor(i * size / count) to ceil((i + 1) * size / count)."""
-    size = x.shape[dim]
-    if count and size % count == 0:
-        window = size // count
-        if window == 1:
-            return x
-        split = ctx.reshape(x, (*x.shape[:dim], count, window, *x.shape[dim + 1 :]))
-        total = ctx.emit("reduce", [split], kind="sum", dims=[dim + 1], keepdim=False)
-        return a.div(total, float(window))
-    parts = []
-    for index in range(count):
-        start, end = index * size // count, -(-(index + 1) * size // count)
-        part = slice_along(ctx, x, dim, start, end)
-        total = ctx.emit("reduce", [part], kind="sum", dims=[dim], keepdim=True)
-        parts.append(a.div(total, float(end - start)))
-    if not parts:
-        return ctx.broadcast(number(ctx, 0, x.dtype), (*x.shape[:dim], 0, *x.shape[dim + 1 :]))
-    return parts[0] if len(parts) == 1 else ctx.emit("concat", parts, dim=dim)
+def _mean_by_table(ctx: LoweringContext, a: Arith, x: GraphValue, axis: Axis) -> GraphValue:
+    table, real = _table(axis)
+    rest = [1] * (x.ndim - axis.dim - 1)
+    chosen = ctx.emit("gather", [x, ctx.constant(table)], dim=axis.dim)
+    if not bool(real.all()):
+        mask = ctx.constant(real.reshape(*real.shape, *rest))
+        chosen = a.select(mask, chosen, 0)
+    total = ctx.emit("reduce", [chosen], kind="sum", dims=[axis.dim + 1], keepdim=False)
+    return a.div(total, ctx.constant(real.sum(1).reshape(-1, *rest), a.dtype))
 
 
-_register_adaptive(1, "adaptive_avg_pool1d")
-_register_adaptive(2, "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-_register_adaptive(3, "adaptive_avg_pool3d", "_adaptive_avg_pool3d")
+_register_adaptive_average(1, "adaptive_avg_pool1d")
+_register_adaptive_average(2, "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+_register_adaptive_average(3, "adaptive_avg_pool3d", "_adaptive_avg_pool3d")
+
+
+def _register_adaptive_max(dims: int) -> None:
+    op = f"adaptive_max_pool{dims}d"
+
+    @node_rule(op)
+    def adaptive(
+        ctx: LoweringContext, used: frozenset[int], self: GraphValue, output_size: Sizes
+    ) -> tuple[GraphValue, GraphValue | None]:
+        wanted = _check_adaptive(self, output_size, dims, op)
+        if not all(wanted):
+            shape = (*self.shape[:-dims], *wanted)
+            return (
+                ctx.broadcast(ctx.constant(0, self.dtype), shape),
+                ctx.broadcast(ctx.constant(0, torch.int64), shape),
+            )
+        alike, apart = _adaptive_axes(self, wanted, op)
+        if not apart:
+            if 1 in used:
+                return max_with_places(ctx, self, alike)
+            return fold(ctx, self, alike, "max", _lowest(self.dtype)), None
+        return _max_by_table(ctx, self, wanted, 1 in used)
+
+
+def _max_by_table(
+    ctx: LoweringContext, x: GraphValue, wanted: Sequence[int], with_places: bool
+) -> tuple[GraphValue, GraphValue | None]:
+    dims = len(wanted)
+    lead = x.ndim - dims
+    plane = torch.zeros((), dtype=torch.int64)
+    for index, count in enumerate(wanted):
+        dim = lead + 2 * index
+        size = x.shape[dim]
+        table, _ = _table(Axis(dim, size, 0, 1, 0, 1, count))
+        x = ctx.emit("gather", [x, ctx.constant(table)], dim=dim)
+        plane = plane.unsqueeze(-1).unsqueeze(-1) * size + table
+    order = [*range(lead), *range(lead, x.ndim, 2), *range(lead + 1, x.ndim, 2)]
+    x = permute_to(ctx, x, order)
+    over = list(range(lead + dims, x.ndim))
+    if not with_places:
+        return ctx.emit("reduce", [x], kind="max", dims=over, keepdim=False), None
+    places = plane.permute(*range(0, 2 * dims, 2), *range(1, 2 * dims, 2))
+    return _first_maximum(ctx, x, ctx.constant(places.contiguous()), over)
+
+
+for _dims in (1, 2, 3):
+    _register_adaptive_max(_dims)
