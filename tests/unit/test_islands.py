@@ -78,7 +78,8 @@ def test_complex_parameters():
 def test_control_flow_operators():
     class Choice(nn.Module):
         def forward(self, x):
-            return torch.cond(x.sum() > 0, lambda y: y + 1, lambda y: y - 1, (x * 2,)) + 1
+            # An index out of range is an error, so only the branch taken may run.
+            return torch.cond(x.sum() > 0, lambda y: y[y.long()], lambda y: y - 1, (x * 2,)) + 1
 
     converted = convert_and_compare(Choice(), torch.ones(3))
     assert_same(converted(-torch.ones(3)), Choice()(-torch.ones(3)))

@@ -24,7 +24,8 @@ from tessera.errors import InternalError
 from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
 from tessera.lowering.dtypes import dtype_name, is_supported
 from tessera.lowering.islands import IslandFn, build_island
-from tessera.lowering.nodes import Failure, NodeLowering, Uncrossable
+from tessera.lowering.nodes import NodeLowering
+from tessera.lowering.outcome import Failure, Uncrossable
 from tessera.lowering.partition import Partitioner
 from tessera.lowering.registry import Registry, registry
 from tessera.report.report import IslandRow, NodeRow
@@ -57,6 +58,8 @@ class Imported:
     outputs: list[fx.Node]
     #: the live tensor behind a parameter, buffer or constant of the capture
     live: Callable[[str], torch.Tensor]
+    #: how many random keys the graph takes before its other inputs; see tessera.random_keys
+    random_keys: int = 0
 
 
 def crossable_spec(value: Any) -> TensorSpec | None:
@@ -195,6 +198,7 @@ class _Attempt:
         size = tensor.numel() * tensor.element_size()
         if lifted and size <= INLINE_CONSTANT_BYTES:
             self.context.bind(node, self.context.constant(tensor))
+            self.lowering.constants[node] = tensor
             return
         # Tied parameters are one tensor under several names: the first one stands for all.
         storage = tensor.untyped_storage()
@@ -353,11 +357,11 @@ class _Attempt:
                     "return dense tensors of a fixed shape",
                     location_of(node),
                 )
-            values.append(value.handle)
+            values.append(value)
         # Code behind the model may rely on it: `logits.view(-1, classes)`.
         eager = [node.meta.get("val") for node in self.importer.outputs]
         contiguous = [isinstance(item, torch.Tensor) and item.is_contiguous() for item in eager]
-        graph = self.context.builder.finish(values, contiguous)
+        graph = self.context.finish(values, contiguous)
         order = [self.rows[node] for node in self.importer.nodes if node in self.rows]
         return Imported(
             graph,
@@ -367,6 +371,7 @@ class _Attempt:
             self.island_rows,
             self.importer.outputs,
             self.importer.live_tensor,
+            self.context.key_count,
         )
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +16,8 @@ from tessera.capture.decompose import trace_decomposition
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.errors import InternalError, RegistrationError
 from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.control import lower_higher_order
+from tessera.lowering.outcome import Done, Failure, Uncrossable
 from tessera.lowering.registry import Registry, Rule, Unsupported
 
 MAX_DEPTH = 8
@@ -41,31 +42,6 @@ _IDENTITIES = {
 _HIGHER_ORDER = torch._ops.HigherOrderOperator
 
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a node runs in PyTorch."""
-
-    code: str
-    reason: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A node was lowered."""
-
-    status: str = "compiled"
-    lowered_by: str = ""
-    reported: bool = True
-
-
-@dataclass(frozen=True)
-class Uncrossable:
-    """Stands for a value that compiled code cannot hold."""
-
-    what: str
-
-
 class NodeLowering:
     """Lowers the nodes of one graph into one context."""
 
@@ -80,6 +56,8 @@ class NodeLowering:
         self.rules = rules
         self.owner = owner
         self.decompositions = decompositions
+        #: tensors that forward() made from numbers, by their placeholders
+        self.constants: dict[fx.Node, torch.Tensor] = {}
 
     def lower(
         self, node: fx.Node, depth: int = 0, owner: fx.GraphModule | None = None
@@ -103,7 +81,7 @@ class NodeLowering:
                 return Failure("not-crossable", value.what)
             return Done(reported=False)
         if isinstance(node.target, _HIGHER_ORDER):
-            return self._higher_order(node, depth, owner)
+            return lower_higher_order(self, node, depth)
         if not isinstance(node.target, torch._ops.OpOverload):
             return self._python(node)
         return self._operator(node, depth)
@@ -138,19 +116,6 @@ class NodeLowering:
         self.context.bind(node, node.target(*args, **kwargs))
         return Done(reported=False)
 
-    def _higher_order(self, node: fx.Node, depth: int, owner: fx.GraphModule) -> Done | Failure:
-        name = str(node.target)
-        if name == "wrap_with_set_grad_enabled":
-            body = self.context.map(node.args[1])
-            operands = [self.context.map(item) for item in node.args[2:]]
-            outcome = self._inline(node, body, operands, depth)
-            return outcome if isinstance(outcome, Failure) else Done(reported=False)
-        return Failure(
-            "control-flow" if name in ("cond", "while_loop", "scan") else "higher-order",
-            f"torch.{name} is not compiled yet",
-            "replace it with torch.where where both branches may run, or leave it in PyTorch",
-        )
-
     def _operator(self, node: fx.Node, depth: int) -> Done | Failure:
         target = node.target
         assert isinstance(target, torch._ops.OpOverload)
@@ -162,6 +127,8 @@ class NodeLowering:
                 if isinstance(outcome, Done):
                     return outcome
                 failure = outcome or failure
+        if failure is not None and failure.whole:
+            return failure
         name = target._schema.name
         if failure is None and name in _ASSERTIONS and node.meta.get("val") is None:
             return Done("folded", reported=False)
@@ -200,7 +167,7 @@ class NodeLowering:
                     return None
             result = rule.lower(node, self.context)
         except Unsupported as error:
-            return Failure(error.code, error.reason, error.remedy)
+            return Failure(error.code, error.reason, error.remedy, error.whole)
         except (InternalError, RegistrationError):
             raise
         except Exception as error:

@@ -36,14 +36,23 @@ class Unsupported(Exception):
     """Raised inside a lowering for a case it does not cover.
 
     The node then stays in PyTorch as an island with this reason (or is listed by the strict
-    error). ``code`` is the machine-readable reason code of the report.
+    error). ``code`` is the machine-readable reason code of the report. ``whole`` forbids taking the
+    operator apart instead: what it decomposes into would be wrong as well.
     """
 
-    def __init__(self, reason: str, remedy: str = "", *, code: str = "unsupported-case") -> None:
+    def __init__(
+        self,
+        reason: str,
+        remedy: str = "",
+        *,
+        code: str = "unsupported-case",
+        whole: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.remedy = remedy
         self.code = code
+        self.whole = whole
 
 
 @dataclass(frozen=True)
