@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test wheel format lint tidy docs asan tsan clean
+.PHONY: help setup build demo test conformance wheel format lint tidy docs asan tsan clean
 # One build at a time: the compiler's files take 2 GB each to compile.
 .NOTPARALLEL:
 
@@ -23,6 +23,8 @@ help:
 	@echo "  make demo     install what is missing, build, run examples/mini_transformer.py"
 	@echo "  make test     the same, then every test"
 	@echo
+	@echo "  make conformance   PyTorch's lists of operators and modules in every dtype (an hour on"
+	@echo "                two cores); writes docs/reference/conformance.md"
 	@echo "  make build    install what is missing and build into build/dev"
 	@echo "  make wheel    a self-contained wheel in dist/ (LLVM linked in)"
 	@echo "  make format   rewrite C++ and Python files in the project's formatting"
@@ -50,6 +52,12 @@ test:
 	@utils/setup test
 	@utils/step --show "building (the first build takes some minutes)" build utils/build
 	@.venv/bin/python utils/run_tests.py --preset $(PRESET)
+
+conformance:
+	@utils/setup test
+	@utils/step --show "building (the first build takes some minutes)" build utils/build
+	@.venv/bin/python tests/conformance/core_aten_ops.py --check
+	@.venv/bin/python utils/conformance.py
 
 wheel: setup
 	@utils/wheel --check

@@ -42,10 +42,20 @@ def is_mutating(node: fx.Node) -> bool:
     target = node.target
     if not isinstance(target, torch._ops.OpOverload):
         return False
-    if target._schema.name in _UPDATES_STATISTICS:
-        statistics, flag = _UPDATES_STATISTICS[target._schema.name]
-        return node.args[statistics] is not None and bool(node.args[flag])
     return target._schema.is_mutable and target._schema.name not in _HARMLESS
+
+
+def updates_statistics(node: fx.Node) -> bool:
+    """Whether a node is a normalization that writes to the running statistics it is given."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return False
+    places = _UPDATES_STATISTICS.get(target._schema.name)
+    return places is not None and (node.args[places[0]] is not None and bool(node.args[places[1]]))
+
+
+def _writes(node: fx.Node) -> bool:
+    return node.op == "call_function" and (is_mutating(node) or updates_statistics(node))
 
 
 def needs_functionalization(program: ExportedProgram) -> bool:
@@ -61,14 +71,20 @@ def needs_functionalization(program: ExportedProgram) -> bool:
         for node in module.graph.nodes:
             if node.target is torch.ops.higher_order.wrap_with_autocast:
                 return True
-            if node.op == "call_function" and is_mutating(node):
+            if _writes(node):
                 return True
     return False
 
 
 def functionalize(program: ExportedProgram) -> ExportedProgram:
     """The program without in-place operators; every operator that could be kept is kept whole."""
-    result: ExportedProgram = program.run_decompositions({})
+    # The one that hides its writes behind copies of the statistics: they show once it is taken
+    # apart.
+    hiding = torch.ops.aten.instance_norm.default
+    hidden = any(node.target is hiding and updates_statistics(node) for node in program.graph.nodes)
+    result: ExportedProgram = program.run_decompositions(
+        {hiding: decomposition_of(hiding)} if hidden else {}
+    )
     return result
 
 
@@ -90,9 +106,11 @@ def decomposition_of(op: Any) -> Callable[..., Any] | None:
     return None
 
 
-def _draws_random_numbers(op: Any) -> bool:
-    # Taken apart it would draw others than PyTorch draws from the same seed.
-    return isinstance(op, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in op.tags
+def _has_generator(node: fx.Node) -> bool:
+    """Whether a node draws from a generator it is given; its parts would draw from another."""
+    return any(
+        isinstance(leaf, torch.Generator) for leaf in pytree.tree_leaves((node.args, node.kwargs))
+    )
 
 
 def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
@@ -102,7 +120,7 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     operator has no decomposition, or only into itself.
     """
     decomposition = decomposition_of(node.target)
-    if decomposition is None or _draws_random_numbers(node.target):
+    if decomposition is None or _has_generator(node):
         return None
     flat, spec = pytree.tree_flatten((node.args, node.kwargs))
     values = [item.meta.get("val") if isinstance(item, fx.Node) else item for item in flat]
@@ -120,7 +138,8 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
         result = decomposition(*args, **kwargs)
         if result is NotImplemented:
             raise NotImplementedError(str(node.target))
-        return result
+        # A named tuple would be one more call in the graph.
+        return tuple(result) if isinstance(result, tuple) else result
 
     def trace(function: Callable[..., Any]) -> fx.GraphModule | None:
         try:
@@ -142,7 +161,7 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
 
 
 def _mutates(graph: fx.GraphModule) -> bool:
-    return any(node.op == "call_function" and is_mutating(node) for node in graph.graph.nodes)
+    return any(_writes(node) for node in graph.graph.nodes)
 
 
 def _mutates_inputs(graph: fx.GraphModule) -> bool:
@@ -158,14 +177,11 @@ def _mutates_inputs(graph: fx.GraphModule) -> bool:
         return node
 
     for node in graph.graph.nodes:
-        if node.op != "call_function" or not is_mutating(node):
+        if not _writes(node):
             continue
-        writes = [argument.alias_info for argument in node.target._schema.arguments]
-        named = not any(info is not None and info.is_write for info in writes)
-        for place, argument in enumerate(node.args):
-            info = writes[place]
-            if (named or (info is not None and info.is_write)) and (
-                getattr(base(argument), "op", "") in ("placeholder", "get_attr")
-            ):
+        infos = [argument.alias_info for argument in node.target._schema.arguments]
+        for argument, info in zip(node.args, infos, strict=False):
+            written = updates_statistics(node) or (info is not None and info.is_write)
+            if written and getattr(base(argument), "op", "") in ("placeholder", "get_attr"):
                 return True
     return False

@@ -1,0 +1,242 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""One call converted strictly, and its results held against PyTorch's."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from op_samples import Function, Sample
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+import tessera as ts
+from tessera.errors import ArgumentError, ArgumentTypeError, CaptureError, ConversionError
+
+#: Compiled in full, with the right values.
+PASS = "pass"
+#: Not compiled in full; as a hybrid, where that is possible, the values are right.
+REFUSED = "refused"
+WRONG = "wrong"
+#: An error that is no clear refusal: always a bug.
+ERROR = "error"
+#: PyTorch itself does not take the sample.
+SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    status: str
+    reason: str = ""
+
+
+class Mismatch(Exception):
+    """Results that are not PyTorch's."""
+
+
+def judge(sample: Sample, *, hybrid: bool = True) -> Verdict:
+    """What becomes of a sample; `hybrid` also runs what does not compile in full, as a hybrid."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            wanted = _Wanted(sample)
+        except Exception as error:
+            return Verdict(SKIPPED, f"PyTorch: {_line(error)}")
+        try:
+            return _judge(sample, wanted, hybrid)
+        except Mismatch as error:
+            return Verdict(WRONG, _line(error))
+        except Exception as error:
+            return Verdict(ERROR, f"{type(error).__name__}: {_line(error)}")
+
+
+def _judge(sample: Sample, wanted: _Wanted, hybrid: bool) -> Verdict:
+    try:
+        converted = _convert(sample, strict=True)
+    except (ConversionError, CaptureError) as error:
+        verdict = Verdict(REFUSED, _why(error))
+    else:
+        wanted.compare(converted, sample)
+        return Verdict(PASS)
+    if hybrid:
+        try:
+            wanted.compare(_convert(sample, strict=False), sample)
+        except (ConversionError, CaptureError, ArgumentError, ArgumentTypeError):
+            return verdict  # a clear error, which says what cannot be
+        except Mismatch as error:
+            raise Mismatch(f"as a hybrid: {error}") from error
+    return verdict
+
+
+def _convert(sample: Sample, *, strict: bool) -> nn.Module:
+    module = copy.deepcopy(sample.module) if _has_state(sample.module) else sample.module
+    result: nn.Module = ts.from_pytorch(
+        module, example_inputs=sample.args, example_kwargs=sample.kwargs, strict=strict
+    )
+    # Where a capture's results are compared, so are the buffers it writes.
+    result.__dict__["_original"] = module
+    return result
+
+
+def _has_state(module: nn.Module) -> bool:
+    return next(module.parameters(), None) is not None or next(module.buffers(), None) is not None
+
+
+def _why(error: ConversionError | CaptureError) -> str:
+    """The reasons, without the advice."""
+    if isinstance(error, ConversionError):
+        islands = [row for row in error.report.nodes if row.reason and row.code != "between"]
+        if islands:
+            row = islands[0]
+            more = f" (and {len(islands) - 1} more)" if len(islands) > 1 else ""
+            return f"{row.op}: {' '.join(row.reason.split())}{more}"
+    return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).split("\n  What to do:")[0]
+    text = " ".join(text.split())
+    return re.sub(r"0x[0-9a-f]{6,}", "0x…", text)[:400]
+
+
+# --- comparison ------------------------------------------------------------------------------
+
+
+def _run(module: nn.Module, args: Any, kwargs: Any, seed: int = 0) -> list[Any]:
+    args, kwargs = pytree.tree_map_only(Tensor, torch.clone, (args, kwargs))
+    torch.manual_seed(seed)
+    return pytree.tree_leaves(module(*args, **kwargs))
+
+
+class _Wanted:
+    """PyTorch's results of a sample, buffers included."""
+
+    def __init__(self, sample: Sample) -> None:
+        self.sample = sample
+        self.module = copy.deepcopy(sample.module) if _has_state(sample.module) else sample.module
+        self.values = _run(self.module, sample.args, sample.kwargs)
+        self.buffers = dict(self.module.named_buffers())
+        again = copy.deepcopy(sample.module) if _has_state(sample.module) else sample.module
+        other = _run(again, sample.args, sample.kwargs, seed=1)
+        #: drawn at random: only what kind of tensors they are can be compared
+        self.random = sample.undefined or not _same(self.values, other)
+
+    def compare(self, converted: nn.Module, sample: Sample) -> None:
+        got = _run(converted, sample.args, sample.kwargs)
+        if len(got) != len(self.values):
+            raise Mismatch(f"{len(got)} results, PyTorch gives {len(self.values)}")
+        for index, (ours, theirs) in enumerate(zip(got, self.values, strict=True)):
+            self._compare_one(index, ours, theirs)
+        if self.random:
+            return
+        original = converted.__dict__["_original"]
+        for name, theirs in self.buffers.items():
+            ours = original.get_buffer(name)
+            if not _close(ours, theirs, self.tolerance(theirs.dtype)):
+                raise Mismatch(f"buffer {name}: {_largest(ours, theirs)}")
+
+    def tolerance(self, dtype: torch.dtype) -> tuple[float, float]:
+        default = torch.testing._comparison.default_tolerances(dtype)
+        given = self.sample.tolerance
+        return default if given is None or not dtype.is_floating_point else given
+
+    def _compare_one(self, index: int, ours: Any, theirs: Any) -> None:
+        place = f"result {index}: " if len(self.values) > 1 else ""
+        if not isinstance(theirs, Tensor):
+            if ours != theirs and not (ours != ours and theirs != theirs) and not self.random:
+                raise Mismatch(f"{place}{ours!r}, PyTorch gives {theirs!r}")
+            return
+        if not isinstance(ours, Tensor):
+            raise Mismatch(f"{place}a {type(ours).__name__}, PyTorch gives a tensor")
+        for what in ("dtype", "shape", "layout"):
+            if getattr(ours, what) != getattr(theirs, what):
+                raise Mismatch(
+                    f"{place}{what} {getattr(ours, what)}, PyTorch gives {getattr(theirs, what)}"
+                )
+        if theirs.layout == torch.strided and theirs.is_contiguous() and not ours.is_contiguous():
+            raise Mismatch(f"{place}strides {ours.stride()}, PyTorch's are contiguous")
+        if self.random or _close(ours, theirs, self.tolerance(theirs.dtype)):
+            return
+        if not self._as_exact(index, ours, theirs):
+            raise Mismatch(f"{place}{_largest(ours, theirs)}")
+
+    def _as_exact(self, index: int, ours: Tensor, theirs: Tensor) -> bool:
+        """Whether each element is at most twice as far from float64's answer as PyTorch's worst."""
+        if not theirs.is_floating_point() or theirs.dtype == torch.float64:
+            return False
+        exact = self._in_float64()
+        if exact is None or not isinstance(exact[index], Tensor):
+            return False
+        reference = exact[index].double()
+        if reference.shape != ours.shape:
+            return False
+        rounded = reference.to(ours.dtype)
+        error = (ours.double() - reference).abs()
+        theirs_error = (theirs.double() - reference).abs()
+        finite = theirs_error.isfinite()
+        bound = theirs_error[finite].max() if bool(finite.any()) else reference.new_zeros(())
+        rtol, atol = self.tolerance(ours.dtype)
+        near = error <= 2 * bound + atol + rtol * reference.abs()
+        right = near | (ours == rounded) | (ours.isnan() & rounded.isnan())
+        right |= (ours == theirs) | (ours.isnan() & theirs.isnan())
+        return bool(right.all())
+
+    def _in_float64(self) -> list[Any] | None:
+        def widen(tensor: Tensor) -> Tensor:
+            return tensor.double() if tensor.is_floating_point() else tensor
+
+        try:
+            module = copy.deepcopy(self.sample.module).double()
+            if isinstance(module, Function):
+                module.flat = pytree.tree_map_only(Tensor, widen, module.flat)
+            args, kwargs = pytree.tree_map_only(
+                Tensor, widen, (self.sample.args, self.sample.kwargs)
+            )
+            return _run(module, args, kwargs)
+        except Exception:  # not every operator takes float64 beside what the sample fixes
+            return None
+
+
+def _close(ours: Tensor, theirs: Tensor, tolerance: tuple[float, float]) -> bool:
+    if theirs.layout != torch.strided or theirs.is_quantized:
+        ours, theirs = ours.to_dense(), theirs.to_dense()
+    rtol, atol = tolerance
+    try:
+        torch.testing.assert_close(
+            ours, theirs, rtol=rtol, atol=atol, equal_nan=True, check_stride=False
+        )
+    except AssertionError:
+        return False
+    return True
+
+
+def _same(left: list[Any], right: list[Any]) -> bool:
+    if len(left) != len(right):
+        return False
+    for one, other in zip(left, right, strict=True):
+        if isinstance(one, Tensor):
+            if one.shape != other.shape or not _close(one, other, (0.0, 0.0)):
+                return False
+        elif one != other and (one == one or other == other):
+            return False
+    return True
+
+
+def _largest(ours: Tensor, theirs: Tensor) -> str:
+    """The element that differs most."""
+    if theirs.layout != torch.strided:
+        return "other values"
+    wide = torch.complex128 if theirs.is_complex() else torch.float64
+    a, b = ours.reshape(-1).to(wide), theirs.reshape(-1).to(wide)
+    wrong = ~((a == b) | (a.isnan() & b.isnan()))
+    distance = torch.where(wrong, (a - b).abs().nan_to_num(torch.inf, torch.inf), 0.0)
+    worst = int(distance.argmax())
+    return (
+        f"{int(wrong.sum())} of {theirs.numel()} elements differ, most at {worst}: "
+        f"{ours.reshape(-1)[worst].item()!r}, PyTorch gives {theirs.reshape(-1)[worst].item()!r}"
+    )
