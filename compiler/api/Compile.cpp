@@ -50,7 +50,7 @@ bool decode(const std::string &bytes, TileKernel &record, std::string &object) {
 class Compilation {
 public:
   Compilation(CompiledProgram::Impl &impl, const CompileOptions &options)
-      : impl(impl), options(options), cache(options.cacheDir) {}
+      : impl(impl), options(options), cache(options.cacheDir, options.cacheBytes) {}
 
   /// False leaves the reason in `error`.
   bool run(CompiledProgram &result);

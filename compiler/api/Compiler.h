@@ -118,6 +118,8 @@ struct CompileOptions {
   int threads = 1;
   /// Folder of the object cache; empty disables it.
   std::string cacheDir;
+  /// How many bytes the folder may take; the entries unused for longest leave first.
+  uint64_t cacheBytes = uint64_t(2) << 30;
 };
 
 /// What the report says of one launch.

@@ -10,6 +10,7 @@
 #include "runtime/abi/Kernel.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
@@ -20,6 +21,7 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <atomic>
+#include <mutex>
 
 using namespace tessera::jit;
 
@@ -45,6 +47,73 @@ static void warnOnce(const llvm::Twine &what) {
   if (!said.exchange(true))
     llvm::errs() << "tessera: warning: object cache: " << what << "\n";
 }
+
+//===----------------------------------------------------------------------===//
+// The limit
+//===----------------------------------------------------------------------===//
+
+/// An entry read again within this time keeps its place among the recently used.
+static constexpr auto kTouchInterval = std::chrono::minutes(10);
+
+namespace {
+/// What this process knows of the folders it has opened.
+struct OpenFolders {
+  struct Folder {
+    uint64_t bytes = 0;   ///< as of the last look, with what this process wrote since
+    uint64_t written = 0; ///< by this process since the last look
+  };
+  std::mutex mutex;
+  llvm::StringMap<Folder> folders;
+
+  static OpenFolders &get() {
+    static OpenFolders open;
+    return open;
+  }
+};
+} // namespace
+
+ObjectCache::ObjectCache(std::string name, uint64_t limit) : folder(std::move(name)), limit(limit) {
+  if (folder.empty())
+    return;
+  OpenFolders &open = OpenFolders::get();
+  std::lock_guard<std::mutex> lock(open.mutex);
+  auto [it, isNew] = open.folders.try_emplace(folder);
+  if (isNew)
+    it->second.bytes = tidyCache(folder, limit);
+}
+
+/// Notes a new entry, and makes room where the limit is reached.
+void ObjectCache::account(uint64_t bytes) const {
+  OpenFolders &open = OpenFolders::get();
+  std::lock_guard<std::mutex> lock(open.mutex);
+  OpenFolders::Folder &state = open.folders[folder];
+  state.bytes += bytes;
+  state.written += bytes;
+  // Other processes write as well, hence a new look from time to time.
+  if (state.bytes <= limit && state.written <= limit / 8)
+    return;
+  state = {tidyCache(folder, limit), 0};
+}
+
+/// Marks an entry as used. Its time of modification says so, since many systems keep no time of
+/// access.
+void ObjectCache::touch(const std::string &name) const {
+  llvm::sys::fs::file_status status;
+  auto now = std::chrono::system_clock::now();
+  if (limit == kUnlimited || llvm::sys::fs::status(name, status) ||
+      now - status.getLastModificationTime() < kTouchInterval)
+    return;
+  int descriptor;
+  if (llvm::sys::fs::openFileForRead(name, descriptor))
+    return;
+  // Whoever may not do this reads another user's cache, which is not theirs to keep small.
+  (void)llvm::sys::fs::setLastAccessAndModificationTime(descriptor, now);
+  llvm::sys::Process::SafelyCloseFileDescriptor(descriptor);
+}
+
+//===----------------------------------------------------------------------===//
+// Entries
+//===----------------------------------------------------------------------===//
 
 std::string ObjectCache::key(llvm::ArrayRef<llvm::StringRef> parts) {
   std::string abi = std::to_string(TESSERA_KERNEL_ABI_VERSION);
@@ -78,6 +147,7 @@ std::optional<std::string> ObjectCache::load(llvm::StringRef key) const {
     warnOnce(name + " is damaged or foreign; it is compiled again");
     return std::nullopt;
   }
+  touch(name);
   return payload.str();
 }
 
@@ -107,8 +177,10 @@ bool ObjectCache::store(llvm::StringRef key, llvm::StringRef bytes) const {
   stream.clear_error();
   if (!error)
     error = llvm::sys::fs::rename(temporary, name);
-  if (!error)
+  if (!error) {
+    account(kMagic.size() + kHashBytes + bytes.size());
     return true;
+  }
   llvm::sys::fs::remove(temporary);
   return fail(error);
 }

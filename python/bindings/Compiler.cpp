@@ -18,8 +18,8 @@ using namespace nb::literals;
 namespace {
 
 CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
-                              const std::string &cacheDir) {
-  CompileOptions options{cpu, threads, cacheDir};
+                              const std::string &cacheDir, uint64_t cacheBytes) {
+  CompileOptions options{cpu, threads, cacheDir, cacheBytes};
   std::string message;
   {
     nb::gil_scoped_release release;
@@ -103,7 +103,7 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
                    })
       .def_prop_ro("arena_bytes", [](const CompiledProgram &c) { return c.program->arenaBytes; });
   m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
-        "cache_dir"_a = "",
+        "cache_dir"_a = "", "cache_bytes"_a = CompileOptions().cacheBytes,
         "Compiles Graph IR for this machine; RuntimeError with the compiler's message when that "
         "fails.");
   m.def("host_info", &hostInfo);

@@ -237,7 +237,12 @@ class CompiledProgram:
     def arena_bytes(self) -> int: ...
 
 def compile(
-    module: GraphModule, *, cpu: str = "", threads: int = 1, cache_dir: str = ""
+    module: GraphModule,
+    *,
+    cpu: str = "",
+    threads: int = 1,
+    cache_dir: str = "",
+    cache_bytes: int = 2147483648,
 ) -> CompiledProgram: ...
 def host_info() -> HostInfo: ...
 

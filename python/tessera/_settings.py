@@ -3,6 +3,8 @@
 """Settings from the environment, each read once.
 
 ``TESSERA_CACHE_DIR``: the folder of compiled kernels; ``off`` keeps none.
+``TESSERA_CACHE_SIZE``: how large it may become, e.g. ``500M`` or ``4 GiB`` (default 2 GiB); the
+kernels unused for longest leave first. ``unlimited`` never removes any.
 ``TESSERA_DEBUG``: a list, separated by commas, of the names in :data:`DEBUG_FLAGS`.
 """
 
@@ -11,8 +13,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tessera.errors import ArgumentError
 
@@ -22,6 +26,9 @@ DEBUG_FLAGS = {
     "timings": "print how long each step of a conversion took to stderr",
 }
 
+DEFAULT_CACHE_BYTES = 2 << 30
+UNLIMITED = (1 << 64) - 1
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -29,7 +36,13 @@ class Settings:
 
     #: empty: no cache
     cache_dir: str
+    cache_bytes: int
     debug: frozenset[str]
+
+    @property
+    def cache(self) -> dict[str, Any]:
+        """What _core.compile is told of the cache."""
+        return {"cache_dir": self.cache_dir, "cache_bytes": self.cache_bytes}
 
 
 def _cache_dir() -> str:
@@ -40,6 +53,21 @@ def _cache_dir() -> str:
         return str(Path(given).expanduser().absolute())
     base = os.environ.get("XDG_CACHE_HOME")
     return str((Path(base) if base else Path.home() / ".cache") / "tessera")
+
+
+def _cache_bytes() -> int:
+    given = os.environ.get("TESSERA_CACHE_SIZE", "").strip()
+    if not given:
+        return DEFAULT_CACHE_BYTES
+    if given.lower() == "unlimited":
+        return UNLIMITED
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)i?b?", given.lower())
+    if match is None:
+        raise ArgumentError(
+            f"TESSERA_CACHE_SIZE is {given!r}, which is no size",
+            remedy='give bytes, or a number with K, M, G or T ("500M", "4 GiB"), or "unlimited"',
+        )
+    return min(int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " ")), UNLIMITED)
 
 
 def _debug() -> frozenset[str]:
@@ -57,7 +85,7 @@ def _debug() -> frozenset[str]:
 @functools.cache
 def settings() -> Settings:
     """The settings, read at the first use."""
-    found = Settings(_cache_dir(), _debug())
+    found = Settings(_cache_dir(), _cache_bytes(), _debug())
     if "capture" in found.debug:
         logger = logging.getLogger("tessera.capture")
         logger.addHandler(logging.StreamHandler())

@@ -81,7 +81,7 @@ class Program:
         begin = time.perf_counter()
         try:
             self.compiled = _core.compile(
-                imported.graph, threads=threads, cache_dir=settings().cache_dir
+                imported.graph, threads=threads, **settings().cache
             )
         except RuntimeError as error:
             raise CompileError(

@@ -54,6 +54,32 @@ def test_settings(monkeypatch, tmp_path, fresh):
     assert _settings.settings().cache_dir == str(tmp_path / "tessera")
 
 
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("", 2 << 30),
+        ("4096", 4096),
+        ("500M", 500 << 20),
+        ("500 mb", 500 << 20),
+        ("1.5GiB", 3 << 29),
+        ("0", 0),
+        ("unlimited", _settings.UNLIMITED),
+        ("9999999999T", _settings.UNLIMITED),
+    ],
+)
+def test_the_size_of_the_cache(monkeypatch, fresh, text, size):
+    monkeypatch.setenv("TESSERA_CACHE_SIZE", text)
+    assert _settings.settings().cache_bytes == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "5X", "1e9", "M"])
+def test_what_is_no_size_of_the_cache(monkeypatch, fresh, text):
+    monkeypatch.setenv("TESSERA_CACHE_SIZE", text)
+    with pytest.raises(ArgumentError, match=f"TESSERA_CACHE_SIZE is '{text}'") as caught:
+        _settings.settings()
+    assert "500M" in caught.value.remedy
+
+
 def test_an_unknown_debug_flag_is_an_error(monkeypatch, fresh):
     monkeypatch.setenv("TESSERA_DEBUG", "grpah")
     with pytest.raises(ArgumentError, match="grpah") as caught:

@@ -9,6 +9,7 @@
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@
 #include <thread>
 
 using tessera::jit::ObjectCache;
+using tessera::jit::tidyCache;
 
 namespace {
 
@@ -37,6 +39,35 @@ protected:
         found = it->path();
       }
     return found;
+  }
+  /// How many files are under the folder.
+  int countFiles() {
+    std::error_code error;
+    int count = 0;
+    for (llvm::sys::fs::recursive_directory_iterator it(folder, error), end; it != end;
+         it.increment(error))
+      count += it->type() == llvm::sys::fs::file_type::regular_file;
+    return count;
+  }
+  /// The file of an entry, with `suffix` behind its name.
+  std::string fileOf(const std::string &key, llvm::StringRef suffix = "") {
+    llvm::SmallString<128> file(folder);
+    llvm::sys::path::append(file, key.substr(0, 2), key.substr(2) + ".o" + suffix.str());
+    return file.str().str();
+  }
+  static void write(const std::string &file, llvm::StringRef bytes) {
+    llvm::sys::fs::create_directories(llvm::sys::path::parent_path(file));
+    std::error_code error;
+    llvm::raw_fd_ostream(file, error) << bytes;
+    ASSERT_FALSE(error);
+  }
+  /// Makes a file look as if it had last been used `age` ago.
+  static void makeOld(const std::string &file, std::chrono::minutes age) {
+    int descriptor;
+    ASSERT_FALSE(llvm::sys::fs::openFileForRead(file, descriptor));
+    ASSERT_FALSE(llvm::sys::fs::setLastAccessAndModificationTime(
+        descriptor, std::chrono::system_clock::now() - age));
+    ASSERT_FALSE(llvm::sys::Process::SafelyCloseFileDescriptor(descriptor));
   }
   void overwrite(llvm::StringRef bytes) {
     std::error_code error;
@@ -116,6 +147,73 @@ TEST_F(ObjectCacheTest, ManyWriters) {
     thread.join();
   EXPECT_FALSE(bad);
   EXPECT_FALSE(onlyFile().empty());
+}
+
+TEST_F(ObjectCacheTest, OpeningRemovesWhatKilledWritersLeft) {
+  using std::chrono::minutes;
+  std::string key = ObjectCache::key({"k"});
+  std::string stale = fileOf(key, ".0123456789ab.tmp"), fresh = fileOf(key, ".ba9876543210.tmp");
+  std::string foreign = fileOf(key, ".0123456789ab.bak"), outside = (folder + "/notes.tmp").str();
+  for (const std::string &file : {stale, fresh, foreign, outside}) {
+    write(file, "half of an obj");
+    makeOld(file, minutes(61));
+  }
+  makeOld(fresh, minutes(59));
+  ObjectCache cache(folder.str().str());
+  EXPECT_FALSE(llvm::sys::fs::exists(stale));
+  EXPECT_TRUE(llvm::sys::fs::exists(fresh)) << "somebody may be writing it";
+  EXPECT_TRUE(llvm::sys::fs::exists(foreign));
+  EXPECT_TRUE(llvm::sys::fs::exists(outside));
+  EXPECT_TRUE(cache.store(key, "code"));
+  EXPECT_EQ(cache.load(key), "code");
+}
+
+TEST_F(ObjectCacheTest, TheLongestUnusedLeave) {
+  constexpr int entries = 20, size = 10000;
+  std::string bytes(size, 'x');
+  std::vector<std::string> keys;
+  {
+    ObjectCache cache(folder.str().str());
+    for (int i = 0; i < entries; ++i) {
+      keys.push_back(ObjectCache::key({std::to_string(i)}));
+      ASSERT_TRUE(cache.store(keys.back(), bytes));
+      makeOld(fileOf(keys.back()), std::chrono::minutes(1000 - i));
+    }
+    // Room for 15 is left; reading an entry makes it recent.
+    ObjectCache limited(folder.str().str(), 15 * size);
+    ASSERT_TRUE(limited.load(keys[0]));
+  }
+  uint64_t left = tidyCache(folder, 15 * size);
+  EXPECT_LE(left, uint64_t(15 * size));
+  EXPECT_GE(left, uint64_t(12 * size)) << "a tenth is freed, not more";
+  ObjectCache cache(folder.str().str());
+  EXPECT_TRUE(cache.load(keys[0])) << "used just now";
+  EXPECT_FALSE(cache.load(keys[1])) << "unused for longest";
+  EXPECT_TRUE(cache.load(keys[entries - 1]));
+  EXPECT_EQ(tidyCache(folder, 0), 0u);
+  EXPECT_EQ(countFiles(), 0);
+}
+
+TEST_F(ObjectCacheTest, WritersStayWithinTheLimit) {
+  constexpr uint64_t size = 10000, limit = 10 * size;
+  std::string bytes(size, 'x');
+  std::vector<std::thread> threads;
+  std::atomic<bool> bad{false};
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      ObjectCache cache(folder.str().str(), limit);
+      for (int i = 0; i < 50; ++i) {
+        std::string key = ObjectCache::key({std::to_string(t), std::to_string(i)});
+        bad = bad || !cache.store(key, bytes);
+        auto got = cache.load(key); // may be gone again, but never something else
+        bad = bad || (got && *got != bytes);
+      }
+    });
+  for (std::thread &thread : threads)
+    thread.join();
+  EXPECT_FALSE(bad);
+  EXPECT_LE(tidyCache(folder, ObjectCache::kUnlimited), limit);
+  EXPECT_GE(countFiles(), 5);
 }
 
 } // namespace

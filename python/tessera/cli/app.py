@@ -49,7 +49,11 @@ def info(
         ("torch", f"{versions['torch']} (works with {versions['torch_range']})"),
         ("LLVM", versions["llvm"]),
         ("system", versions["system"]),
-        ("cache", f"{cache['folder']}: {cache['entries']} entries, {cache['bytes'] / 1e6:.1f} MB"),
+        (
+            "cache",
+            f"{cache['folder']}: {cache['entries']} entries, {cache['bytes'] / 1e6:.1f} MB of "
+            + ("any size" if cache["limit"] is None else f"at most {cache['limit'] / 1e6:.0f} MB"),
+        ),
     ]
     if data["debug"]:
         rows.append(("debug", ", ".join(data["debug"])))

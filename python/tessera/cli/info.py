@@ -13,7 +13,7 @@ import torch
 
 import tessera
 from tessera import _core
-from tessera._settings import settings
+from tessera._settings import UNLIMITED, settings
 from tessera._versions import PYTHON_END, PYTHON_MIN, TORCH_END, TORCH_MIN
 
 _BASELINES = {512: "AVX-512", 256: "AVX2"}
@@ -45,6 +45,7 @@ def collect() -> dict[str, Any]:
             "folder": settings().cache_dir or "off",
             "entries": entries,
             "bytes": size,
+            "limit": None if settings().cache_bytes == UNLIMITED else settings().cache_bytes,
         },
         "debug": sorted(settings().debug),
     }

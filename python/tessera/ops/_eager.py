@@ -270,7 +270,7 @@ def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) ->
 
 def _compile(key: str, graph: Any, threads: int) -> Callable[..., Any]:
     try:
-        compiled = _core.compile(graph, threads=threads, cache_dir=settings().cache_dir)
+        compiled = _core.compile(graph, threads=threads, **settings().cache)
     except RuntimeError as error:
         raise CompileError(
             f"[{key}] {error}", remedy="report it; meanwhile call PyTorch's function"

@@ -110,7 +110,7 @@ class TracedProgram:
         self._count = len(values)
         begin = time.perf_counter()
         try:
-            self.compiled = _core.compile(graph, threads=threads, cache_dir=settings().cache_dir)
+            self.compiled = _core.compile(graph, threads=threads, **settings().cache)
         except RuntimeError as error:
             raise CompileError(f"{name}: {error}") from error
         report.timings["compile"] = (time.perf_counter() - begin) * 1e3

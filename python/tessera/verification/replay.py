@@ -156,7 +156,7 @@ def _placeholders(subject: Subject, imported: Imported) -> dict[fx.Node, Any]:
 
 def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
     compiled = _core.compile(
-        imported.graph, threads=subject.threads, cache_dir=settings().cache_dir
+        imported.graph, threads=subject.threads, **settings().cache
     )
     parameters = [imported.parameters[name] for name in compiled.parameter_names]
     executable = _core.Executable(
