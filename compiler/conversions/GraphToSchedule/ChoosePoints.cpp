@@ -104,12 +104,8 @@ static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
 
 /// The layout of a body value: its input's for an argument, contiguous for what is computed.
 static SmallVector<int64_t> stridesOf(KernelOp kernel, Value value) {
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  if (auto argument = dyn_cast<BlockArgument>(value)) {
-    kernel.getInputLayout(argument.getArgNumber(), offset, strides);
-    return strides;
-  }
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return kernel.getInputStrides(argument.getArgNumber());
   return rowMajorStrides(cast<RankedTensorType>(value.getType()).getShape());
 }
 

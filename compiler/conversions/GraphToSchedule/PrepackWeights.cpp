@@ -31,17 +31,14 @@ static Value orientedKN(OpBuilder &b, KernelOp kernel, unsigned index, bool tran
   Value input = kernel.getInputs()[index];
   if (!transposed)
     return input;
-  int64_t offset;
-  SmallVector<int64_t> strides;
-  kernel.getInputLayout(index, offset, strides);
+  SmallVector<int64_t> strides = kernel.getInputStrides(index);
   auto type = cast<RankedTensorType>(input.getType());
   SmallVector<int64_t> shape(type.getShape());
   std::swap(shape[shape.size() - 1], shape[shape.size() - 2]);
   std::swap(strides[strides.size() - 1], strides[strides.size() - 2]);
-  Value root = input;
-  if (auto view = input.getDefiningOp<ViewOp>())
-    root = view.getSource();
-  return ViewOp::create(b, kernel.getLoc(), type.clone(shape), root, b.getI64IntegerAttr(offset),
+  auto view = input.getDefiningOp<ViewOp>();
+  return ViewOp::create(b, kernel.getLoc(), type.clone(shape), view ? view.getSource() : input,
+                        b.getI64IntegerAttr(view ? view.getOffset() : 0),
                         b.getDenseI64ArrayAttr(strides));
 }
 

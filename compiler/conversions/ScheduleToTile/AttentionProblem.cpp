@@ -11,17 +11,6 @@ using namespace mlir;
 
 namespace tessera {
 
-static graph::AttentionOp findAttention(schedule::KernelOp kernel) {
-  graph::AttentionOp found;
-  for (Operation &op : kernel.getBody().front())
-    if (auto attention = dyn_cast<graph::AttentionOp>(op)) {
-      if (found)
-        return {};
-      found = attention;
-    }
-  return found;
-}
-
 /// The layout of a […, heads, rows, columns] input; an operand without heads serves them all.
 static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, StringRef name,
                                            size_t batchRank) {
@@ -32,9 +21,7 @@ static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, Stri
   HeadedMatrix matrix;
   unsigned i = argument.getArgNumber();
   matrix.memref = frame.inputs[i];
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  frame.kernel.getInputLayout(i, offset, strides);
+  SmallVector<int64_t> strides = frame.kernel.getInputStrides(i);
   auto shape = cast<RankedTensorType>(argument.getType()).getShape();
   int64_t rank = shape.size();
   matrix.rowStride = strides[rank - 2];
@@ -50,7 +37,7 @@ static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, Stri
 
 FailureOr<AttentionProblem> readAttention(KernelFrame &frame) {
   AttentionProblem p;
-  p.attention = findAttention(frame.kernel);
+  p.attention = findOnly<graph::AttentionOp>(frame.kernel);
   if (!p.attention)
     return frame.kernel.emitOpError(
         "[attention] body must hold exactly one graph.attention; split the kernel");

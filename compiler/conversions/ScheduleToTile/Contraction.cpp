@@ -88,9 +88,7 @@ void ContractionEmitter::plan() {
   for (BlockArgument argument : block.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
     int64_t rank = type.getRank();
-    int64_t offset;
-    SmallVector<int64_t> strides;
-    frame.kernel.getInputLayout(argument.getArgNumber(), offset, strides);
+    SmallVector<int64_t> strides = frame.kernel.getInputStrides(argument.getArgNumber());
     Value input = frame.inputs[argument.getArgNumber()];
     if (input != p.a.memref && input != p.b.memref && !p.hasPrologue() && rank >= 2 &&
         rank <= anchorType.getRank() && type.getDimSize(rank - 1) == p.n &&

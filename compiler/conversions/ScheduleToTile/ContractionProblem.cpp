@@ -17,9 +17,7 @@ static BatchedMatrix readInput(KernelFrame &frame, BlockArgument argument, Array
   BatchedMatrix matrix;
   unsigned i = argument.getArgNumber();
   matrix.memref = frame.inputs[i];
-  int64_t offset;
-  SmallVector<int64_t> strides;
-  frame.kernel.getInputLayout(i, offset, strides);
+  SmallVector<int64_t> strides = frame.kernel.getInputStrides(i);
   auto shape = cast<RankedTensorType>(argument.getType()).getShape();
   int64_t rank = shape.size();
   matrix.rowStride = strides[rank - 2];
@@ -74,24 +72,13 @@ Value findAnchor(Value value) {
   return value;
 }
 
-static graph::MatmulOp findMatmul(schedule::KernelOp kernel) {
-  graph::MatmulOp found;
-  for (Operation &op : kernel.getBody().front())
-    if (auto matmul = dyn_cast<graph::MatmulOp>(op)) {
-      if (found)
-        return {};
-      found = matmul;
-    }
-  return found;
-}
-
 static Type accumulatorType(OpBuilder &b, Type elementType) {
   return elementType.isF16() || elementType.isBF16() ? b.getF32Type() : registerType(elementType);
 }
 
 FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
   ContractionProblem p;
-  p.matmul = findMatmul(frame.kernel);
+  p.matmul = findOnly<graph::MatmulOp>(frame.kernel);
   if (!p.matmul)
     return frame.kernel.emitOpError(
         "[contraction] body must hold exactly one graph.matmul; split the kernel");
@@ -120,9 +107,8 @@ FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
     p.panelWidth = shape.back();
     p.b.memref = frame.inputs[panels.getArgNumber()];
     p.b.batchStrides.assign(p.batch.size(), 0);
-    SmallVector<int64_t> strides;
-    int64_t offset, itemDims = shape.size() - 3;
-    frame.kernel.getInputLayout(panels.getArgNumber(), offset, strides);
+    SmallVector<int64_t> strides = frame.kernel.getInputStrides(panels.getArgNumber());
+    int64_t itemDims = shape.size() - 3;
     for (int64_t d = 0; d < itemDims; ++d)
       if (shape[d] != 1)
         p.b.batchStrides[p.batch.size() - itemDims + d] = strides[d];

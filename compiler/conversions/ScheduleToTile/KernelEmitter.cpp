@@ -74,11 +74,8 @@ std::string tessera::kernelKey(KernelOp kernel) {
   llvm::raw_string_ostream os(text);
   os << stringifyKernelKind(kernel.getKind()) << ' ' << kernel.getPointAttr() << '\n';
   for (unsigned i = 0, e = kernel.getInputs().size(); i != e; ++i) {
-    int64_t offset;
-    SmallVector<int64_t> strides;
-    kernel.getInputLayout(i, offset, strides);
     os << kernel.getInputs()[i].getType() << " [";
-    llvm::interleaveComma(strides, os);
+    llvm::interleaveComma(kernel.getInputStrides(i), os);
     os << "]\n";
   }
   if (ArrayAttr perms = kernel.getResultPermsAttr())
@@ -125,13 +122,9 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
   MLIRContext *context = kernel.getContext();
   Location loc = kernel.getLoc();
   SmallVector<Type> arguments;
-  for (unsigned i = 0, e = kernel.getInputs().size(); i != e; ++i) {
-    int64_t offset;
-    SmallVector<int64_t> strides;
-    kernel.getInputLayout(i, offset, strides);
+  for (auto [i, input] : llvm::enumerate(kernel.getInputs()))
     arguments.push_back(
-        bufferType(cast<RankedTensorType>(kernel.getInputs()[i].getType()), strides));
-  }
+        bufferType(cast<RankedTensorType>(input.getType()), kernel.getInputStrides(i)));
   for (unsigned i = 0, e = kernel.getOutputs().size(); i != e; ++i) {
     auto stored = cast<RankedTensorType>(kernel.getOutputs()[i].getType());
     auto yielded = cast<RankedTensorType>(kernel.getYield().getValues()[i].getType());

@@ -45,6 +45,12 @@ struct KernelExtent {
   int64_t grain = 1;
 };
 
+/// The only op of its kind in the kernel's body; null where there is none or more than one.
+template <typename OpTy> OpTy findOnly(schedule::KernelOp kernel) {
+  auto found = kernel.getBody().front().getOps<OpTy>();
+  return llvm::hasSingleElement(found) ? *found.begin() : OpTy();
+}
+
 /// The element type a value has in registers: f32 for f16 and bf16, i1 for bool, i8 for ui8.
 mlir::Type registerType(mlir::Type elementType);
 /// The element type a value has in memory: i8 for bool and ui8.

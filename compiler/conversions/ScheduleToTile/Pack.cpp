@@ -37,9 +37,7 @@ FailureOr<KernelExtent> emitPack(KernelFrame &frame) {
   int64_t k = matrix.getDimSize(rank - 2), n = matrix.getDimSize(rank - 1);
   int64_t panels = result.getDimSize(rank - 2), nr = result.getDimSize(rank);
   ArrayRef<int64_t> batch = matrix.getShape().drop_back(2);
-  SmallVector<int64_t> strides;
-  int64_t offset;
-  frame.kernel.getInputLayout(argument.getArgNumber(), offset, strides);
+  SmallVector<int64_t> strides = frame.kernel.getInputStrides(argument.getArgNumber());
   SmallVector<int64_t> resultStrides = rowMajorStrides(result.getShape());
 
   KernelExtent range;

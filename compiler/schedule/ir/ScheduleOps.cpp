@@ -43,17 +43,11 @@ void ScheduleDialect::initialize() {
 
 YieldOp KernelOp::getYield() { return cast<YieldOp>(getBody().front().getTerminator()); }
 
-void KernelOp::getInputLayout(unsigned i, int64_t &offset,
-                              llvm::SmallVectorImpl<int64_t> &strides) {
+SmallVector<int64_t> KernelOp::getInputStrides(unsigned i) {
   Value input = getInputs()[i];
-  strides.clear();
-  offset = 0;
-  if (auto view = input.getDefiningOp<ViewOp>()) {
-    offset = view.getOffset();
-    llvm::append_range(strides, view.getStrides());
-    return;
-  }
-  llvm::append_range(strides, rowMajorStrides(cast<RankedTensorType>(input.getType()).getShape()));
+  if (auto view = input.getDefiningOp<ViewOp>())
+    return llvm::to_vector(view.getStrides());
+  return rowMajorStrides(cast<RankedTensorType>(input.getType()).getShape());
 }
 
 SmallVector<int64_t> KernelOp::getResultPerm(unsigned i) {

@@ -42,8 +42,8 @@ def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemor
     YieldOp getYield();
     /// Dimension d of result `i` is dimension `perm[d]` of what is yielded for it.
     ::llvm::SmallVector<int64_t> getResultPerm(unsigned i);
-    /// Layout of input `i`: the view it comes through, or the contiguous layout.
-    void getInputLayout(unsigned i, int64_t &offset, ::llvm::SmallVectorImpl<int64_t> &strides);
+    /// Strides of input `i`: of the view it comes through, or contiguous ones.
+    ::llvm::SmallVector<int64_t> getInputStrides(unsigned i);
   }];
 }
 
