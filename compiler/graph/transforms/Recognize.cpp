@@ -11,10 +11,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/GreedyPass.h"
 #include "compiler/graph/transforms/Passes.h"
 #include "compiler/graph/transforms/RecognizePatterns.h"
-
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
@@ -24,23 +23,13 @@ namespace tessera::graph {
 #include "compiler/graph/transforms/Passes.h.inc"
 
 namespace {
-struct RecognizePass : impl::GraphRecognizeBase<RecognizePass> {
-  LogicalResult initialize(MLIRContext *context) override {
-    RewritePatternSet owned(context);
+struct RecognizePass : GreedyPass<impl::GraphRecognizeBase<RecognizePass>> {
+  void populate(RewritePatternSet &owned) override {
     populateActivationPatterns(owned);
     populateSoftmaxPatterns(owned);
     populateNormPatterns(owned);
     populateAttentionPatterns(owned);
-    patterns = FrozenRewritePatternSet(std::move(owned));
-    return success();
   }
-
-  void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      signalPassFailure();
-  }
-
-  FrozenRewritePatternSet patterns;
 };
 } // namespace
 

@@ -11,10 +11,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/GreedyPass.h"
 #include "compiler/graph/transforms/Passes.h"
 #include "compiler/graph/transforms/SimplifyPatterns.h"
-
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 using namespace mlir;
 
@@ -24,24 +23,14 @@ namespace tessera::graph {
 #include "compiler/graph/transforms/Passes.h.inc"
 
 namespace {
-struct SimplifyPass : impl::GraphSimplifyBase<SimplifyPass> {
-  LogicalResult initialize(MLIRContext *context) override {
-    RewritePatternSet owned(context);
+struct SimplifyPass : GreedyPass<impl::GraphSimplifyBase<SimplifyPass>> {
+  void populate(RewritePatternSet &owned) override {
     populateMovementPatterns(owned);
     populateArithmeticPatterns(owned);
     populateCastPatterns(owned);
     populateConstantPatterns(owned);
     populateMatmulPatterns(owned);
-    patterns = FrozenRewritePatternSet(std::move(owned));
-    return success();
   }
-
-  void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      signalPassFailure();
-  }
-
-  FrozenRewritePatternSet patterns;
 };
 } // namespace
 

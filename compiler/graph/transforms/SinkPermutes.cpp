@@ -18,11 +18,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/GreedyPass.h"
 #include "compiler/graph/transforms/Passes.h"
 #include "compiler/graph/transforms/SimplifyPatterns.h"
 
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
 namespace tessera::graph {
 #define GEN_PASS_DEF_GRAPHSINKPERMUTES
@@ -303,23 +303,14 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
-struct GraphSinkPermutes : tessera::graph::impl::GraphSinkPermutesBase<GraphSinkPermutes> {
-  LogicalResult initialize(MLIRContext *context) override {
-    RewritePatternSet owned(context);
+struct GraphSinkPermutes
+    : GreedyPass<tessera::graph::impl::GraphSinkPermutesBase<GraphSinkPermutes>> {
+  void populate(RewritePatternSet &owned) override {
     owned.add<SinkPermuteBelowMatmul, SinkReshapeBelowMatmul, MergeBelowPermute, SplitAbovePermute,
-              SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(context);
+              SinkPermuteBelowElementwise, SinkRowReshapeBelowElementwise>(owned.getContext());
     // What is sunk has to meet its inverse, and compose with what it lands on.
     populateMovementPatterns(owned);
-    patterns = FrozenRewritePatternSet(std::move(owned));
-    return success();
   }
-
-  void runOnOperation() override {
-    if (failed(applyPatternsGreedily(getOperation(), patterns)))
-      signalPassFailure();
-  }
-
-  FrozenRewritePatternSet patterns;
 };
 
 } // namespace
