@@ -309,81 +309,36 @@ def _moments(
     return variance, center if keepdim else ctx.reshape(center, variance.shape)
 
 
-def _correction(unbiased: bool | None, correction: Number | None) -> Number:
-    if unbiased is not None:
-        return int(unbiased)
-    return 1 if correction is None else correction
+def _register_spread(op: str, root: str | None, with_mean: bool) -> None:
+    """Variance or, with a `root`, standard deviation; ATen gives all four of them one signature."""
+
+    @rule(op, f"{op}.dim", f"{op}.correction")
+    def spread(
+        ctx: LoweringContext,
+        self: GraphValue,
+        dim: Dims | bool = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: Number | None = None,
+    ) -> GraphValue | tuple[GraphValue, GraphValue]:
+        if isinstance(dim, bool):
+            # `var(x, unbiased)` and `var(x, dim, …)` share the position of the second argument.
+            dim, unbiased = None, dim
+        if unbiased is not None:
+            correction = int(unbiased)
+        elif correction is None:
+            correction = 1
+        variance, center = _moments(ctx, op, self, dim, correction, keepdim)
+        value = variance if root is None else ctx.emit(root, [variance])
+        value = finish(ctx, value, self.dtype)
+        return (value, finish(ctx, center, self.dtype)) if with_mean else value
 
 
-def _split_overloads(dim: Dims | bool, unbiased: bool | None) -> tuple[Dims, bool | None]:
-    """`var(x, unbiased)` and `var(x, dim, …)` share the position of the second argument."""
-    if isinstance(dim, bool):
-        return None, dim
-    return dim, unbiased
-
-
-@rule("var", "var.dim", "var.correction")
-def var(
-    ctx: LoweringContext,
-    self: GraphValue,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Number | None = None,
-) -> GraphValue:
-    dim, unbiased = _split_overloads(dim, unbiased)
-    variance, _ = _moments(ctx, "var", self, dim, _correction(unbiased, correction), keepdim)
-    return finish(ctx, variance, self.dtype)
-
-
-@rule("std", "std.dim", "std.correction")
-def std(
-    ctx: LoweringContext,
-    self: GraphValue,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Number | None = None,
-) -> GraphValue:
-    dim, unbiased = _split_overloads(dim, unbiased)
-    variance, _ = _moments(ctx, "std", self, dim, _correction(unbiased, correction), keepdim)
-    return finish(ctx, ctx.emit("sqrt", [variance]), self.dtype)
-
-
-@rule("var_mean", "var_mean.dim", "var_mean.correction")
-def var_mean(
-    ctx: LoweringContext,
-    self: GraphValue,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Number | None = None,
-) -> tuple[GraphValue, GraphValue]:
-    dim, unbiased = _split_overloads(dim, unbiased)
-    variance, center = _moments(
-        ctx, "var_mean", self, dim, _correction(unbiased, correction), keepdim
-    )
-    return finish(ctx, variance, self.dtype), finish(ctx, center, self.dtype)
-
-
-@rule("std_mean", "std_mean.dim", "std_mean.correction")
-def std_mean(
-    ctx: LoweringContext,
-    self: GraphValue,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Number | None = None,
-) -> tuple[GraphValue, GraphValue]:
-    dim, unbiased = _split_overloads(dim, unbiased)
-    variance, center = _moments(
-        ctx, "std_mean", self, dim, _correction(unbiased, correction), keepdim
-    )
-    return finish(ctx, ctx.emit("sqrt", [variance]), self.dtype), finish(ctx, center, self.dtype)
+_register_spread("var", None, with_mean=False)
+_register_spread("std", "sqrt", with_mean=False)
+_register_spread("var_mean", None, with_mean=True)
+_register_spread("std_mean", "sqrt", with_mean=True)
 
 
 # --- norms -----------------------------------------------------------------------------------
