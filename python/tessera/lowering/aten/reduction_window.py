@@ -24,7 +24,7 @@ from tessera.lowering.aten.rules import (
     opmath,
     rule,
 )
-from tessera.lowering.aten.windows import Axis, Sizes, count_windows, cover, each
+from tessera.lowering.aten.windows import Axis, Sizes, count_windows, cover, each, plane
 from tessera.lowering.context import GraphValue, LoweringContext
 
 #: Windows with more elements are folded by dimension.
@@ -104,27 +104,20 @@ def _first_maximum(
     return ctx.reshape(best, shape), ctx.reshape(place, shape)
 
 
-def _plane(ctx: LoweringContext, sizes: Sequence[int]) -> GraphValue:
-    """Each element its own position."""
-    count = math.prod(sizes)
-    line = ctx.emit("iota", [], shape=[count], dim=0, start=0, step=1, dtype=torch.int64)
-    return ctx.reshape(line, sizes)
-
-
 def max_with_places(
     ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis]
 ) -> tuple[GraphValue, GraphValue]:
     """Maxima and their positions within the dimensions of `axes`, counted as one."""
     values, over = cover(ctx, x, axes, _lowest(x.dtype))
     lead = x.ndim - len(axes)
-    plane = _plane(ctx, x.shape[lead:])
+    own = plane(ctx, x.shape[lead:])
     flat = [
         Axis(
             axis.dim - lead, axis.size, axis.kernel, axis.step, axis.pad, axis.dilation, axis.count
         )
         for axis in axes
     ]
-    places, _ = cover(ctx, plane, flat, NOWHERE)
+    places, _ = cover(ctx, own, flat, NOWHERE)
     return _first_maximum(ctx, values, places, over)
 
 
@@ -331,19 +324,19 @@ def _max_by_table(
 ) -> tuple[GraphValue, GraphValue | None]:
     dims = len(wanted)
     lead = x.ndim - dims
-    plane = torch.zeros((), dtype=torch.int64)
+    own = torch.zeros((), dtype=torch.int64)
     for index, count in enumerate(wanted):
         dim = lead + 2 * index
         size = x.shape[dim]
         table, _ = _table(Axis(dim, size, 0, 1, 0, 1, count))
         x = ctx.emit("gather", [x, ctx.constant(table)], dim=dim)
-        plane = plane.unsqueeze(-1).unsqueeze(-1) * size + table
+        own = own.unsqueeze(-1).unsqueeze(-1) * size + table
     order = [*range(lead), *range(lead, x.ndim, 2), *range(lead + 1, x.ndim, 2)]
     x = permute_to(ctx, x, order)
     over = list(range(lead + dims, x.ndim))
     if not with_places:
         return ctx.emit("reduce", [x], kind="max", dims=over, keepdim=False), None
-    places = plane.permute(*range(0, 2 * dims, 2), *range(1, 2 * dims, 2))
+    places = own.permute(*range(0, 2 * dims, 2), *range(1, 2 * dims, 2))
     return _first_maximum(ctx, x, ctx.constant(places.contiguous()), over)
 
 

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
 
 from tessera.lowering.aten.movement import slice_along
 from tessera.lowering.aten.rules import Number, number, sizes
@@ -103,6 +106,13 @@ def cover(
         dilations=[axis.dilation for axis in kept],
     )
     return windows, list(range(rank, rank + len(kept)))
+
+
+def plane(ctx: LoweringContext, extents: Sequence[int]) -> GraphValue:
+    """Each element its own position."""
+    count = math.prod(extents)
+    line = ctx.emit("iota", [], shape=[count], dim=0, start=0, step=1, dtype=torch.int64)
+    return ctx.reshape(line, extents)
 
 
 def spread(
