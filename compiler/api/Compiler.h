@@ -86,7 +86,8 @@ public:
   GraphBuilder(GraphBuilder &&) noexcept;
 
   GraphValue input(const std::string &name, runtime::DType dtype, std::vector<int64_t> shape);
-  /// Fixes the sizes of an input that were left open (-1) until all of its readers were known.
+  /// An input before all others, whose sizes setInputShape() gives when its readers are known.
+  GraphValue openFirstInput(const std::string &name, runtime::DType dtype, int rank);
   void setInputShape(const GraphValue &input, std::vector<int64_t> shape);
   GraphValue parameter(const std::string &name, runtime::DType dtype, std::vector<int64_t> shape);
   /// A dense constant: row-major bytes; one element makes a splat. 0-d for scalars.

@@ -125,6 +125,18 @@ GraphValue GraphBuilder::input(const std::string &name, runtime::DType dtype,
   return impl->add(argument);
 }
 
+GraphValue GraphBuilder::openFirstInput(const std::string &name, runtime::DType dtype, int rank) {
+  if (!impl->misuse.empty())
+    return {};
+  StringAttr label = impl->builder.getStringAttr(name);
+  NamedAttribute attribute = impl->builder.getNamedAttr("graph.name", label);
+  RankedTensorType type = impl->typeFor(dtype, SmallVector<int64_t>(rank, -1));
+  if (failed(impl->function.insertArgument(0, type, impl->builder.getDictionaryAttr(attribute),
+                                           NameLoc::get(label))))
+    return impl->fail("[openFirstInput] the graph takes no further input");
+  return impl->add(impl->function.getArgument(0));
+}
+
 void GraphBuilder::setInputShape(const GraphValue &input, std::vector<int64_t> shape) {
   if (!impl->misuse.empty())
     return;

@@ -140,6 +140,20 @@ void defineBuilder(nb::module_ &m) {
           },
           "name"_a, "dtype"_a, "shape"_a)
       .def(
+          "open_first_input",
+          [](GraphBuilder &builder, const std::string &name, nb::handle dtype, int rank) {
+            return builder.openFirstInput(name, dtypeFrom(dtype), rank);
+          },
+          "name"_a, "dtype"_a, "rank"_a,
+          "An input before all others, whose sizes set_input_shape() gives when its readers are "
+          "known.")
+      .def(
+          "set_input_shape",
+          [](GraphBuilder &builder, const GraphValue &input, nb::handle shape) {
+            builder.setInputShape(input, shapeFrom(shape));
+          },
+          "input"_a, "shape"_a, "The sizes of an input made by open_first_input().")
+      .def(
           "parameter",
           [](GraphBuilder &builder, const std::string &name, nb::handle dtype, nb::handle shape) {
             return builder.parameter(name, dtypeFrom(dtype), shapeFrom(shape));
@@ -149,19 +163,6 @@ void defineBuilder(nb::module_ &m) {
            "A dense constant from a contiguous buffer; one element stands for all.")
       .def(
           "create",
-      .def(
-          "open_input",
-          [](GraphBuilder &builder, const std::string &name, nb::handle dtype, int rank) {
-            return builder.input(name, dtypeFrom(dtype), std::vector<int64_t>(rank, -1));
-          },
-          "name"_a, "dtype"_a, "rank"_a,
-          "An input whose sizes set_input_shape() gives once its readers are known.")
-      .def(
-          "set_input_shape",
-          [](GraphBuilder &builder, const GraphValue &input, nb::handle shape) {
-            builder.setInputShape(input, shapeFrom(shape));
-          },
-          "input"_a, "shape"_a, "The sizes of an input made by open_input().")
           [](GraphBuilder &builder, const std::string &op, nb::handle operands,
              const nb::dict &attrs, nb::handle location) {
             return unwrap(builder.create(op, operandsFrom(operands), attributesFrom(attrs),

@@ -26,6 +26,7 @@ from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
 from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
 from tessera.tensor import Tensor, from_torch
@@ -92,8 +93,9 @@ class Program:
         self.compile_ms = (time.perf_counter() - begin) * 1e3
         # The compiler may have dropped parameters that nothing depends on in the end.
         parameters = [imported.parameters[item] for item in self.compiled.parameter_names]
-        self.executable = _core.Executable(
-            self.compiled, parameters, imported.islands, name, threads
+        self.executable = with_keys(
+            _core.Executable(self.compiled, parameters, imported.islands, name, threads),
+            imported.random_keys,
         )
         self._owned = parameters
         self._threads = threads

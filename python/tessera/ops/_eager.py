@@ -22,6 +22,7 @@ from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
 from tessera.lowering.registry import Unsupported
 from tessera.ops._check import argument_name, check_operands, check_tensors
 from tessera.ops._dispatch import explain, plain_number
+from tessera.random_keys import with_keys
 
 #: Programs kept; each is one small kernel.
 CACHE_SIZE = 1024
@@ -259,12 +260,12 @@ def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) ->
     for leaf in flat:
         if isinstance(leaf, GraphValue):
             leaves.append((len(outputs), None))
-            outputs.append(leaf.handle)
+            outputs.append(leaf)
         else:
             leaves.append((None, leaf))
     executable = None
     if outputs:
-        executable = _compile(key, builder.finish(outputs), threads)
+        executable = with_keys(_compile(key, context.finish(outputs), threads), context.key_count)
     return _Program(executable, spec, tuple(leaves), _returns_views(key))
 
 

@@ -25,6 +25,7 @@ from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.random_keys import with_keys
 from tessera.verification.reference import Replay, WideReplay
 from tessera.verification.result import ModuleCheck, Verification
 
@@ -159,8 +160,9 @@ def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
         imported.graph, threads=subject.threads, **settings().cache
     )
     parameters = [imported.parameters[name] for name in compiled.parameter_names]
-    executable = _core.Executable(
-        compiled, parameters, imported.islands, subject.name, subject.threads
+    executable = with_keys(
+        _core.Executable(compiled, parameters, imported.islands, subject.name, subject.threads),
+        imported.random_keys,
     )
     with torch.no_grad():
         results = executable(*[tensor.detach() for tensor in subject.tensors])

@@ -8,6 +8,7 @@ import math
 
 import torch
 
+from tessera.lowering.aten.random_dropout import dropout
 from tessera.lowering.aten.reduction import logsumexp
 from tessera.lowering.aten.rules import (
     Arith,
@@ -17,6 +18,7 @@ from tessera.lowering.aten.rules import (
     opmath,
     rule,
 )
+from tessera.lowering.aten.softmax import safe_softmax
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.registry import Unsupported
 
@@ -102,10 +104,45 @@ def attend(
 def _refuse_dropout(dropout_p: float) -> None:
     if dropout_p:
         raise Unsupported(
-            f"attention with dropout_p={dropout_p} draws random numbers",
-            "convert the module in .eval(), where dropout_p is 0",
+            f"a fused attention kernel with dropout_p={dropout_p} has a stream of its own",
+            "call torch.nn.functional.scaled_dot_product_attention",
             code="random",
         )
+
+
+def attend_dropping(
+    ctx: LoweringContext,
+    query: GraphValue,
+    key: GraphValue,
+    value: GraphValue,
+    mask: GraphValue | None,
+    is_causal: bool,
+    scale: float | None,
+    grouped: bool,
+    dropout_p: float,
+) -> GraphValue:
+    """Attention whose weights are dropped at random, step by step."""
+    _check_operands(query, key, value)
+    rank = max(query.ndim, key.ndim, value.ndim)
+    if scale is None:
+        scale = 1.0 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
+    q, k, v = _heads(ctx, query, key, value, grouped)
+    scores = _scores(ctx, q, k, mask, is_causal, scale)
+    weights = dropout(ctx, safe_softmax(ctx, scores, -1), dropout_p, True)
+    v = _repeat_heads(ctx, ctx.cast(v, weights.dtype), weights.shape[-3])
+    result = ctx.emit("matmul", [weights, v], transpose_a=False, transpose_b=False)
+    result = ctx.cast(result, query.dtype)
+    return ctx.reshape(result, result.shape[result.ndim - rank :])
+
+
+def _repeat_heads(ctx: LoweringContext, x: GraphValue, heads: int) -> GraphValue:
+    """Each head of x as often as there are query heads for it."""
+    groups = heads // x.shape[-3] if x.shape[-3] else 1
+    if groups <= 1:
+        return x
+    unit = ctx.reshape(x, (*x.shape[:-2], 1, *x.shape[-2:]))
+    spread = ctx.broadcast(unit, (*x.shape[:-2], groups, *x.shape[-2:]))
+    return ctx.reshape(spread, (*x.shape[:-3], heads, *x.shape[-2:]))
 
 
 @rule("scaled_dot_product_attention")
@@ -121,7 +158,10 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> GraphValue:
-    _refuse_dropout(dropout_p)
+    if dropout_p:
+        return attend_dropping(
+            ctx, query, key, value, attn_mask, is_causal, scale, enable_gqa, dropout_p
+        )
     return attend(ctx, query, key, value, attn_mask, is_causal, scale, enable_gqa)
 
 
@@ -133,15 +173,11 @@ def _scores(
     is_causal: bool,
     scale: float | None,
 ) -> GraphValue:
-    """The masked scores, for the log-sum-exp that only training reads."""
+    """The masked scores."""
     a = Arith(ctx, opmath(query.dtype))
     factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     q, k = ctx.cast(query, a.dtype), ctx.cast(key, a.dtype)
-    groups = q.shape[-3] // k.shape[-3] if k.shape[-3] else 1
-    if groups > 1:
-        spread = (*k.shape[:-3], k.shape[-3], groups, *k.shape[-2:])
-        unit = ctx.reshape(k, (*k.shape[:-3], k.shape[-3], 1, *k.shape[-2:]))
-        k = ctx.reshape(ctx.broadcast(unit, spread), (*q.shape[:-2], *k.shape[-2:]))
+    k = _repeat_heads(ctx, k, q.shape[-3])
     scores = ctx.emit("matmul", [q, k], transpose_a=False, transpose_b=True)
     scores = a.scale(scores, factor)
     if is_causal:
@@ -191,10 +227,20 @@ def attention_math(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> tuple[GraphValue, None]:
-    _refuse_dropout(dropout_p)
     _refuse_others(used, {0}, "the attention weights")
-    result = attend(ctx, query, key, value, attn_mask, is_causal, scale, enable_gqa)
-    return result, None
+    if dropout_p and dropout_mask is not None:
+        _refuse_dropout(dropout_p)
+    return scaled_dot_product_attention(
+        ctx,
+        query,
+        key,
+        value,
+        attn_mask,
+        dropout_p,
+        is_causal,
+        scale=scale,
+        enable_gqa=enable_gqa,
+    ), None
 
 
 def _refuse_others(used: frozenset[int], covered: set[int], what: str) -> None:

@@ -19,7 +19,6 @@ from tessera.lowering.aten.rules import (
     rule,
 )
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.lowering.registry import Unsupported
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -78,22 +77,6 @@ def leaky_relu(ctx: LoweringContext, self: GraphValue, negative_slope: Number = 
         self,
         lambda a, x: a.select(a.compare("gt", x, 0.0), x, a.mul(x, float(negative_slope))),
     )
-
-
-@rule("rrelu")
-def rrelu(
-    ctx: LoweringContext,
-    self: GraphValue,
-    lower: Number = 0.125,
-    upper: Number = 1.0 / 3.0,
-    training: bool = False,
-    generator: object = None,
-) -> GraphValue:
-    if training:
-        raise Unsupported(
-            "rrelu in training draws random slopes", "call .eval() first", code="random"
-        )
-    return leaky_relu(ctx, self, (lower + upper) / 2)
 
 
 @rule("elu")

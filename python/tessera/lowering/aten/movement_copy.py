@@ -24,7 +24,6 @@ from tessera.lowering.aten.rules import (
     sizes,
 )
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.lowering.registry import Unsupported
 
 # --- identities ------------------------------------------------------------------------------
 
@@ -43,26 +42,6 @@ from tessera.lowering.registry import Unsupported
 def same(ctx: LoweringContext, self: GraphValue, *, memory_format: object = None) -> GraphValue:
     """Values are immutable, so a copy is the value itself; results are laid out row-major."""
     return self
-
-
-@rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
-def dropout(ctx: LoweringContext, input: GraphValue, p: float, train: bool) -> GraphValue:
-    if train and p > 0:
-        raise Unsupported(
-            f"dropout in training (p={p}) draws random numbers",
-            "call .eval() on the module before converting it",
-            code="random",
-        )
-    return input
-
-
-@rule("native_dropout")
-def native_dropout(
-    ctx: LoweringContext, input: GraphValue, p: float, train: bool | None
-) -> tuple[GraphValue, GraphValue]:
-    # Without a word on it, torch trains.
-    kept = dropout(ctx, input, p, train is None or train)
-    return kept, ctx.broadcast(ctx.constant(True, torch.bool), input.shape)
 
 
 # --- joining ---------------------------------------------------------------------------------
