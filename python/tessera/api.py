@@ -53,7 +53,8 @@ def from_pytorch(
     submodules; setting a child replaces that part.
 
     Nodes that cannot be compiled run in PyTorch (``result.report`` names them, ``result.explain()``
-    prints them); with ``strict=True`` they are one ConversionError that lists them all.
+    prints them); with ``strict=True`` they are one ConversionError that lists them all, which is a
+    StrictCaptureError where code could not be captured (a Python ``if`` on data, say).
     ``dynamic_shapes`` says which sizes may change from call to call, as in ``torch.export``:
     ``{"x": {0: torch.export.Dim("batch", max=64)}}``. The model is captured once for all sizes in
     range; a size that is met for the first time is laid out then, which takes some milliseconds.

@@ -26,9 +26,10 @@ from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.specialize import OutsideCapture
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError
-from tessera.execution import Execution, compile_execution, overflow_execution
+from tessera.execution import Execution, compile_execution
 from tessera.lowering.importer import CannotCross
 from tessera.mirror import Mirror
+from tessera.overflow import overflow_execution
 from tessera.program import note_sizes
 from tessera.report.report import Report
 from tessera.tensor import Tensor
@@ -101,6 +102,7 @@ class CompiledModule(Mirror):
         state["_mode"] = None
         state["_quick"] = {}
         state["_symbolic"] = {}
+        state["_python_copies"] = {}
         state["_family"] = None
 
     # --- calling --------------------------------------------------------------------------

@@ -56,6 +56,11 @@ class ConversionError(TesseraError, RuntimeError):
         self.report = report
 
 
+class StrictCaptureError(ConversionError, CaptureError):
+    """Strict conversion met code it could not capture; ``report`` lists that, and every node of the
+    rest of the model that could not be converted."""
+
+
 class RegistrationError(TesseraError, ValueError):
     """A lowering was registered, or answered, in a way that cannot work."""
 

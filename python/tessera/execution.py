@@ -6,7 +6,6 @@ compiled children, or PyTorch alone. Which one it became is in the report.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,17 +21,17 @@ from tessera.capture.leaves import Leaf
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
-from tessera.errors import ArgumentError
+from tessera.errors import ArgumentError, CaptureError
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.report import IslandRow, NodeRow, Report
+from tessera.strict import complete_error
 from tessera.tensor import Tensor, from_torch
 from tessera.watch import Entry, changed, plain_entries, watched_entries
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
-LOG = logging.getLogger("tessera.compile")
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -117,9 +116,20 @@ class Execution:
 class ProgramExecution(Execution):
     """One compiled program."""
 
-    def __init__(self, owner: CompiledModule, program: Program, report: Report) -> None:
+    def __init__(
+        self,
+        owner: CompiledModule,
+        program: Program,
+        report: Report,
+        hybrid: Mapping[str, AnyModule] | None = None,
+    ) -> None:
         super().__init__(owner, program.signature, report)
         self.program = program
+        #: children whose forward stays Python, as islands over what is compiled below
+        self.hybrid = dict(hybrid or {})
+
+    def _parts(self) -> dict[str, AnyModule]:
+        return {**self.hybrid, **super()._parts()}
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.program(args, kwargs)
@@ -153,16 +163,38 @@ class ProgramExecution(Execution):
 
 
 class EagerExecution(Execution):
-    """PyTorch alone, without gradients."""
+    """PyTorch alone, without gradients, on a copy of the module."""
 
     def __init__(self, owner: CompiledModule, signature: CallSignature, report: Report) -> None:
         super().__init__(owner, signature, report)
-        self._module = self._make_module()
+        self._flags = owner._training_flags()
+        # One copy for calls of every form: what forward() keeps in attributes is in it.
+        copies = owner._python_copies
+        found = copies.get(type(self))
+        if found is None:
+            found = copies[type(self)] = (*self._make_module(), [self._flags])
+        #: the copy, its children that are compiled, and (in a list) the modes it is in
+        self._module: nn.Module = found[0]
+        self._compiled: dict[str, AnyModule] = found[1]
+        self._modes: list[dict[int, bool]] = found[2]
 
-    def _make_module(self) -> nn.Module:
-        copy = copy_structure(self.owner._torch, training=self.owner._training_flags())
+    def _make_module(self) -> tuple[nn.Module, dict[str, AnyModule]]:
+        """The copy, and by their paths the children in it that are compiled on their own."""
+        copy = copy_structure(self.owner._torch, training=self._flags)
         _drop_hooks(copy)
-        return copy
+        return copy, {}
+
+    def _set_modes(self) -> None:
+        """Gives the copy the modes this execution is for."""
+        self._modes[0] = self._flags
+        root = self.owner._torch
+        for name, module in self._module.named_modules(remove_duplicate=False):
+            original: Any = root
+            for part in name.split(".") if name else ():
+                original = getattr(original, "_modules", {}).get(part)
+            mode = self._flags.get(id(original))
+            if mode is not None and module.training != mode:
+                module.training = mode
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._in_pytorch(
@@ -179,34 +211,30 @@ class EagerExecution(Execution):
                     remedy="call under torch.no_grad(), or pass the tensor's .detach()",
                 )
         call_args, call_kwargs = pytree.tree_unflatten(given, signature.spec)
+        if self._modes[0] is not self._flags:
+            self._set_modes()
         with torch.no_grad():
             result = self._module(*call_args, **call_kwargs)
         return pytree.tree_map_only(torch.Tensor, from_torch, opened(result)) if native else result
 
 
-class OverflowExecution(EagerExecution):
-    """PyTorch alone, for calls of every form that there is no program for."""
-
-    def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        signature = CallSignature.of(self.owner._torch.forward, args, kwargs)
-        return self._in_pytorch(signature, pytree.tree_leaves((args, kwargs)))
-
-
 class ModulewiseExecution(EagerExecution):
     """The model's own Python forward over children compiled for what they are called with."""
 
-    def _make_module(self) -> nn.Module:
-        self._compiled: dict[str, AnyModule] = {}
+    def _make_module(self) -> tuple[nn.Module, dict[str, AnyModule]]:
+        compiled: dict[str, AnyModule] = {}
         replace: dict[tuple[int, str], nn.Module] = {}
-        self._collect(self.owner, "", replace)
-        copy = copy_structure(
-            self.owner._torch, replace=replace, training=self.owner._training_flags()
-        )
+        self._collect(self.owner, "", replace, compiled)
+        copy = copy_structure(self.owner._torch, replace=replace, training=self._flags)
         _drop_hooks(copy)
-        return copy
+        return copy, compiled
 
     def _collect(
-        self, mirror: CompiledModule, path: str, replace: dict[tuple[int, str], nn.Module]
+        self,
+        mirror: CompiledModule,
+        path: str,
+        replace: dict[tuple[int, str], nn.Module],
+        compiled: dict[str, AnyModule],
     ) -> None:
         for name, child in mirror._children.items():
             original = mirror._torch._modules[name]
@@ -214,11 +242,11 @@ class ModulewiseExecution(EagerExecution):
                 continue
             where = f"{path}.{name}" if path else name
             if mirror._is_mirror(name) and is_container(original):
-                self._collect(child, where, replace)
+                self._collect(child, where, replace, compiled)
             elif not has_user_hooks(original):
                 shim = SequenceShim if hasattr(original, "__len__") else ChildShim
                 replace[id(mirror._torch), name] = shim(original, adapter(child))
-                self._compiled[where] = child
+                compiled[where] = child
 
     def _parts(self) -> dict[str, AnyModule]:
         return self._compiled
@@ -298,40 +326,6 @@ def compile_execution(
     return execution
 
 
-def overflow_execution(owner: CompiledModule, signature: CallSignature | None) -> Execution:
-    """What runs calls of further forms once `owner` has as many programs as it may.
-
-    Raises ArgumentError where nothing may run in PyTorch.
-    """
-    assert signature is not None
-    limit = owner._options.max_signatures
-    name = owner._label()
-    remedy = (
-        "pad the inputs to few sizes, pass numbers that change as tensors, or allow more with "
-        "max_signatures"
-    )
-    reason = f"{name} was called with more than {limit} forms of arguments"
-    if owner._options.strict:
-        raise ArgumentError(f"{reason}; the latest: {signature}", remedy=remedy)
-    LOG.warning(
-        "%s; from now on PyTorch runs those that are new, beginning with %s. What to do: %s",
-        reason, signature, remedy,
-    )  # fmt: skip
-    module = type(owner._torch).__name__
-    report = Report(model=module + (f" ({owner._path})" if owner._path else ""), mode="pytorch")
-    code = "too-many-forms"
-    report.nodes = [
-        NodeRow(
-            "forward", f"{module}.forward", owner._path, "", 0, "island", code, reason, remedy,
-            island=0,
-        )
-    ]  # fmt: skip
-    report.islands = [IslandRow(0, owner._path, [f"{module}.forward"], code, reason, remedy)]
-    execution = OverflowExecution(owner, signature, report)
-    execution.watch(watched_entries(owner))
-    return execution
-
-
 def _make_execution(
     owner: CompiledModule,
     signature: CallSignature,
@@ -364,26 +358,48 @@ def _make_execution(
             own_time += time.perf_counter() - begin
 
     begin = time.perf_counter()
-    result = climb(
-        module,
-        plain_args,
-        plain_kwargs,
-        build,
-        leaves=leaves,
-        training=owner._training_flags(),
-        strict=options.strict,
-        symbolic=None if leaves else owner._symbolic_capture(signature),
-    )
+    hybrid: dict[str, CompiledModule] = {}
+    try:
+        result = climb(
+            module,
+            plain_args,
+            plain_kwargs,
+            build,
+            leaves=leaves,
+            training=owner._training_flags(),
+            strict=options.strict,
+            symbolic=None if leaves else owner._symbolic_capture(signature),
+            stand_in=lambda path: _hybrid_child(owner, path, hybrid),
+        )
+    except CaptureError as error:
+        attempts = getattr(error, "attempts", [])
+        if not options.strict or not attempts:
+            raise
+        report.capture = attempts
+        _report_forward(report, owner)
+        raise complete_error(owner, error, report, plain_args, plain_kwargs) from error
     report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
     report.capture = result.attempts
     if result.value is not None:
-        return ProgramExecution(owner, result.value, report)
+        return ProgramExecution(owner, result.value, report, hybrid)
     _report_forward(report, owner)
     if owner._children:
         report.mode = "hybrid"
         return ModulewiseExecution(owner, signature, report)
     report.mode = "pytorch"
     return EagerExecution(owner, signature, report)
+
+
+def _hybrid_child(
+    owner: CompiledModule, path: str, hybrid: dict[str, CompiledModule]
+) -> Callable[..., Any] | None:
+    """What runs a child that capture does not get through: its own mirror, so that what is below is
+    compiled. None where nothing is, or where the mirror would keep state of its own."""
+    child: Any = owner.get_submodule(path)
+    if not any(not is_container(item) for item in list(child._torch.modules())[1:]):
+        return None
+    hybrid[path] = child
+    return adapter(child)
 
 
 def _report_forward(report: Report, owner: CompiledModule) -> None:

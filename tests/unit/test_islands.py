@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -114,6 +115,62 @@ def test_a_root_that_cannot_be_captured_runs_over_compiled_children(caplog):
     assert "models.py" in caplog.text
     with pytest.raises(ValueError, match="no single program"):
         converted.ir("graph")
+
+
+def test_below_a_child_that_stays_python_everything_is_compiled():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.inner = nn.Linear(4, 4), BranchingInside()
+
+        def forward(self, x):
+            return self.inner(self.first(x)) * 2
+
+    model = Whole()
+    converted = ts.from_pytorch(model, (torch.ones(4, 4),))
+    for x in (torch.randn(4, 4), -torch.randn(4, 4), torch.ones(4, 4)):
+        assert_same(converted(x), model(x))
+    report = converted.report
+    assert report.mode == "compiled"
+    (island,) = report.islands
+    assert (island.fqn, island.code) == ("inner.middle", "capture-failed")
+    assert "over compiled submodules" in island.reason
+    inner = report.children["inner.middle"]
+    assert inner.mode == "hybrid"
+    assert all(child.fully_converted for child in inner.children.values())
+    assert inner.children
+
+
+def test_strict_capture_lists_everything_else_as_well():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.spectrum = BranchingInside(), Unconverted()
+
+        def forward(self, x):
+            return self.inner(x) + self.spectrum(x)
+
+    class Root(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.whole, self.norm = Whole(), nn.BatchNorm1d(4)
+
+        def forward(self, x):
+            return self.whole(self.norm(x)) if x.sum() > 0 else x
+
+    model, x = Root(), torch.ones(4, 4)
+    with pytest.raises(
+        CaptureError, match=r"test_islands.py:\d+: torch.export could not"
+    ) as raised:
+        ts.from_pytorch(model, (x,), strict=True)
+    error = raised.value
+    assert isinstance(error, ConversionError)
+    text = str(error)
+    assert re.search(r"Root.forward \(.*test_islands.py:\d+\)", text)
+    assert re.search(r"in whole.inner.middle \(.*models.py:\d+\)", text)
+    assert re.search(r"fft.* in whole.spectrum \(.*models.py:\d+\)", text)
+    assert error.report.children["whole"].children
+    assert model.norm.num_batches_tracked == 0  # the model itself was not called
 
 
 def test_strict_capture_names_the_line():

@@ -94,6 +94,28 @@ def test_every_call_is_as_in_pytorch(kind: type[nn.Module], around: bool) -> Non
         torch.testing.assert_close(converted(x), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [Counter, Running, Lazy, Listing, Noting])
+def test_calls_of_all_forms_share_the_state(kind: type[nn.Module]) -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.linear, self.count = kind(), nn.Linear(4, 4), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.count += 1
+            return self.inner(self.linear(x)) * self.count if x.sum() > 0 else x - self.count
+
+    for model in (kind(), Branching()):
+        reference = copy.deepcopy(model)
+        wrapped = ts.compat.wrap(model)
+        for rows in (1, 2, 1, 3, 2):
+            wrapped.train(rows != 3)
+            for sign in (1, -1):
+                x = sign * torch.rand(*([1] * rows), 4)
+                wanted = reference(x).detach()
+                torch.testing.assert_close(wrapped(x), wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_only_the_stateful_module_stays_in_pytorch() -> None:
     converted = ts.from_pytorch(Around(Counter()), example_inputs=(torch.randn(4),))
     assert [row.fqn for row in converted.report.islands] == ["inner"]

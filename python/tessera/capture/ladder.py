@@ -58,11 +58,13 @@ def climb(
     training: Mapping[int, bool] | None = None,
     strict: bool = False,
     symbolic: Callable[[], Captured | None] | None = None,
+    stand_in: Callable[[str], Callable[..., Any] | None] | None = None,
 ) -> Climb:
     """Captures `module` by the first rung that works and hands the result to `build`.
 
     `build` may refuse a capture by raising CannotCross. With `strict` a failure of the first rung
-    is an error. `symbolic` gives the first rung's capture, out of one that was made for many sizes,
+    is an error. `stand_in` gives what runs a submodule that failed, if not that itself. `symbolic`
+    gives the first rung's capture, out of one that was made for many sizes,
     or None where that one does not hold.
     """
     result = Climb()
@@ -100,7 +102,10 @@ def climb(
         result.attempts.append(_attempt(rung, failure, f"{RUNG_LEAVES}: {culprit}"))
         rung = RUNG_LEAVES
         aside = [leaf for leaf in aside if not leaf.fqn.startswith(f"{culprit}.")]
-        aside.append(_failed_leaf(str(culprit), child, failure))
+        # A stand-in may be a copy, with state of its own.
+        instead = None if isinstance(failure, StatefulError) or stand_in is None else stand_in
+        target = instead(str(culprit)) if instead is not None else None
+        aside.append(_failed_leaf(str(culprit), child, failure, target))
     try:
         captured = trace_symbolically(module, args, kwargs, leaves=aside, training=training)
     except TesseraError as error:
@@ -150,12 +155,14 @@ def _stop_if(strict: bool, climb: Climb, error: BaseException) -> None:
         return
     attempt = climb.attempts[-1]
     where = f"{attempt.file}:{attempt.line}: " if attempt.file else ""
-    raise CaptureError(
+    stop = CaptureError(
         f"{where}{attempt.rung} could not capture the model: {first_line(error)}",
         remedy=getattr(error, "remedy", "")
         or "rewrite that line without Python control flow on data (torch.where, torch.cond), "
         "or convert with strict=False, which keeps what cannot be captured in PyTorch",
-    ) from error
+    )
+    stop.attempts = climb.attempts  # type: ignore[attr-defined]
+    raise stop from error
 
 
 def _names_of_copies(
@@ -174,15 +181,18 @@ def _names_of_copies(
     return found
 
 
-def _failed_leaf(fqn: str, child: nn.Module, error: BaseException) -> Leaf:
+def _failed_leaf(
+    fqn: str, child: nn.Module, error: BaseException, target: Callable[..., Any] | None
+) -> Leaf:
     file, line = error_source(error)
     where = f" ({file}:{line})" if file else ""
     return Leaf(
         fqn,
         child,
-        child,
+        target or child,
         "capture-failed",
-        f"{fqn} could not be captured: {first_line(error)}{where}",
+        f"{fqn} could not be captured: {first_line(error)}{where}"
+        + ("; its forward() runs in Python over compiled submodules" if target else ""),
         getattr(error, "remedy", "")
         or "rewrite that line without Python control flow on data, or leave it in PyTorch",
     )

@@ -207,15 +207,25 @@ def render_text(report: Report) -> str:
     return "\n".join(lines)
 
 
+def _with_children(report: Report, path: str = "") -> list[tuple[str, NodeRow]]:
+    """The unconverted nodes here and in submodules compiled on their own, and whose they are."""
+    found = [
+        (".".join(part for part in (path, row.fqn) if part), row) for row in report.unconverted
+    ]
+    for name, child in report.children.items():
+        found += _with_children(child, ".".join(part for part in (path, name) if part))
+    return found
+
+
 def strict_message(report: Report) -> str:
     """The text of the strict error: every unconverted node with its place, reason and remedy."""
-    rows = report.unconverted
+    rows = _with_children(report)
     lines = [
         f"{report.model}: {len(rows)} node{'' if len(rows) == 1 else 's'} could not be "
         "converted (strict=True):"
     ]
-    for row in rows:
-        where = f" in {row.fqn}" if row.fqn else ""
+    for fqn, row in rows:
+        where = f" in {fqn}" if fqn else ""
         source = f" ({row.file}:{row.line})" if row.file else ""
         lines.append(f"  {row.op}{where}{source}: {row.reason} [{row.code}]")
         if row.remedy:
