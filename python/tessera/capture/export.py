@@ -19,7 +19,6 @@ from typing import Any, TextIO, cast
 
 import torch
 from torch import fx, nn
-from torch._dynamo.exc import UserError, UserErrorType
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.export.graph_signature import (
@@ -206,8 +205,12 @@ def capture_symbolic(
     """A DynamicCapture; ArgumentError where the model does not allow the sizes declared."""
     try:
         return DynamicCapture(module, args, kwargs, shapes, training=training)
-    except UserError as error:
-        if error.error_type != UserErrorType.CONSTRAINT_VIOLATION:
+    except Exception as error:
+        # Only torch.export, which has run by now, imports dynamo: that takes seconds.
+        from torch._dynamo.exc import UserError, UserErrorType
+
+        violated = UserErrorType.CONSTRAINT_VIOLATION
+        if not isinstance(error, UserError) or error.error_type != violated:
             raise
         names = CallSignature.of(module.forward, args, kwargs)
         tensors = [names.names[place] for place in names.tensor_positions]

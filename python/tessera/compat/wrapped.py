@@ -67,8 +67,8 @@ def wrap(
     else. There are at most ``max_signatures`` programs; calls of further forms run in PyTorch, and
     a warning says so once. With ``allow_fallback=False`` a call raises ConversionError when part of
     the module cannot be converted (StrictCaptureError when it cannot be captured), and
-    ArgumentError for one form too many; else that part runs in PyTorch, and ``wrapped.report`` says which and why.
-    Raises ArgumentTypeError for anything but a torch.nn.Module.
+    ArgumentError for one form too many; else that part runs in PyTorch, and ``wrapped.report`` says
+    which and why. Raises ArgumentTypeError for anything but a torch.nn.Module.
     """
     if (
         not isinstance(max_signatures, int)
