@@ -280,8 +280,11 @@ class Program:
             parameters={name: tensors[name] for name in self._imported.parameters},
             live=tensors.__getitem__,
         )
-        result.executable = _core.Executable(
-            self.compiled, result._owned, self._imported.islands, self.name, self._threads
+        result.executable = with_keys(
+            _core.Executable(
+                self.compiled, result._owned, self._imported.islands, self.name, self._threads
+            ),
+            self._imported.random_keys,
         )
         result._aliased = None
         result._sources = [
