@@ -404,3 +404,16 @@ def test_graphs_are_freed():
 
     gc.collect()
     assert not graphs()
+
+
+def test_equal_layers_draw_their_own_random_numbers():
+    layers = [nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5)) for _ in range(2)]
+    for layer in layers:
+        layer.compile(backend="tessera")
+    x = torch.ones(4, 8)
+    with torch.no_grad():
+        for layer in layers:
+            first, second = layer(x), layer(x)
+            assert not torch.equal(first, second)
+            kept = first != 0
+            torch.testing.assert_close(first[kept], 2 * layer[0](x)[kept])
