@@ -193,16 +193,11 @@ _OPERATORS: dict[str, list[str]] = {
         "resize_",
         "resize_as_",
     ],
-    "the positions of maxima are kept, or the windows drawn at random": [
-        "max_pool2d_with_indices_backward",
-        "nn.functional.adaptive_max_pool1d",
-        "nn.functional.adaptive_max_pool2d",
+    "windows are drawn at random": [
         "nn.functional.fractional_max_pool2d",
         "nn.functional.fractional_max_pool3d",
     ],
     "no lowering": [
-        "_upsample_bilinear2d_aa",
-        "grid_sampler_3d",
         "multinomial",
         "nonzero_static",
     ],
@@ -229,7 +224,7 @@ _OPERATORS: dict[str, list[str]] = {
 }
 
 _MODULES: dict[str, list[str]] = {
-    "the positions of maxima are kept, or the windows drawn at random": [
+    "windows are drawn at random": [
         "nn.AdaptiveMaxPool1d",
         "nn.AdaptiveMaxPool2d",
         "nn.AdaptiveMaxPool3d",

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tessera as ts
-from tessera.lowering.aten import convolution as lowering
+from tessera.lowering.aten import convolution_backward as lowering
 from tessera.lowering.aten.rules import BUILTINS
 from tessera.lowering.context import GraphValue, LoweringContext
 
