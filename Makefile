@@ -31,7 +31,7 @@ help:
 	@echo "  make lint     formatting, ruff, mypy, the dependency rules"
 	@echo "  make tidy     clang-tidy over the files changed since main (ALL=1: every file)"
 	@echo "  make docs     write the generated pages (op map, passes) anew"
-	@echo "  make asan     unit and lit tests under AddressSanitizer and UBSan"
+	@echo "  make asan     unit, lit and extension tests under AddressSanitizer and UBSan"
 	@echo "  make tsan     the runtime's unit tests under ThreadSanitizer"
 	@echo "  make clean    remove build/ and dist/ (.venv stays)"
 	@echo
@@ -84,7 +84,7 @@ asan:
 	@# LLVM's headers poison the memory of its allocators; the library beside them, built without
 	@# the sanitizer, does not lift that again.
 	@ASAN_OPTIONS=allow_user_poisoning=0 \
-	  .venv/bin/python utils/run_tests.py --preset asan unit lit
+	  .venv/bin/python utils/run_tests.py --preset asan unit lit pytest
 
 tsan:
 	@utils/setup lint

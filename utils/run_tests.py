@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,15 +56,25 @@ def broken(name: str, why: str) -> Outcome:
     return Outcome(failed=1, failures=[f"{name}: {why}"])
 
 
-def run(name: str, command: list[str], *, show: bool = False, append: bool = False) -> int | None:
-    """Runs a command with its output in the suite's log; None when it ran too long."""
+def run(
+    name: str,
+    command: list[str],
+    *,
+    show: bool = False,
+    append: bool = False,
+    extra: dict[str, str] | None = None,
+) -> int | None:
+    """Runs a command with its output in the suite's log; None when it ran too long.
+
+    `extra` is added to the tests' environment.
+    """
     log = LOGS / f"{name}.log"
     timed_out = threading.Event()
     with open(log, "a" if append else "w", encoding="utf-8", errors="replace") as out:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(),
+            env=environment() | (extra or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -182,16 +193,62 @@ def lit(tree: Path) -> Outcome:
     return outcome
 
 
-def pytest(_: Path) -> Outcome:
+#: Under AddressSanitizer: the tests of what the extension itself does with memory. The others spend
+#: their time in PyTorch's capture and in machine code, where nothing is watched.
+SANITIZED_TESTS = [
+    f"tests/unit/test_{name}.py"
+    for name in (
+        "binding_types", "dlpack", "executable", "runtime_threads", "tensor", "tensor_python",
+    )
+]  # fmt: skip
+
+
+def cached(tree: Path, name: str) -> str:
+    """A variable of CMake's cache; empty when it is not there."""
+    cache = tree / "CMakeCache.txt"
+    text = cache.read_text(encoding="utf-8") if cache.exists() else ""
+    match = re.search(rf"^{name}:\w+=(.*)$", text, re.MULTILINE)
+    return match[1] if match else ""
+
+
+def sanitized_environment(tree: Path) -> dict[str, str]:
+    """What lets Python load an extension that was built with AddressSanitizer."""
+    package = tree / "python" / "tessera"
+    for item in (ROOT / "python" / "tessera").iterdir():
+        link = package / item.name
+        if item.suffix != ".so" and not link.is_symlink():
+            link.symlink_to(item)
+    compiler = cached(tree, "CMAKE_CXX_COMPILER")
+    # Python is not instrumented, so the sanitizer must be there before it. The C++ library comes
+    # with it: the sanitizer looks for the function that throws as soon as it is loaded.
+    names = ("libclang_rt.asan-x86_64.so" if "clang" in compiler else "libasan.so", "libstdc++.so")
+    command = [[compiler, f"-print-file-name={name}"] for name in names]
+    found = [subprocess.run(one, capture_output=True, text=True, check=True) for one in command]
+    return {
+        "PYTHONPATH": str(tree / "python"),
+        "LD_PRELOAD": " ".join(os.path.realpath(one.stdout.strip()) for one in found),
+        # Python and torch keep what they have until the end.
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")
+        + ":detect_leaks=0:detect_container_overflow=0:allow_user_poisoning=0",
+    }
+
+
+def pytest(tree: Path) -> Outcome:
     """Python tests. Shown as they run, being the longest suite."""
     result = LOGS / "pytest.xml"
     result.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "tests", "-q", "--tb=short", "-ra"]
+    paths, extra = ["tests"], {}
+    if "address" in cached(tree, "TESSERA_SANITIZE"):
+        if not list((tree / "python" / "tessera").glob("_core.*.so")):
+            where = f"{tree.relative_to(ROOT)}/python/tessera"
+            return broken("pytest", f"no extension in {where}: remove the build, make it again")
+        paths, extra = SANITIZED_TESTS, sanitized_environment(tree)
+    command = [sys.executable, "-m", "pytest", *paths, "-q", "--tb=short", "-ra"]
     command += ["-o", "console_output_style=count", f"--junit-xml={result}"]
     # A worker of its own: a crash fails one test, and the others still run. Torch and Tessera
     # use every core already, so that a second worker gains nothing on two.
     command += ["-n", str(max(1, (os.cpu_count() or 1) // 2)), "--max-worker-restart=20"]
-    status = run("pytest", command, show=True)
+    status = run("pytest", command, show=True, extra=extra)
     if status == 5:  # pytest's word for an empty folder
         return Outcome()
     if not result.exists():
