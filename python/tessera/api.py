@@ -59,6 +59,8 @@ def from_pytorch(
     ``{"x": {0: torch.export.Dim("batch", max=64)}}``. The model is captured once for all sizes in
     range; a size that is met for the first time is laid out then, which takes some milliseconds.
     Sizes outside the range are an InputMismatchError.
+    Under ``torch.autocast`` a call computes in the precision PyTorch would; each precision is
+    compiled when it is first met, whatever was on around from_pytorch.
     ``threads`` is how many threads the program uses; by default as many as PyTorch does.
 
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or

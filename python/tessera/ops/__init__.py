@@ -3,7 +3,8 @@
 """``ts.ops``: torch's functions on ``ts.Tensor`` (they run) and on graph values (they build).
 
 The usual functions are spelled out with torch's arguments; every other ATen operator that has a
-lowering is here as well, under its ATen name.
+lowering is here as well, under its ATen name. They compute in the dtypes of their operands:
+``torch.autocast`` is for converted models.
 """
 
 from __future__ import annotations
