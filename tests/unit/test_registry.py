@@ -175,6 +175,105 @@ def test_a_wrong_return_is_a_clear_error(registered):
             ts.from_pytorch(Scale(), (torch.randn(3),))
 
 
+def test_a_validator_that_gives_no_answer_is_a_clear_error(registered):
+    answers = [3]
+
+    @registered("tessera_test::scale", validate=lambda node, ctx: answers[0] / answers[-1])
+    def lower(node, ctx):
+        raise AssertionError("declined rules are not asked")
+
+    with pytest.raises(RegistrationError, match=r"validator of .*lower returned 1\.0"):
+        ts.from_pytorch(Scale(), (torch.randn(3),))
+    answers.append(0)
+    with pytest.raises(
+        RegistrationError, match=r"validator of the lowering .* raised ZeroDivision"
+    ):
+        ts.from_pytorch(Scale(), (torch.randn(3),))
+    with pytest.raises(RegistrationError, match="priority must be an integer, not 'high'"):
+        ts.compat.register_aten("aten.relu", priority="high")
+    with pytest.raises(RegistrationError, match="validate must be a function"):
+        ts.compat.register_aten("aten.relu", validate=True)
+
+
+def test_priorities_among_rules_of_users(registered):
+    x = torch.randn(3)
+    asked = []
+
+    def rule(name, accepts, **options):
+        @registered(
+            "aten.relu", validate=lambda node, ctx: asked.append(name) or accepts, **options
+        )
+        def lower(node, ctx):
+            return ts.ops.mul(ctx.get_inputs(node)[0], 0.0)
+
+    rule("low", True, priority=-5)
+    rule("high", False, priority=7)
+    rule("usual", False)
+    torch.testing.assert_close(ts.from_pytorch(nn.ReLU(), (x,))(x), x.relu())
+    # The built-in rule lies between them.
+    assert asked == ["usual", "high"]
+
+
+def test_what_a_lowering_sees_of_its_node(registered):
+    seen = {}
+
+    @registered("tessera_test::scale")
+    def lower(node, ctx):
+        seen.update(
+            name=node.name,
+            args=node.args[1:],
+            kwargs=node.kwargs,
+            fake=tuple(node.meta["val"].shape),
+            inputs=ctx.get_inputs(node)[1:],
+            keywords=ctx.get_kwargs(node),
+            default=ctx.arg(node, 7, "shift"),
+            number=ctx.value(2.5).shape,
+            array=ctx.value(torch.ones(2)).dtype,
+        )
+        value = ctx.value(node.args[0])
+        assert value.shape == ctx.meta(node).shape
+        # As in the guide: the node's own keywords, nodes among them.
+        return ts.ops.add(ts.ops.mul(value, node.args[1]), ctx.arg(node, 2, "shift"))
+
+    x = torch.randn(3)
+    model = ts.from_pytorch(Scale(), (x,), strict=True)
+    torch.testing.assert_close(model(x), x * 2 + 3)
+    assert seen == {
+        "name": "scale",
+        "args": (2.0,),
+        "kwargs": {"shift": 3},
+        "fake": (3,),
+        "inputs": [2.0],
+        "keywords": {"shift": 3},
+        "default": 3,
+        "number": (),
+        "array": torch.float32,
+    }
+
+
+def test_operators_made_with_custom_op(registered):
+    @torch.library.custom_op("tessera_test::twice", mutates_args=())
+    def twice(x: torch.Tensor, factor: float = 2.0) -> torch.Tensor:
+        return x * factor
+
+    twice.register_fake(lambda x, factor=2.0: torch.empty_like(x))
+
+    class Twice(nn.Module):
+        def forward(self, x):
+            return twice(x, 3.0) + torch.ops.tessera_test.twice(x)
+
+    x = torch.randn(3)
+    islands = ts.from_pytorch(Twice(), (x,))
+    assert len(islands.report.unconverted) == 2
+    torch.testing.assert_close(islands(x), 5 * x)
+
+    @registered(twice)
+    def lower(node, ctx):
+        return ts.ops.mul(ctx.value(node.args[0]), ctx.arg(node, 1, "factor"))
+
+    torch.testing.assert_close(ts.from_pytorch(Twice(), (x,), strict=True)(x), 5 * x)
+
+
 def test_an_exception_in_a_lowering_names_the_lowering(registered):
     @registered("tessera_test::scale")
     def lower(node, ctx):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Living beside PyTorch: wrapped modules, a backend of torch.compile, lowerings of one's own."""
 
+from tessera.compat.define import DefinedOp, define_op
 from tessera.compat.dynamo import compile_graph, compiled_graphs, register_backend
 from tessera.compat.register import register_aten, unregister
 from tessera.compat.wrapped import Wrapped, wrap
@@ -10,10 +11,12 @@ from tessera.lowering.registry import Unsupported
 register_backend()
 
 __all__ = [
+    "DefinedOp",
     "Unsupported",
     "Wrapped",
     "compile_graph",
     "compiled_graphs",
+    "define_op",
     "register_aten",
     "unregister",
     "wrap",

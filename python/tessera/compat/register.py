@@ -29,6 +29,16 @@ def register_aten(
     remedy)`` does the same.
     """
 
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise RegistrationError(
+            f"register_aten: priority must be an integer, not {priority!r}",
+            remedy=f"leave it out: yours come before built-in rules with {USER_PRIORITY}",
+        )
+    if validate is not None and not callable(validate):
+        raise RegistrationError(
+            f"register_aten: validate must be a function validate(node, ctx), not {validate!r}"
+        )
+
     def decorate(function: F) -> F:
         if not callable(function):
             raise RegistrationError(f"register_aten decorates a function, not {function!r}")

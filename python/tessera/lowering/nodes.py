@@ -158,20 +158,29 @@ class NodeLowering:
 
     def _apply(self, rule: Rule, node: fx.Node) -> Done | Failure | None:
         """One rule; None when its validator declines without a reason."""
+        what = "lowering"
         try:
             if rule.validate is not None:
+                what = "validator of the lowering"
                 verdict = rule.validate(node, self.context)
                 if isinstance(verdict, str):
                     return Failure("declined", verdict, "")
                 if verdict is False:
                     return None
+                if verdict is not None and verdict is not True:
+                    raise RegistrationError(
+                        f"the validator of {rule.name} returned {verdict!r}",
+                        remedy="return True or None to accept, False to pass the node on, or a "
+                        "string: the reason why it stays in PyTorch",
+                    )
+                what = "lowering"
             result = rule.lower(node, self.context)
         except Unsupported as error:
             return Failure(error.code, error.reason, error.remedy, error.whole)
         except (InternalError, RegistrationError):
             raise
         except Exception as error:
-            place = f"the lowering {rule.name} of {node.target} raised {type(error).__name__}"
+            place = f"the {what} {rule.name} of {node.target} raised {type(error).__name__}"
             if rule.builtin:
                 raise InternalError(f"{place}: {error}") from error
             raise RegistrationError(f"{place}: {error}") from error

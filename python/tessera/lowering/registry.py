@@ -111,12 +111,14 @@ def _exists(namespace: str, name: str, overload: str | None = None) -> bool:
 def parse_op_name(spec: Any) -> OpKey:
     """The operator meant by ``spec``.
 
-    Accepts operator objects and every usual spelling: ``"add"``, ``"add.Tensor"``,
-    ``"aten.add"``, ``"aten.add.Tensor"``, ``"aten::add.Tensor"``, ``"torch.ops.aten.add"``,
-    ``"mylib::op"``. A name may be registered before the operator itself is defined.
+    Accepts operator objects (``torch.library.custom_op``'s included) and every usual spelling:
+    ``"add"``, ``"add.Tensor"``, ``"aten.add"``, ``"aten.add.Tensor"``, ``"aten::add.Tensor"``,
+    ``"torch.ops.aten.add"``, ``"mylib::op"``. A name may be registered before the operator itself is defined.
     """
     if isinstance(spec, OpKey):
         return spec
+    # What torch.library.custom_op gives, and ts.compat.define_op.
+    spec = getattr(spec, "_opoverload", spec)
     if isinstance(spec, torch._ops.OpOverload):
         namespace, name = spec._schema.name.split("::")
         return OpKey(namespace, name, spec._overloadname)
