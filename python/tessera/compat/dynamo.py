@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import operator
 import sys
 import threading
 import weakref
@@ -30,7 +31,7 @@ from tessera.compat.dynamo_graph import GraphParts, take_apart
 from tessera.compiled import CompiledModule, Options
 from tessera.errors import ArgumentError, ArgumentTypeError, ConversionError
 from tessera.execution import Execution, ProgramExecution
-from tessera.lowering.importer import crossable_spec
+from tessera.lowering.dtypes import is_supported
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
 
 LOG = logging.getLogger("tessera.compile")
@@ -38,6 +39,7 @@ NAME = "tessera"
 #: Sets of parameters one graph keeps executables for.
 MAX_BINDINGS = 64
 
+_PLAIN = (torch.Tensor, nn.Parameter)
 _OPTIONS = {"strict": bool, "threads": int, "max_signatures": int}
 _graphs: weakref.WeakValueDictionary[int, CompiledGraph] = weakref.WeakValueDictionary()
 _numbers = iter(range(1, sys.maxsize))
@@ -67,20 +69,25 @@ class CompiledGraph:
         _graphs[self.number] = self
 
     def __call__(self, *args: Any) -> Any:
-        reason = _unfit(args)
+        if torch.is_grad_enabled() and any(map(_requires_grad, args)):
+            return self._in_pytorch(_GRADIENTS, args)
+        inputs = self._parts.inputs_of(args)
+        reason = _unfit(inputs)
         if reason is not None:
             return self._in_pytorch(reason, args)
+        bound = self._bound(self._parts.parameters_of(args))
+        if bound.unfit is not None:
+            return self._in_pytorch(bound.unfit, args)
         self.calls += 1
         self._fallback = None
-        parts = self._parts
-        return self._bound(parts.parameters_of(args))(*parts.inputs_of(args))
+        return bound(*inputs)
 
     # --- parameters -----------------------------------------------------------------------
 
     def _bound(self, tensors: Sequence[torch.Tensor]) -> _Bound:
         """The module for these parameters."""
         latest = self._latest
-        if latest is not None and all(map(_is, tensors, latest.tensors)):
+        if latest is not None and all(map(operator.is_, tensors, latest.tensors)):
             return latest
         key = tuple(map(id, tensors))
         with self._lock:
@@ -168,6 +175,9 @@ class _Bound(CompiledModule):
         super().__init__(module, graph.options)
         self.__dict__["graph"] = weakref.ref(graph)
         self.__dict__["tensors"] = tuple(tensors)
+        #: why calls with these parameters run in PyTorch; parameters of a dtype that programs do
+        #: not have may be in islands
+        self.__dict__["unfit"] = _unfit(tensors, any_dtype=True)
 
     def _compile(self, signature: Any, args: Any, kwargs: Any) -> Execution:
         graph: CompiledGraph | None = self.__dict__["graph"]()
@@ -184,21 +194,23 @@ class _Bound(CompiledModule):
         return "torch.compile graph" if graph is None else graph.name
 
 
-def _is(left: Any, right: Any) -> bool:
-    return left is right
+_GRADIENTS = (
+    "gradients",
+    "the call computes gradients, which compiled programs do not",
+    "Call it under torch.no_grad() or torch.inference_mode() for inference",
+)
 
 
-def _unfit(args: Sequence[Any]) -> tuple[str, str, str] | None:
+def _requires_grad(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.requires_grad
+
+
+def _unfit(args: Sequence[Any], *, any_dtype: bool = False) -> tuple[str, str, str] | None:
     """(code, reason, remedy) where a call cannot run compiled."""
-    tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return (
-            "gradients",
-            "the call computes gradients, which compiled programs do not",
-            "Call it under torch.no_grad() or torch.inference_mode() for inference",
-        )
-    for tensor in tensors:
-        if type(tensor) not in (torch.Tensor, nn.Parameter):
+    for tensor in args:
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        if type(tensor) not in _PLAIN:
             return (
                 "subclass",
                 f"an argument is a {type(tensor).__name__}, which only PyTorch knows",
@@ -210,7 +222,7 @@ def _unfit(args: Sequence[Any]) -> tuple[str, str, str] | None:
                 f"an argument is a {tensor.layout} tensor on {tensor.device}",
                 "Pass dense tensors on the CPU",
             )
-        if not isinstance(tensor, nn.Parameter) and crossable_spec(tensor) is None:
+        if not any_dtype and (not is_supported(tensor.dtype) or tensor.is_quantized):
             return (
                 "not-crossable",
                 f"an argument is a tensor of {tensor.dtype}, which compiled programs cannot take",

@@ -8,6 +8,7 @@ tree of modules, under the names they have in the user's model.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ def take_apart(module: fx.GraphModule, example_inputs: Sequence[Any]) -> GraphPa
 
 
 def _picker(positions: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    if len(positions) > 1:
+        return operator.itemgetter(*positions)
     return lambda args: [args[position] for position in positions]
 
 

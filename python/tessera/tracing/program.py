@@ -102,8 +102,8 @@ class TracedProgram:
         # As ts.ops: of tensors of both kinds, and of none at all, comes a ts.Tensor.
         self._native = bool(context.hidden) or not (self._positions or context.parameters)
         self._hidden = list(context.hidden.values())
-        #: whether results lie in the memory of arguments; None before a call has shown it
-        self._shares: bool | None = None
+        #: the results in the memory of arguments; None before a call has shown them
+        self._shared: frozenset[int] | None = None
         self._targets = [target for target, _ in context.writes.values()]
         values = [*trace.outputs, *(value for _, value in context.writes.values())]
         graph = context.finish(values, [True] * len(values))
@@ -148,11 +148,13 @@ class TracedProgram:
         one: after a call that showed that no result shares memory with an argument."""
         form = pytree.tree_flatten((tuple(args), kwargs))[1]
         tensors = [item for item in (*args, *kwargs.values()) if is_tensor(item)]
-        kinds = {isinstance(item, Tensor) for item in tensors} | {self._native}
+        kinds = {isinstance(item, Tensor) for item in tensors}
         plain = all(kind != "input" for kind, _ in self._sources)
-        if form != self.signature.spec or not is_flat_call(form) or len(kinds) != 1:
+        if form != self.signature.spec or not is_flat_call(form):
             return None
-        if not plain or self._targets or self._shares is not False or not tensors:
+        if kinds != {True} and (kinds != {False} or self._native):
+            return None
+        if not plain or self._targets or self._shared is None or self._shared:
             return None
         positions = [index for index in self._positions if index < len(args)]
         names = [list(kwargs)[index - len(args)] for index in self._positions[len(positions) :]]
@@ -177,13 +179,15 @@ class TracedProgram:
             tensors = [as_torch(item) for item in tensors]
         result = call(*tensors)
         values = [result] if self._count == 1 else list(result or ())
-        shared = shared_results(values, [*tensors, *self._owned])
+        shared = self._shared
+        if shared is None:
+            shared = shared_results(values, [*tensors, *self._owned])
+            # Strided arguments are copied on the way in, which hides what happens to others.
+            if all(item.is_contiguous() for item in tensors):
+                self._shared = shared
         for index in shared:
             # The compiler simplified a copy away; results are fresh memory.
             values[index] = as_torch(values[index]).clone()
-        # Strided arguments are copied on the way in, which hides what happens to others.
-        if self._shares is None and all(item.is_contiguous() for item in tensors):
-            self._shares = bool(shared)
         split = self._count - len(self._targets)
         with torch.no_grad():
             for target, value in zip(self._targets, values[split:], strict=True):
