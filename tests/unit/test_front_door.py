@@ -365,3 +365,28 @@ def test_arguments_of_any_type_are_part_of_the_program():
     assert converted.report.mode == "compiled"
     with pytest.raises(InputMismatchError, match="'dtype'"):
         converted(torch.randn(3), torch.float32, mode="b")
+
+
+def test_modules_made_from_graphs():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, a, b, factor: int = 3):
+            return self.linear(a) - b * factor
+
+    model, a, b = Scaled(), torch.randn(2, 4), torch.randn(2, 4)
+    exported = torch.export.export(model, (a, b, 5)).module()
+    for graph, factor in ((torch.fx.symbolic_trace(model), 3), (exported, 5)):
+        given = (a, b) if factor == 3 else (a, b, 5)
+        tess = ts.from_pytorch(graph, given, strict=True)
+        with torch.no_grad():
+            assert_same(tess(*given), model(*given))
+        assert tess.report.nodes[0].fqn == "linear"
+        assert not any("export.py" in row.file for row in tess.report.nodes)
+    # In whatever order keywords come, each is its own argument.
+    tess = ts.from_pytorch(torch.fx.symbolic_trace(model), (), example_kwargs={"b": b, "a": a})
+    with torch.no_grad():
+        assert_same(tess(b=b, a=a), model(a, b))
+        assert_same(tess(a, b), model(a, b))

@@ -8,12 +8,13 @@ Gives a functional program and, for every output, where its memory comes from.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
@@ -242,7 +243,7 @@ def _take_tensors_only(
     stand_ins = {id(flat[index]): _without_base(flat[index]) for index in positions}
     tensors = tuple(stand_ins[id(flat[index])] for index in positions)
     template = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in flat]
-    original = copy.forward
+    original = _forward_of_graph(copy) if isinstance(copy, fx.GraphModule) else copy.forward
 
     def forward(*given: torch.Tensor) -> Any:
         leaves = list(template)
@@ -256,6 +257,31 @@ def _take_tensors_only(
 
     copy.__dict__["forward"] = forward
     return positions, tensors
+
+
+def _forward_of_graph(copy: fx.GraphModule) -> Callable[..., Any]:
+    """The forward of a module made from a graph, as a plain module's.
+
+    Of a GraphModule torch.export would run the graph itself, on what it is given by position.
+    """
+    graph, plain = copy.graph, copy.forward
+    own = "forward" in vars(copy)
+    copy.__class__ = type(type(copy).__name__, (nn.Module,), {})
+    try:
+        signature = inspect.signature(plain)
+    except (TypeError, ValueError):
+        return plain
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if own or bound.kwargs:
+            return plain(*args, **kwargs)
+        # Node by node, so that what is captured keeps their source lines.
+        with fx.traceback.preserve_node_meta():
+            return fx.Interpreter(copy, graph=graph).run(*bound.args)
+
+    return forward
 
 
 def _without_base(tensor: torch.Tensor) -> torch.Tensor:

@@ -30,13 +30,14 @@ def is_user_file(path: str) -> bool:
 def innermost_user_frame(stack: str) -> tuple[str, int]:
     """File and line, in a stack trace as text, of the innermost frame in the user's code.
 
-    Falls back to the innermost frame of all, and to ("", 0) for an empty trace.
+    Falls back to PyTorch's innermost frame, and to ("", 0) where there is none.
     """
     frames = [(match[1], int(match[2])) for match in _FRAME.finditer(stack)]
     for path, line in reversed(frames):
         if is_user_file(path):
             return path, line
-    return frames[-1] if frames else ("", 0)
+    others = [frame for frame in frames if not frame[0].startswith(_PACKAGES[1])]
+    return others[-1] if others else ("", 0)
 
 
 def module_path(node: fx.Node) -> str:
