@@ -34,6 +34,9 @@ CASES = [
     ("Conv2d", (8, 6, (3, 2)), {"padding": (1, 2), "padding_mode": "reflect"}, IMAGE),
     ("Conv2d", (8, 6, 3), {"padding": "same", "padding_mode": "circular"}, IMAGE),
     ("Conv3d", (8, 4, 2), {"bias": False, "dilation": (2, 1, 1)}, VOLUME),
+    ("ConvTranspose1d", (8, 4, 3), {"stride": 2, "padding": 1}, (2, 8, 7)),
+    ("ConvTranspose2d", (8, 4, 3), {"stride": 2, "output_padding": 1, "groups": 2}, IMAGE),
+    ("ConvTranspose3d", (8, 4, 2), {"bias": False}, VOLUME),
     ("PixelShuffle", (2,), {}, IMAGE),
     ("PixelUnshuffle", (2,), {}, (2, 3, 4, 6)),
     ("LayerNorm", (8,), {}, ROW),
@@ -169,6 +172,16 @@ def test_every_layer_has_a_case():
     assert tested <= set(ts.nn.__all__)
     for name in ts.nn.__all__:
         assert getattr(ts.nn, name).__doc__
+
+
+def test_sizes_of_transposed_convolutions():
+    native, reference = made("ConvTranspose2d", (8, 4, 3), {"stride": 2})
+    x = torch.randn(IMAGE)
+    with torch.no_grad():
+        for size in ((14, 12), (13, 11)):
+            want = reference(x, output_size=size)
+            assert_same(native(x, output_size=size), want, rtol=1e-4, atol=1e-5)
+            assert want.shape[2:] == size
 
 
 def test_embedding():

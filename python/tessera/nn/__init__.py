@@ -85,7 +85,16 @@ from tessera.nn.layers.container import (
     ModuleList,
     Sequential,
 )
-from tessera.nn.layers.convolution import Conv1d, Conv2d, Conv3d, PixelShuffle, PixelUnshuffle
+from tessera.nn.layers.convolution import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    PixelShuffle,
+    PixelUnshuffle,
+)
 from tessera.nn.layers.dropout import (
     AlphaDropout,
     Dropout,
@@ -162,6 +171,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

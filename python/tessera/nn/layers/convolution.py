@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -51,6 +52,44 @@ class Conv3d(_Convolution):
 
     counterpart = nn.Conv3d
     function = staticmethod(C.conv3d)
+
+
+class _Transposed(Layer):
+    function: Callable[..., Value]
+
+    def forward(self, input: Value, output_size: Sequence[int] | None = None) -> Value:
+        """With `output_size`, the one of several sizes that the result could have."""
+        dims = len(self.kernel_size)
+        counterpart: Any = self.counterpart
+        padding = counterpart._output_padding(
+            self, input, output_size, self.stride, self.padding, self.kernel_size, dims,
+            self.dilation,
+        )  # fmt: skip
+        return type(self).function(
+            input, self.weight, self.bias, self.stride, self.padding, padding, self.groups,
+            self.dilation,
+        )  # fmt: skip
+
+
+class ConvTranspose1d(_Transposed):
+    """The transpose of a convolution, of [N, C, L] (or [C, L]) by [C, O / groups, K]."""
+
+    counterpart = nn.ConvTranspose1d
+    function = staticmethod(C.conv_transpose1d)
+
+
+class ConvTranspose2d(_Transposed):
+    """As ConvTranspose1d, of [N, C, H, W] (or [C, H, W])."""
+
+    counterpart = nn.ConvTranspose2d
+    function = staticmethod(C.conv_transpose2d)
+
+
+class ConvTranspose3d(_Transposed):
+    """As ConvTranspose1d, of [N, C, D, H, W] (or [C, D, H, W])."""
+
+    counterpart = nn.ConvTranspose3d
+    function = staticmethod(C.conv_transpose3d)
 
 
 class PixelShuffle(Layer):
