@@ -7,6 +7,7 @@ Importing this package registers all of them.
 
 from tessera.lowering.aten import (
     attention,
+    attention_fused,
     contraction,
     convolution,
     convolution_backward,
@@ -37,6 +38,7 @@ from tessera.lowering.aten import (
 
 __all__ = [
     "attention",
+    "attention_fused",
     "contraction",
     "convolution",
     "convolution_backward",
