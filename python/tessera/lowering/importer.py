@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
@@ -189,6 +190,13 @@ class _Attempt:
 
     def _bind_tensor(self, node: fx.Node, name: str, kind: InputKind) -> None:
         tensor = self.importer.live_tensor(name)
+        if isinstance(tensor, FakeTensor) or torch._C._functorch.is_functorch_wrapped_tensor(
+            tensor
+        ):
+            raise CannotCross(
+                f"the capture has a constant without data, {name}",
+                "keep transforms of torch.func (grad, vjp, jacrev) out of forward()",
+            )
         spec = crossable_spec(tensor)
         if spec is None:
             self.tensors[node] = tensor
