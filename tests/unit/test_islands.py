@@ -294,3 +294,21 @@ def test_random_operators_draw_what_pytorch_draws():
     got = converted(x)
     torch.manual_seed(1)
     assert_same(got, Noisy()(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "compiled"),
+    [
+        (torch.func.vmap(lambda row: row * row.sum()), True),
+        (lambda x: torch.func.jvp(torch.sin, (x,), (x,))[1], True),
+        (lambda x: torch.func.grad(lambda y: (y**2).sum())(x), False),
+        (lambda x: torch.func.jacrev(torch.sin)(x[0]), False),
+    ],
+)
+def test_transforms_of_functions(function, compiled):
+    class Transformed(nn.Module):
+        def forward(self, x):
+            return function(x * 2) + 1
+
+    converted = convert_and_compare(Transformed(), torch.randn(4, 4))
+    assert converted.report.fully_converted == compiled

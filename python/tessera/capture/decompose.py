@@ -59,7 +59,8 @@ def _writes(node: fx.Node) -> bool:
 
 
 def needs_functionalization(program: ExportedProgram) -> bool:
-    """Whether the graph has in-place operators or autocast regions (also in its subgraphs).
+    """Whether the graph has in-place operators, autocast regions, or the borders of vmap and other
+    transforms of torch.func, which hold only as a whole (also in its subgraphs).
 
     Under autocast it does as a whole: functionalizing writes the casts out.
     """
@@ -70,6 +71,8 @@ def needs_functionalization(program: ExportedProgram) -> bool:
             continue
         for node in module.graph.nodes:
             if node.target is torch.ops.higher_order.wrap_with_autocast:
+                return True
+            if str(getattr(node.target, "__module__", "")).startswith("torch._functorch"):
                 return True
             if _writes(node):
                 return True
