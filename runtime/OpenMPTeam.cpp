@@ -138,12 +138,6 @@ std::mutex finding;
 
 } // namespace
 
-Team *tessera::runtime::openMPTeam() {
-  if (forked.load(std::memory_order_relaxed))
-    return nullptr;
-  return team.load(std::memory_order_acquire);
-}
-
 void tessera::runtime::findOpenMPTeam() {
   static std::once_flag once;
   std::call_once(once, [] {

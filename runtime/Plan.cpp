@@ -25,6 +25,13 @@ constexpr double kLongestGap = 100;
 /// A kernel nothing was said about may take long.
 constexpr double kUnknownCost = 1000;
 
+/// What one thread is taken to need for the kernel; negative when its work was not given.
+double predictedMicroseconds(const KernelSpec &kernel) {
+  if (kernel.flops == 0 && kernel.bytes == 0)
+    return -1;
+  return std::max(kernel.flops / kFlopsPerMicrosecond, kernel.bytes / kBytesPerMicrosecond);
+}
+
 bool isWorthSplitting(const KernelSpec &kernel) {
   if (kernel.units <= std::max<int64_t>(kernel.grain, 1))
     return false;
@@ -156,12 +163,6 @@ void Planner::planLifetimes() {
     if (!returned[i])
       plan.steps[last[i]].release.push_back(int32_t(i));
   }
-}
-
-double tessera::runtime::predictedMicroseconds(const KernelSpec &kernel) {
-  if (kernel.flops == 0 && kernel.bytes == 0)
-    return -1;
-  return std::max(kernel.flops / kFlopsPerMicrosecond, kernel.bytes / kBytesPerMicrosecond);
 }
 
 Plan tessera::runtime::makePlan(const Program &program, const std::vector<Instruction> &list,

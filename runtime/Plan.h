@@ -58,9 +58,6 @@ Status checkProgram(const Program &program);
 /// Plans one of the program's lists for `threads` threads.
 Plan makePlan(const Program &program, const std::vector<Instruction> &list, int threads);
 
-/// What one thread is taken to need for the kernel; negative when its work was not given.
-double predictedMicroseconds(const KernelSpec &kernel);
-
 } // namespace tessera::runtime
 
 #endif // TESSERA_RUNTIME_PLAN_H

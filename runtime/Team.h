@@ -29,13 +29,12 @@ public:
 /// The pool of our own. Threads start when first needed and are never joined.
 Team &poolTeam();
 
-/// The OpenMP library torch has brought into the process; null when none was found, or after
-/// a fork, since OpenMP's workers do not survive one.
-Team *openMPTeam();
-/// Looks for that library. Cheap once it is found; torch may be imported later than this.
+/// Looks for the OpenMP library torch has brought into the process. Cheap once it is found; torch
+/// may be imported later than this.
 void findOpenMPTeam();
 
-/// The best team at the moment: OpenMP's where it is there and its workers get their cores.
+/// The best team at the moment: OpenMP's where it is there and its workers get their cores; they
+/// do not survive a fork.
 Team &currentTeam();
 
 } // namespace tessera::runtime

@@ -56,17 +56,6 @@ bool tessera::runtime::sameLayout(const TensorView &view, const TensorSpec &spec
   return same || empty;
 }
 
-bool tessera::runtime::isContiguous(const TensorView &view) {
-  int64_t expected = 1;
-  bool contiguous = true, empty = false;
-  for (int32_t i = view.rank; i-- > 0;) {
-    empty |= view.sizes[i] == 0;
-    contiguous &= view.sizes[i] == 1 || view.strides[i] == expected;
-    expected *= view.sizes[i];
-  }
-  return contiguous || empty;
-}
-
 Status tessera::runtime::outOfMemory(int64_t bytes, const std::string &purpose) {
   return Status::error(ErrorKind::Memory, "out of memory: could not allocate " +
                                               std::to_string(bytes) + " bytes for " + purpose);

@@ -39,7 +39,6 @@ public:
   bool defined() const { return layout != nullptr; }
   void *data() const { return begin; }
   const TensorSpec &spec() const { return *layout; }
-  const std::shared_ptr<const TensorSpec> &sharedSpec() const { return layout; }
   const StorageRef &owner() const { return storage; }
   /// The producer forbids writing to this memory.
   bool readOnly() const { return locked; }
@@ -62,8 +61,6 @@ inline std::string formatShape(const std::vector<int64_t> &sizes) {
 
 /// Whether both layouts address the same elements at the same places.
 bool sameLayout(const TensorView &view, const TensorSpec &spec);
-/// Whether the elements fill one block without gaps or overlap, in row-major order.
-bool isContiguous(const TensorView &view);
 
 /// The error of an allocation that failed.
 Status outOfMemory(int64_t bytes, const std::string &purpose);

@@ -36,9 +36,10 @@ bool Layout::isRowMajor() const {
   return true;
 }
 
-std::optional<SmallVector<int64_t>> tessera::reshapeStrides(ArrayRef<int64_t> sizes,
-                                                            ArrayRef<int64_t> strides,
-                                                            ArrayRef<int64_t> newSizes) {
+/// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where
+/// there are any: neighbouring dimensions may merge only when they are contiguous to each other.
+static std::optional<SmallVector<int64_t>>
+reshapeStrides(ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides, ArrayRef<int64_t> newSizes) {
   if (llvm::is_contained(sizes, 0))
     return rowMajorStrides(newSizes);
   // Merge neighbouring dimensions into runs that are contiguous inside; unit dimensions join any

@@ -29,12 +29,6 @@ struct Layout {
   bool isRowMajor() const;
 };
 
-/// The strides under which a tensor of `sizes`/`strides` reads as `newSizes` without a copy, where
-/// there are any: neighbouring dimensions may merge only when they are contiguous to each other.
-std::optional<llvm::SmallVector<int64_t>> reshapeStrides(llvm::ArrayRef<int64_t> sizes,
-                                                         llvm::ArrayRef<int64_t> strides,
-                                                         llvm::ArrayRef<int64_t> newSizes);
-
 /// The layout of the movement op `op` whose operand is laid out as `source`; nothing when it needs
 /// a copy (a reshape across strides, concat, pad).
 std::optional<Layout> foldMovement(mlir::Operation *op, const Layout &source);

@@ -58,7 +58,8 @@ static void foldBatch(ContractionProblem &p) {
   }
 }
 
-Value findAnchor(Value value) {
+/// Follows reshapes that are the only use of `value` and keep its last dimension.
+static Value findAnchor(Value value) {
   while (value.hasOneUse()) {
     auto reshape = dyn_cast<graph::ReshapeOp>(*value.getUsers().begin());
     if (!reshape)

@@ -50,9 +50,6 @@ struct ContractionProblem {
 /// Diagnoses a body that is not one product with pointwise ops around it.
 mlir::FailureOr<ContractionProblem> readContraction(KernelFrame &frame);
 
-/// Follows reshapes that are the only use of `value` and keep its last dimension.
-mlir::Value findAnchor(mlir::Value value);
-
 } // namespace tessera
 
 #endif // TESSERA_CONVERSIONS_SCHEDULETOTILE_CONTRACTIONPROBLEM_H

@@ -15,10 +15,6 @@ using namespace tessera;
 using llvm::ArrayRef;
 using llvm::SmallVector;
 
-bool LinearForm::isConstant() const {
-  return symbols.empty() && llvm::all_of(dims, [](int64_t c) { return c == 0; });
-}
-
 void LinearForm::addSymbol(unsigned symbol, int64_t coefficient) {
   auto *it = llvm::lower_bound(symbols, symbol,
                                [](const auto &entry, unsigned id) { return entry.first < id; });

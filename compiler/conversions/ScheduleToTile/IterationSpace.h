@@ -35,7 +35,6 @@ struct LinearForm {
   LinearForm() = default;
   LinearForm(unsigned rank, int64_t base) : base(base), dims(rank, 0) {}
 
-  bool isConstant() const;
   void add(const LinearForm &other, int64_t factor = 1);
   void addSymbol(unsigned symbol, int64_t coefficient);
   bool operator==(const LinearForm &other) const = default;

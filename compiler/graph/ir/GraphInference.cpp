@@ -34,7 +34,8 @@ std::string formatShape(ArrayRef<int64_t> shape) {
                     "x");
 }
 
-std::optional<int64_t> broadcastSize(int64_t lhs, int64_t rhs) {
+/// The size both dimensions have after broadcasting, or nothing where they disagree.
+static std::optional<int64_t> broadcastSize(int64_t lhs, int64_t rhs) {
   if (lhs == rhs || rhs == 1)
     return lhs;
   if (lhs == 1)

@@ -82,11 +82,7 @@ inline mlir::RankedTensorType rankedType(mlir::Value value) {
   return llvm::cast<mlir::RankedTensorType>(value.getType());
 }
 
-/// The size both dimensions have after broadcasting, or nothing where they disagree. A `?` is
-/// taken to fit what it meets.
-std::optional<int64_t> broadcastSize(int64_t lhs, int64_t rhs);
-
-/// NumPy's rule; nothing where the shapes disagree.
+/// NumPy's rule; nothing where the shapes disagree. A `?` is taken to fit what it meets.
 std::optional<llvm::SmallVector<int64_t>> broadcastShapes(llvm::ArrayRef<int64_t> lhs,
                                                           llvm::ArrayRef<int64_t> rhs);
 

@@ -16,7 +16,6 @@ namespace tessera::schedule {
 struct MachineModel {
   int threads = 1;
   int64_t vectorBits = 512;
-  int64_t l1Bytes = 48 << 10;
   int64_t l2Bytes = 1 << 20;
   int64_t l3Bytes = 32 << 20;
 };

@@ -9,7 +9,6 @@
 #include "compiler/support/Sizes.h"
 
 #include "mlir/IR/DialectImplementation.h"
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -57,12 +56,6 @@ LogicalResult MachineAttr::verify(function_ref<InFlightDiagnostic()> emitError, 
     return emitError() << "[machine] mathLibrary must be libmvec-2.35, libmvec-2.22 or none, got "
                        << mathLibrary;
   return success();
-}
-
-bool MachineAttr::hasFeature(StringRef feature) const {
-  SmallVector<StringRef> features;
-  getFeatures().split(features, ',', -1, /*KeepEmpty=*/false);
-  return llvm::any_of(features, [&](StringRef f) { return f.consume_front("+") && f == feature; });
 }
 
 //===----------------------------------------------------------------------===//

@@ -38,8 +38,6 @@ def Target_MachineAttr : AttrDef<Target_Dialect, "Machine"> {
     int64_t getLanes() const { return getVectorBits() / 32; }
     /// Machine vector registers.
     int64_t getRegisters() const { return getVectorBits() == 512 ? 32 : 16; }
-    /// Whether LLVM would say that the machine has `feature` ("avx512bf16").
-    bool hasFeature(::llvm::StringRef feature) const;
     /// The attribute's name on a module.
     static ::llvm::StringRef getModuleAttrName() { return "target.machine"; }
   }];
