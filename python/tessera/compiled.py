@@ -471,7 +471,9 @@ def _form(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kind = type(value)
         if kind is torch.Tensor or kind is Tensor or kind is nn.Parameter:
             parts.append((kind, value.shape, value.dtype))
-        elif value is None or kind in (bool, int, float, str):
+        elif kind is float:
+            parts.append((kind, repr(value)))  # 0.0 and -0.0 are equal
+        elif value is None or kind in (bool, int, str):
             parts.append((kind, value))
         else:
             return None

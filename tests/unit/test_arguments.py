@@ -52,3 +52,28 @@ def test_memory_that_is_written_and_read_is_refused():
     wanted = x + 1
     torch.testing.assert_close(converted(x, memory[4:8]), memory[4:8] * 2)
     torch.testing.assert_close(x, wanted)
+
+
+def test_zeros_of_either_sign_and_nan_are_values_of_their_own():
+    class Quotient(nn.Module):
+        def forward(self, x, divisor, options):
+            return x / divisor + options["shift"]
+
+    x = torch.ones(2)
+    wrapped, jitted = ts.compat.wrap(Quotient()), ts.jit(lambda x, divisor: x / divisor)
+    for _ in range(2):
+        for divisor in (0.0, -0.0, 2.0):
+            assert torch.equal(jitted(x, divisor), x / divisor)
+            for shift in (0.0, -0.0):
+                got = wrapped(x, divisor, {"shift": shift})
+                assert torch.equal(got, x / divisor + shift)
+        assert wrapped(x, float("nan"), {"shift": 0}).isnan().all()
+    assert wrapped.programs == 7
+    static = ts.from_pytorch(Quotient(), (x, 0.0, {"shift": 0}))
+    with pytest.raises(ValueError, match=r"compiled for the value 0\.0, got -0\.0"):
+        static(x, -0.0, {"shift": 0})
+    assert (
+        ts.from_pytorch(Quotient(), (x, float("nan"), {"shift": 0}))(x, float("nan"), {"shift": 0})
+        .isnan()
+        .all()
+    )

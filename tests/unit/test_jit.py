@@ -147,6 +147,49 @@ def test_modes_are_two_programs():
     assert jitted.programs == 2
 
 
+def test_other_attributes_are_watched():
+    class Scaled(ts.Module):
+        def __init__(self):
+            super().__init__()
+            self.scales, self.function = (2.0, 3.0), ts.ops.relu
+
+        def forward(self, x):
+            extra = getattr(self, "extra", 0.0)
+            return self.function(x) * self.scales[0] + extra
+
+    model = Scaled()
+    jitted, x = ts.jit(model, strict=True), torch.tensor([-1.0, 2.0])
+    assert jitted(x).tolist() == [0, 4]
+    model.scales = (5.0,)
+    assert jitted(x).tolist() == [0, 10]
+    jitted.function = ts.ops.abs
+    assert jitted(x).tolist() == [5, 10]
+    model.extra = 1.0
+    assert jitted(x).tolist() == [6, 11]
+    del model.extra
+    assert jitted(x).tolist() == [5, 10]
+
+
+def test_forms_of_every_kind_of_argument():
+    @ts.jit(strict=True)
+    def function(x, *rest, scale, table=None, **more):
+        total = x
+        for item in rest:
+            total = total + item
+        return total * scale + (table or {"a": 0})["a"] + sum(more.values())
+
+    x = torch.ones(2)
+    assert function(x, scale=2).tolist() == [2, 2]
+    assert function(x, x, 3, scale=2.0).tolist() == [10, 10]
+    assert function(x, scale=2, table={"a": 4}, b=1, c=2).tolist() == [9, 9]
+    assert function(x, scale=2, table={"a": 5}, b=1, c=2).tolist() == [10, 10]
+    assert function(x, scale=-0.0).tolist() == [0, 0]
+    assert function(x, scale=True).dtype == torch.float32
+    assert function(torch.ones(2, dtype=torch.int64), scale=True).dtype == torch.int64
+    with pytest.raises(TypeError, match="scale"):
+        function(x)
+
+
 def test_methods():
     class Stepper(ts.Module):
         def __init__(self, start):

@@ -260,6 +260,8 @@ def _equal(left: Any, right: Any) -> bool:
         return True
     if type(left) is not type(right):
         return False
+    if isinstance(left, (float, complex)):
+        return repr(left) == repr(right)
     try:
         return bool(left == right)
     except (TypeError, ValueError, RuntimeError):
@@ -267,6 +269,8 @@ def _equal(left: Any, right: Any) -> bool:
 
 
 def _hashable(value: Any) -> Any:
+    if isinstance(value, (float, complex)):
+        return repr(value)  # 0.0 and -0.0 are equal, and no NaN is equal to another
     try:
         hash(value)
     except TypeError:

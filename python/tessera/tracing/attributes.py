@@ -14,7 +14,6 @@ from tessera.lowering.registry import Unsupported
 if TYPE_CHECKING:
     from tessera.watch import Entry
 
-_PLAIN = (type(None), bool, int, float, str)
 _CONTAINERS = (list, dict)
 
 
@@ -55,8 +54,9 @@ class Attributes:
         """What must stay as it is for the program to hold."""
         state = self.module.__dict__
         entries: list[Entry] = [
-            (state, name, value) for name, value in state.items() if isinstance(value, _PLAIN)
+            (state, name, value) for name, value in state.items() if name not in _REGISTERED
         ]
+        entries.append((state, None, len(state)))
         for name in _REGISTERED:
             registered = state[name]
             entries += [(registered, key, value) for key, value in registered.items()]

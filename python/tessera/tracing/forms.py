@@ -221,6 +221,7 @@ class _Making:
     def run(self) -> tuple[Made, Any]:
         """The program or what stands for it, and the call's result where it is known already."""
         begin = time.perf_counter()
+        self._check_call()
         try:
             trace = self._trace()
             self.report.timings["capture"] = (time.perf_counter() - begin) * 1e3
@@ -234,6 +235,17 @@ class _Making:
         except Exception as error:
             made = self._uncompiled(error)
         return made, self.result
+
+    def _check_call(self) -> None:
+        """TypeError, as calling it gives, where the arguments are not the function's."""
+        function = self.function
+        called = function.forward if isinstance(function, Module) else function
+        try:
+            inspect.signature(called).bind(*self.args, **self.kwargs)
+        except ValueError:
+            return  # it has no signature
+        except TypeError as error:
+            raise TypeError(f"{self.name}(): {error}") from None
 
     def _trace(self) -> Trace:
         """The trace, in which modules that cannot be traced are opaque."""
