@@ -77,3 +77,23 @@ def test_zeros_of_either_sign_and_nan_are_values_of_their_own():
         .isnan()
         .all()
     )
+
+
+def test_arrays_are_told_apart_by_all_their_elements():
+    np = pytest.importorskip("numpy")
+
+    class Weighted(nn.Module):
+        def forward(self, x, weights):
+            return x * torch.from_numpy(weights)
+
+    wrapped = ts.compat.wrap(Weighted())
+    x, weights = torch.ones(2000), np.ones(2000, dtype=np.float32)
+    for value in (1, 7, 9, 7):
+        weights[1000] = value
+        assert wrapped(x, weights).sum() == 1999 + value
+    assert wrapped.programs == 3
+    static = ts.from_pytorch(Weighted(), (x, weights))
+    assert static(x, weights.copy()).sum() == 2006
+    weights[1000] = 8  # of the very array
+    with pytest.raises(InputMismatchError, match="weights"):
+        static(x, weights)

@@ -228,7 +228,8 @@ def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
             remedy="register the class with torch.export.register_dataclass or "
             "torch.utils._pytree.register_pytree_node",
         )
-    return StaticLeaf(leaf)
+    # Arrays may change in place.
+    return StaticLeaf(leaf.copy() if _is_array(leaf) else leaf)
 
 
 def _leaf_name(path: tuple[Any, ...], parameters: Any, positional: int) -> str:
@@ -255,11 +256,18 @@ def _positional_name(index: int, parameters: Any) -> str:
     return f"args[{index}]"
 
 
+def _is_array(value: Any) -> bool:
+    """Whether it is a NumPy array of numbers."""
+    return hasattr(value, "__array_interface__") and not value.dtype.hasobject
+
+
 def _equal(left: Any, right: Any) -> bool:
     if left is right:
         return True
     if type(left) is not type(right):
         return False
+    if _is_array(left) and _is_array(right):
+        return bool(_hashable(left) == _hashable(right))
     if isinstance(left, (float, complex)):
         return repr(left) == repr(right)
     try:
@@ -274,6 +282,9 @@ def _hashable(value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
+        if _is_array(value):
+            # The text of a large array leaves elements out.
+            return value.shape, str(value.dtype), value.tobytes()
         return repr(value)
     return value
 
