@@ -213,6 +213,17 @@ Status Call::describe(const LaunchFailure &failure) const {
   case TESSERA_DIVISION_BY_ZERO:
     return Status::error(ErrorKind::Runtime,
                          where(inst) + "integer division or remainder by zero" + source);
+  case TESSERA_PROBABILITY_OUT_OF_RANGE:
+    return Status::error(ErrorKind::Runtime,
+                         where(inst) + "a probability is not between 0 and 1" + source);
+  case TESSERA_NEGATIVE_DEVIATION:
+    return Status::error(ErrorKind::Runtime,
+                         where(inst) + "a standard deviation is less than 0" + source);
+  case TESSERA_INVALID_WEIGHTS:
+    return Status::error(ErrorKind::Runtime, where(inst) +
+                                                 "the weights of a random choice must be finite, "
+                                                 "not negative, and not all 0" +
+                                                 source);
   default:
     return Status::error(ErrorKind::Runtime,
                          where(inst) + "kernel " + executable.program->kernels[inst.target].name +

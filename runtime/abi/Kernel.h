@@ -29,6 +29,14 @@ enum TesseraStatus {
   TESSERA_INDEX_OUT_OF_RANGE = 1,
   /// Integer division or remainder by zero.
   TESSERA_DIVISION_BY_ZERO = 2,
+  /// A function of the runtime's library was asked for what it does not do.
+  TESSERA_INVALID_CALL = 3,
+  /// A probability that is NaN or outside of [0, 1].
+  TESSERA_PROBABILITY_OUT_OF_RANGE = 4,
+  /// A standard deviation below zero.
+  TESSERA_NEGATIVE_DEVIATION = 5,
+  /// Weights of a choice that are negative, not finite, or all zero.
+  TESSERA_INVALID_WEIGHTS = 6,
 };
 
 /// Computes the units [begin, end) of the kernel's parallel range.

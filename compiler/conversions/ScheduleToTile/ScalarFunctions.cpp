@@ -87,46 +87,6 @@ static Value emitGelu(ScalarBuilder &b, Operation *op, ValueRange operands) {
   return b.mulF(half, b.addF(one, inner));
 }
 
-//===----------------------------------------------------------------------===//
-// Inverse error function
-//===----------------------------------------------------------------------===//
-
-/// M. Giles, "Approximating the erfinv function" (2010), single precision, in w = -log(1 - x²).
-static Value erfinvStart(ScalarBuilder &b, Value x) {
-  Value square = b.mulF(x, x);
-  Value w = arith::NegFOp::create(b, math::Log1pOp::create(b, arith::NegFOp::create(b, square)));
-  Value central =
-      b.polynomial(b.subF(w, b.real(w, 2.5)),
-                   {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                    -0.00125372503, -0.00417768164, 0.246640727, 1.50140941});
-  Value tail = b.polynomial(b.subF(math::SqrtOp::create(b, w), b.real(w, 3)),
-                            {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844,
-                             0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682});
-  Value isCentral = b.compare(CmpFPredicate::OLT, w, b.real(w, 5));
-  return b.mulF(b.select(isCentral, central, tail), x);
-}
-
-/// One Newton step on erf(r) = x.
-static Value erfinvRefine(ScalarBuilder &b, Value r, Value x) {
-  const double twoOverSqrtPi = 1.12837916709551257390;
-  Value slope = b.mulF(b.real(r, twoOverSqrtPi), exp(b, arith::NegFOp::create(b, b.mulF(r, r))));
-  return b.subF(r, b.divF(b.subF(erf(b, r), x), slope));
-}
-
-static Value emitErfinv(ScalarBuilder &b, Operation *, ValueRange operands) {
-  Value x = operands[0];
-  // The start is accurate to single precision; doubles need two Newton steps more, as in torch.
-  Value result = erfinvStart(b, x);
-  if (getElementTypeOrSelf(x.getType()).isF64())
-    result = erfinvRefine(b, erfinvRefine(b, result, x), x);
-  Value one = b.real(x, 1), magnitude = math::AbsFOp::create(b, x);
-  Value infinity = b.real(x, std::numeric_limits<double>::infinity());
-  Value signedInfinity = math::CopySignOp::create(b, infinity, x);
-  result = b.select(b.compare(CmpFPredicate::OEQ, magnitude, one), signedInfinity, result);
-  Value nan = b.real(x, std::numeric_limits<double>::quiet_NaN());
-  return b.select(b.compare(CmpFPredicate::UGT, magnitude, one), nan, result);
-}
-
 void tessera::addFunctionOps(ScalarTable &table) {
   table[TypeID::get<graph::ExpOp>()] = {emitExp, functionCost};
   table[TypeID::get<graph::Exp2Op>()] = {emitExp2, functionCost};

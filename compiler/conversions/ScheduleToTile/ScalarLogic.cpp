@@ -156,10 +156,28 @@ static Value emitCast(ScalarBuilder &b, Operation *op, ValueRange x) {
   return convertElement(b, x[0], elementOf(op->getOperand(0)), elementOf(op->getResult(0)));
 }
 
+static TesseraStatus statusOf(graph::Requirement requirement) {
+  switch (requirement) {
+  case graph::Requirement::Probability:
+    return TESSERA_PROBABILITY_OUT_OF_RANGE;
+  case graph::Requirement::Deviation:
+    return TESSERA_NEGATIVE_DEVIATION;
+  case graph::Requirement::Weights:
+    return TESSERA_INVALID_WEIGHTS;
+  }
+  llvm_unreachable("unknown requirement");
+}
+
+static Value emitRequire(ScalarBuilder &b, Operation *op, ValueRange x) {
+  b.raise(b.no(x[0]), statusOf(cast<graph::RequireOp>(op).getWhat()));
+  return x[1];
+}
+
 void tessera::addLogicOps(ScalarTable &table) {
   table[TypeID::get<graph::CompareOp>()] = emitCompare;
   table[TypeID::get<graph::SelectOp>()] = emitSelect;
   table[TypeID::get<graph::IsnanOp>()] = emitIsnan;
   table[TypeID::get<graph::IsinfOp>()] = emitIsinf;
   table[TypeID::get<graph::CastOp>()] = emitCast;
+  table[TypeID::get<graph::RequireOp>()] = emitRequire;
 }

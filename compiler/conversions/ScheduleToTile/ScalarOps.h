@@ -74,6 +74,9 @@ struct ScalarRule {
 };
 using ScalarTable = llvm::DenseMap<mlir::TypeID, ScalarRule>;
 
+/// The inverse error function, in a file of its own for its tables.
+mlir::Value emitErfinv(ScalarBuilder &b, mlir::Operation *op, mlir::ValueRange operands);
+
 void addArithmeticOps(ScalarTable &table);
 void addIntegerOps(ScalarTable &table);
 void addFunctionOps(ScalarTable &table);

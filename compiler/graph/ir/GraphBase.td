@@ -42,7 +42,9 @@ class Graph_EnumAttr<EnumInfo enumInfo, string name>
 def Graph_ComparePredicateAttr : Graph_EnumAttr<Graph_ComparePredicate, "compare_predicate">;
 def Graph_ReduceKindAttr : Graph_EnumAttr<Graph_ReduceKind, "reduce_kind">;
 def Graph_ArgReduceKindAttr : Graph_EnumAttr<Graph_ArgReduceKind, "arg_reduce_kind">;
+def Graph_ScatterKindAttr : Graph_EnumAttr<Graph_ScatterKind, "scatter_kind">;
 def Graph_StatisticAttr : Graph_EnumAttr<Graph_Statistic, "statistic">;
+def Graph_RequirementAttr : Graph_EnumAttr<Graph_Requirement, "requirement">;
 def Graph_GeluApproximationAttr : Graph_EnumAttr<Graph_GeluApproximation, "gelu_approximation">;
 
 //===----------------------------------------------------------------------===//
@@ -72,15 +74,17 @@ class Graph_OpTrait<string name> : NativeOpTrait<name> {
 
 /// Each result element depends on the operands' elements at the same place, after broadcasting.
 def Graph_Elementwise : Graph_OpTrait<"Elementwise">;
-/// Result elements are operand elements elsewhere (or a padding value): nothing is computed.
 /// Each result element depends on its own place, and on operands of one element: no movement
 /// passes it, though a kernel computes it among elementwise ops.
 def Graph_Positional : Graph_OpTrait<"Positional">;
+/// Result elements are operand elements elsewhere (or a padding value): nothing is computed.
 def Graph_Movement : Graph_OpTrait<"Movement">;
 /// Combines or normalizes along some dimensions and keeps the others apart.
 def Graph_Rows : Graph_OpTrait<"Rows">;
 /// A sum of products over a dimension that disappears.
 def Graph_Contraction : Graph_OpTrait<"Contraction">;
+/// No loop nest computes it: a function of the runtime's library does, on whole tensors in memory.
+def Graph_Library : Graph_OpTrait<"Library">;
 
 //===----------------------------------------------------------------------===//
 // Op classes
@@ -137,6 +141,22 @@ class Graph_InferredOp<string mnemonic, list<Trait> traits = [],
   let hasVerifier = 1;
   let extraClassDeclaration = Graph_InferDeclaration;
   let extraClassDefinition = Graph_InferDefinition;
+}
+
+/// The same for several results, by `inferTypes(ctx, adaptor, types)`.
+class Graph_InferredResultsOp<string mnemonic, list<Trait> traits = [],
+                              list<string> buildMethods = []>
+    : Graph_InferredOp<mnemonic, traits, buildMethods> {
+  let extraClassDeclaration = [{
+    /// Adds the results' types, or emits an error naming the operand or attribute at fault.
+    static ::llvm::LogicalResult
+    inferTypes(const ::tessera::graph::InferContext &ctx, Adaptor adaptor,
+               ::llvm::SmallVectorImpl<::mlir::Type> &types);
+    static bool isCompatibleReturnTypes(::mlir::TypeRange lhs, ::mlir::TypeRange rhs);
+  }];
+  let extraClassDefinition = !subst("auto type = inferType(ctx, adaptor);",
+      "auto type = inferTypes(ctx, adaptor, types);",
+      !subst("types.push_back(*type);", "", Graph_InferDefinition));
 }
 
 #endif // TESSERA_GRAPH_BASE

@@ -43,6 +43,14 @@ def Graph_ArgReduceKind : Graph_Enum<"ArgReduceKind", "an extremum", [
   I32EnumCase<"Min", 1, "min">,
 ]>;
 
+def Graph_ScatterKind : Graph_Enum<"ScatterKind", "what becomes of an element that is written to", [
+  I32EnumCase<"None", 0, "none">,
+  I32EnumCase<"Sum", 1, "sum">,
+  I32EnumCase<"Prod", 2, "prod">,
+  I32EnumCase<"Max", 3, "max">,
+  I32EnumCase<"Min", 4, "min">,
+]>;
+
 def Graph_Statistic : Graph_Enum<"Statistic", "an element chosen by its rank", [
   I32EnumCase<"Kth", 0, "kth">,
   I32EnumCase<"Median", 1, "median">,
@@ -53,6 +61,12 @@ def Graph_Statistic : Graph_Enum<"Statistic", "an element chosen by its rank", [
 def Graph_GeluApproximation : Graph_Enum<"GeluApproximation", "a definition of GELU", [
   I32EnumCase<"None", 0, "none">,
   I32EnumCase<"Tanh", 1, "tanh">,
+]>;
+
+def Graph_Requirement : Graph_Enum<"Requirement", "what a program demands of its arguments", [
+  I32EnumCase<"Probability", 0, "probability">,
+  I32EnumCase<"Deviation", 1, "deviation">,
+  I32EnumCase<"Weights", 2, "weights">,
 ]>;
 
 #endif // TESSERA_GRAPH_ENUMS

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/graph/ir/GraphBuild.h"
 #include "compiler/graph/ir/GraphOps.h"
 
 using namespace mlir;
@@ -18,4 +19,19 @@ FailureOr<RankedTensorType> RandomBitsOp::inferType(const InferContext &ctx, Ada
   if (failed(shape))
     return failure();
   return RankedTensorType::get(*shape, dtype);
+}
+
+Attribute RequireOp::coerceAttribute(StringRef name, Attribute given, std::string &allowed) {
+  return coerceEnum<RequirementAttr>(given, symbolizeRequirement, "probability, deviation, weights",
+                                     allowed);
+}
+
+FailureOr<RankedTensorType> RequireOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  RankedTensorType value = rankedType(adaptor.getValue());
+  ArrayRef<int64_t> condition = rankedType(adaptor.getCondition()).getShape();
+  std::optional<SmallVector<int64_t>> shape = broadcastShapes(condition, value.getShape());
+  if (!shape)
+    return ctx.error("the condition's shape ", formatShape(condition),
+                     " does not broadcast with the value's shape ", formatShape(value.getShape()));
+  return value.clone(*shape);
 }

@@ -40,4 +40,25 @@ def Graph_RandomBitsOp : Graph_InferredOp<"random_bits", [Graph_Positional]> {
   }];
 }
 
+def Graph_RequireOp
+    : Graph_InferredOp<"require", [Graph_Elementwise], ["coerceAttribute"]> {
+  let summary = "the value, where the condition holds; else the call fails";
+  let description = [{
+    For parameters of distributions that only the call knows: probabilities lie in [0, 1],
+    deviations are not negative, weights are finite, not negative and not all zero. What is
+    computed from them fails with that message rather than mean nothing.
+
+    Example:
+    ```mlir
+    %1 = graph.require probability %0, %p : (tensor<8xi1>, tensor<8xf32>) -> tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins Graph_RequirementAttr:$what, Graph_BoolTensor:$condition,
+                       Graph_Tensor:$value);
+  let results = (outs Graph_Tensor:$result);
+  let assemblyFormat = [{
+    `` $what $condition `,` $value attr-dict `:` functional-type(operands, $result)
+  }];
+}
+
 #endif // TESSERA_GRAPH_RANDOM
