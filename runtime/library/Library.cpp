@@ -26,6 +26,7 @@ struct Entry {
 static const Entry functions[] = {
     TESSERA_LIBRARY_ENTRY(tessera_order_statistic),
     TESSERA_LIBRARY_ENTRY(tessera_running_extremum),
+    TESSERA_LIBRARY_ENTRY(tessera_scatter),
     TESSERA_LIBRARY_ENTRY(tessera_search_sorted),
     TESSERA_LIBRARY_ENTRY(tessera_sort),
     TESSERA_LIBRARY_ENTRY(tessera_topk),

@@ -41,6 +41,11 @@ TESSERA_LIBRARY_FUNCTION(tessera_running_extremum);
 /// Sequence, values → positions; right. Rows lie along the last dimension; a unit is a value.
 TESSERA_LIBRARY_FUNCTION(tessera_search_sorted);
 
+/// Dest, index, source → dest with `source` written along dim; dim, TesseraScatterMode, block.
+/// Index and source have dest's sizes but along dim. A unit is a block of so many columns (elements
+/// behind dim) of one place before dim.
+TESSERA_LIBRARY_FUNCTION(tessera_scatter);
+
 } // extern "C"
 
 #endif // TESSERA_RUNTIME_LIBRARY_LIBRARY_H

@@ -115,6 +115,14 @@ public:
     }
   }
 
+  /// Whether all elements are one.
+  bool isBroadcast() const {
+    for (int64_t d = 0; d < rank; ++d)
+      if (sizes[d] != 1 && strides[d] != 0)
+        return false;
+    return true;
+  }
+
 private:
   int64_t walk(int64_t linear) const;
 

@@ -31,10 +31,11 @@ func.func @view(%x: tensor<8x64xf32>) -> tensor<64x8xf32> {
 
 // -----
 
-// What other kernels would compute on the way has to be in memory.
+// What other kernels would compute on the way has to be in memory; a splat is one element there.
 
 // CHECK-LABEL: func.func @stored
-// CHECK-DAG:     %[[C:.*]] = graph.constant dense<1.000000e+00>
+// CHECK-DAG:     %[[E:.*]] = graph.constant dense<1.000000e+00> : tensor<f32>
+// CHECK-DAG:     %[[C:.*]] = schedule.view %[[E]] offset 0 strides [0] : tensor<f32> to tensor<2xf32>
 // CHECK-DAG:     %[[I:.*]] = schedule.kernel elementwise()
 // CHECK:         schedule.kernel library(%[[I]], %[[C]])
 func.func @stored(%x: tensor<4xf32>) -> tensor<2xi64> {

@@ -35,3 +35,24 @@ func.func @main(%x: tensor<5xi1>) -> tensor<5xi64> {
   }
   return %0 : tensor<5xi64>
 }
+
+// -----
+
+// A unit is a block of columns; the whole index is walked for each.
+
+// CHECK:         schedule.launch library {{.*}} grain = 1 {{.*}} units = 4
+// CHECK-LABEL: func.func @library_
+// CHECK:         tile.call_library "tessera_scatter"(%{{.*}}, %{{.*}}, %{{.*}}) into(%{{.*}}) units
+// CHECK-SAME:      types [f32, i64, f32, f32] parameters [0, 1, 64]
+// CHECK-SAME:      memref<16x256xi64, strided<[1, 0]>>
+func.func @main(%x: tensor<1000x256xf32>, %i: tensor<16xi64>, %y: tensor<16x256xf32>) -> tensor<1000x256xf32> {
+  %v = schedule.view %i offset 0 strides [1, 0] : tensor<16xi64> to tensor<16x256xi64>
+  %0 = schedule.kernel library(%x, %v, %y) {point = #schedule.library<grain = 16384>}
+      : (tensor<1000x256xf32>, tensor<16x256xi64>, tensor<16x256xf32>) -> tensor<1000x256xf32> {
+  ^bb0(%a: tensor<1000x256xf32>, %b: tensor<16x256xi64>, %c: tensor<16x256xf32>):
+    %1 = graph.scatter sum %a, %b, %c dim = 0
+        : (tensor<1000x256xf32>, tensor<16x256xi64>, tensor<16x256xf32>) -> tensor<1000x256xf32>
+    schedule.yield %1 : tensor<1000x256xf32>
+  }
+  return %0 : tensor<1000x256xf32>
+}

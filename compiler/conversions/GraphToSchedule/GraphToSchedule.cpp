@@ -50,6 +50,7 @@ private:
   void writeReturn(func::ReturnOp op);
   /// The value behind `value` in the new list: its root, or a view of it.
   Value use(Value value, Location loc);
+  Value useSplat(graph::ConstantOp splat);
   Value copy(Value source, Location loc, bool prepare = false);
   Value emittedRoot(Value root);
   Value clonedInto(Value value, IRMapping &map, OpBuilder &body);
@@ -128,6 +129,16 @@ Value Writer::use(Value value, Location loc) {
   auto type = cast<RankedTensorType>(value.getType());
   return schedule::ViewOp::create(b, loc, type, root, b.getI64IntegerAttr(layout.offset),
                                   b.getDenseI64ArrayAttr(layout.strides));
+}
+
+/// One element in memory that stands for all of the constant.
+Value Writer::useSplat(graph::ConstantOp splat) {
+  auto type = cast<RankedTensorType>(splat.getType());
+  auto element =
+      cast<DenseElementsAttr>(splat.getValue()).resizeSplat(type.clone(ArrayRef<int64_t>()));
+  Value stored = graph::ConstantOp::create(b, splat.getLoc(), element);
+  return schedule::ViewOp::create(b, splat.getLoc(), type, stored, b.getI64IntegerAttr(0),
+                                  b.getDenseI64ArrayAttr(SmallVector<int64_t>(type.getRank(), 0)));
 }
 
 /// A kernel whose body is its argument (or, for iota, the op itself).
@@ -211,6 +222,8 @@ void Writer::writeGroup(Group &group) {
         continue;
       if (isRematerialized(def) && !isWalkedInMemory(use))
         cloned.insert(def);
+      else if (isRematerialized(def) && isa<graph::ConstantOp>(def) && isLibraryCall(op))
+        inputs[operand] = useSplat(cast<graph::ConstantOp>(def));
       else if (!inputs.count(operand))
         inputs[operand] = this->use(operand, op->getLoc());
     }

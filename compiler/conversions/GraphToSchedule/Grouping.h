@@ -78,8 +78,8 @@ private:
 /// True for what is cloned into every kernel that uses it: splat constants and iota.
 bool isRematerialized(mlir::Operation *op);
 
-/// True for what a function of the runtime's library computes: nothing joins its kernel, and what it
-/// reads lies in memory.
+/// True for what a function of the runtime's library computes: nothing joins its kernel, and it
+/// reads memory alone.
 bool isLibraryCall(mlir::Operation *op);
 
 /// The dimensions a row op reduces, sorted, and the domain it does so over; false for other ops.

@@ -72,8 +72,41 @@ static int64_t codeOf(graph::Statistic kind) {
   llvm_unreachable("every statistic has a code");
 }
 
-static FailureOr<LibraryCall> callFor(Operation *op) {
+static int64_t codeOf(graph::ScatterKind kind) {
+  switch (kind) {
+  case graph::ScatterKind::None:
+    return TESSERA_SCATTER_NONE;
+  case graph::ScatterKind::Sum:
+    return TESSERA_SCATTER_SUM;
+  case graph::ScatterKind::Prod:
+    return TESSERA_SCATTER_PROD;
+  case graph::ScatterKind::Max:
+    return TESSERA_SCATTER_MAX;
+  case graph::ScatterKind::Min:
+    return TESSERA_SCATTER_MIN;
+  }
+  llvm_unreachable("every kind has a code");
+}
+
+/// Units are blocks of columns, the elements behind `dim`: few enough to be about `grain` elements,
+/// and enough for a few cache lines.
+static LibraryCall callScatter(graph::ScatterOp scatter, int64_t grain) {
+  constexpr int64_t minColumns = 64;
+  ArrayRef<int64_t> shape = typeOf(scatter.getDest()).getShape();
+  int64_t dim = scatter.getDim(), columns = productOf(shape.drop_front(dim + 1));
+  int64_t rows = shape[dim] + typeOf(scatter.getIndex()).getDimSize(dim);
+  int64_t block =
+      llvm::alignTo(std::max<int64_t>(grain / std::max<int64_t>(rows, 1), 1), minColumns);
+  block = std::max<int64_t>(std::min(block, columns), 1);
+  LibraryCall call{"tessera_scatter", {dim, codeOf(scatter.getKind()), block}};
+  call.units = productOf(shape.take_front(dim)) * llvm::divideCeil(columns, block);
+  call.unitElements = rows * block;
+  return call;
+}
+
+static FailureOr<LibraryCall> callFor(Operation *op, int64_t grain) {
   return llvm::TypeSwitch<Operation *, FailureOr<LibraryCall>>(op)
+      .Case([&](graph::ScatterOp scatter) { return callScatter(scatter, grain); })
       .Case([](graph::SortOp sort) {
         return callOnOrderedRows("tessera_sort", sort.getOperand(), sort.getDim(),
                                  {sort.getDescending()});
@@ -109,7 +142,8 @@ FailureOr<KernelExtent> tessera::emitLibrary(KernelFrame &frame) {
       frame.kernel.getYield().getValues() != op->getResults())
     return frame.kernel.emitOpError(
         "[kernel] body must be one library op of the kernel's inputs, all results yielded");
-  FailureOr<LibraryCall> call = callFor(op);
+  int64_t grain = cast<schedule::LibraryAttr>(frame.kernel.getPointAttr()).getGrain();
+  FailureOr<LibraryCall> call = callFor(op, grain);
   if (failed(call))
     return failure();
 
@@ -130,9 +164,6 @@ FailureOr<KernelExtent> tessera::emitLibrary(KernelFrame &frame) {
                                              frame.outputs, scratch, frame.begin, frame.end,
                                              b.getTypeArrayAttr(types), call->parameters);
   frame.function.getBody().front().getTerminator()->setOperand(0, status);
-
-  auto point = cast<schedule::LibraryAttr>(frame.kernel.getPointAttr());
-  return KernelExtent{
-      call->units,
-      std::max<int64_t>(1, point.getGrain() / std::max<int64_t>(call->unitElements, 1))};
+  return KernelExtent{call->units,
+                      std::max<int64_t>(1, grain / std::max<int64_t>(call->unitElements, 1))};
 }

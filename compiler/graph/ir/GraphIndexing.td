@@ -29,4 +29,29 @@ def Graph_GatherOp : Graph_InferredOp<"gather"> {
   }];
 }
 
+def Graph_ScatterOp : Graph_InferredOp<"scatter", [Graph_Library], ["coerceAttribute"]> {
+  let summary = "a tensor with elements written where an index says";
+  let description = [{
+    Element (…, i, …) of `source`, with i along `dim`, goes to element (…, index[…, i, …], …) of
+    a copy of `dest`; sizes but along `dim` are all the same. Elements are written in the order
+    of i: with `none` the last stays, the other kinds combine it with what is there, a NaN
+    winning over `max` and `min`. `sum` and `prod` are of numbers of at least the width of f32.
+    An index out of range (negative ones too) is an error when the program runs.
+
+    Example:
+    ```mlir
+    %3 = graph.scatter sum %0, %1, %2 dim = 0
+         : (tensor<1000x64xf32>, tensor<16x64xi64>, tensor<16x64xf32>) -> tensor<1000x64xf32>
+    ```
+  }];
+  let arguments = (ins
+    Graph_ScatterKindAttr:$kind, Graph_Tensor:$dest, Graph_IndexTensor:$index,
+    Graph_Tensor:$source, I64Attr:$dim);
+  let results = (outs Graph_Tensor:$result);
+  let assemblyFormat = [{
+    `` $kind $dest `,` $index `,` $source `dim` `=` $dim attr-dict `:`
+    functional-type(operands, results)
+  }];
+}
+
 #endif // TESSERA_GRAPH_INDEXING

@@ -280,9 +280,10 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
     if (!producer || !producer->hasOneUse())
       return rewriter.notifyMatchFailure(op, "expected a reshape of a permute, used once");
     RankedTensorType source = typeOf(producer.getOperand());
-    if (source.getRank() == 0 || !source.hasStaticShape() ||
+    // A reshape that changes nothing will be folded; moved below, it would come back for ever.
+    if (source.getRank() == 0 || !source.hasStaticShape() || source.getShape() == shape ||
         source.getShape().back() != shape.back())
-      return rewriter.notifyMatchFailure(op, "expected the last dimension in place");
+      return rewriter.notifyMatchFailure(op, "expected other rows, the last dimension in place");
     SmallVector<Value> operands;
     for (Value operand : op->getOperands()) {
       ArrayRef<int64_t> own = typeOf(operand).getShape();

@@ -34,6 +34,7 @@ from tessera.lowering.aten import (
     reduction_window_backward,
     resample,
     resample_grid,
+    scatter,
     softmax,
     sorting,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "reduction_window_backward",
     "resample",
     "resample_grid",
+    "scatter",
     "softmax",
     "sorting",
 ]

@@ -18,7 +18,6 @@ from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.rules import (
     Arith,
     Number,
-    Operand,
     both,
     broadcast_shape,
     is_integral,
@@ -32,13 +31,14 @@ from tessera.lowering.registry import Unsupported
 INDEX = torch.int64
 
 
-def _as_index(ctx: LoweringContext, op: str, index: GraphValue) -> GraphValue:
+def as_index(ctx: LoweringContext, op: str, index: GraphValue) -> GraphValue:
+    """An index as int64; anything but integers is refused."""
     if not is_integral(index.dtype) or index.dtype == torch.bool:
         raise TypeError(f"[{op}] an index must be of an integer dtype, but is {index.dtype}")
     return ctx.cast(index, INDEX)
 
 
-def _wrapped(ctx: LoweringContext, index: GraphValue, size: int) -> GraphValue:
+def wrapped(ctx: LoweringContext, index: GraphValue, size: int) -> GraphValue:
     """Negative positions counted from the end."""
     a = Arith(ctx, INDEX)
     return a.select(a.compare("lt", index, 0), a.add(index, size), index)
@@ -64,7 +64,7 @@ def embedding(
 ) -> GraphValue:
     if weight.ndim != 2:
         raise ValueError(f"[embedding] weight must be a matrix, but has shape {weight.shape}")
-    return _gather(ctx, weight, _as_index(ctx, "embedding", indices), 0)
+    return _gather(ctx, weight, as_index(ctx, "embedding", indices), 0)
 
 
 @rule("index_select")
@@ -72,7 +72,7 @@ def index_select(ctx: LoweringContext, self: GraphValue, dim: int, index: GraphV
     axis = normalize_dim(dim, self.ndim, "index_select")
     if index.ndim > 1:
         raise ValueError(f"[index_select] index must be a vector, but has shape {index.shape}")
-    index = ctx.reshape(_as_index(ctx, "index_select", index), (index.numel(),))
+    index = ctx.reshape(as_index(ctx, "index_select", index), (index.numel(),))
     if not self.ndim:
         chosen = _gather(ctx, ctx.reshape(self, (1,)), index, 0)
         return ctx.reshape(chosen, ())
@@ -82,7 +82,7 @@ def index_select(ctx: LoweringContext, self: GraphValue, dim: int, index: GraphV
 @rule("take")
 def take(ctx: LoweringContext, self: GraphValue, index: GraphValue) -> GraphValue:
     flat = ctx.reshape(self, (self.numel(),))
-    index = _wrapped(ctx, _as_index(ctx, "take", index), self.numel())
+    index = wrapped(ctx, as_index(ctx, "take", index), self.numel())
     return _gather(ctx, flat, index, 0)
 
 
@@ -99,7 +99,7 @@ def gather(
     sparse_grad: bool = False,
 ) -> GraphValue:
     axis = normalize_dim(dim, self.ndim, "gather")
-    index = _as_index(ctx, "gather", index)
+    index = as_index(ctx, "gather", index)
     if not self.ndim or not index.ndim:
         shape = index.shape
         source = ctx.reshape(self, (self.numel(),))
@@ -109,13 +109,13 @@ def gather(
     if index.ndim != self.ndim:
         raise ValueError(f"[gather] index {index.shape} and input {self.shape} differ in rank")
     parts = [
-        index if place == axis else positions(ctx, _unit(index.shape, place), place)
+        index if place == axis else positions(ctx, unit_shape(index.shape, place), place)
         for place in range(self.ndim)
     ]
-    return _gather(ctx, *_flattened(ctx, self, 0, parts), 0)
+    return _gather(ctx, *flattened(ctx, self, 0, parts), 0)
 
 
-def _unit(shape: Sequence[int], dim: int) -> list[int]:
+def unit_shape(shape: Sequence[int], dim: int) -> list[int]:
     """`shape` along `dim`, one elsewhere."""
     return [size if place == dim else 1 for place, size in enumerate(shape)]
 
@@ -126,19 +126,19 @@ def take_along_dim(
 ) -> GraphValue:
     if dim is None:
         flat = ctx.reshape(self, (self.numel(),))
-        chosen = ctx.reshape(_as_index(ctx, "take_along_dim", indices), (indices.numel(),))
-        return gather(ctx, flat, 0, _wrapped(ctx, chosen, self.numel()))
+        chosen = ctx.reshape(as_index(ctx, "take_along_dim", indices), (indices.numel(),))
+        return gather(ctx, flat, 0, wrapped(ctx, chosen, self.numel()))
     axis = normalize_dim(dim, self.ndim, "take_along_dim")
     left, right = list(self.shape), list(indices.shape)
     left[axis] = right[axis] = 1
     common = list(broadcast_shape(left, right))
     source = [*common[:axis], self.shape[axis], *common[axis + 1 :]]
     wanted = [*common[:axis], indices.shape[axis], *common[axis + 1 :]]
-    index = _wrapped(ctx, _as_index(ctx, "take_along_dim", indices), self.shape[axis])
+    index = wrapped(ctx, as_index(ctx, "take_along_dim", indices), self.shape[axis])
     return gather(ctx, ctx.broadcast(self, source), axis, ctx.broadcast(index, wanted))
 
 
-def _flattened(
+def flattened(
     ctx: LoweringContext, source: GraphValue, first: int, indices: Sequence[GraphValue]
 ) -> tuple[GraphValue, GraphValue]:
     """The source with the dimensions from `first` on that `indices` address joined into one, and
@@ -177,7 +177,7 @@ def index_tensor(
                 "use torch.where or multiply by the mask",
                 code="data-dependent-shape",
             )
-        given[place] = _wrapped(ctx, _as_index(ctx, "index", index), self.shape[place])
+        given[place] = wrapped(ctx, as_index(ctx, "index", index), self.shape[place])
     if not given:
         return self
     dims = sorted(given)
@@ -189,7 +189,7 @@ def index_tensor(
     if not adjacent:
         rest = [dim for dim in range(self.ndim) if dim not in given]
         self = permute_to(ctx, self, dims + rest)
-    source, joined = _flattened(ctx, self, first, [given[dim] for dim in dims])
+    source, joined = flattened(ctx, self, first, [given[dim] for dim in dims])
     return _gather(ctx, source, joined, first)
 
 
@@ -218,26 +218,10 @@ def one_hot(ctx: LoweringContext, self: GraphValue, num_classes: int = -1) -> Gr
             "give num_classes",
             code="data-dependent-shape",
         )
-    column = ctx.reshape(_as_index(ctx, "one_hot", self), (*self.shape, 1))
+    column = ctx.reshape(as_index(ctx, "one_hot", self), (*self.shape, 1))
     return ctx.cast(
         ctx.emit("compare", [column, positions(ctx, [num_classes], 0)], predicate="eq"), INDEX
     )
-
-
-@rule("index_fill.int_Scalar", "index_fill.int_Tensor")
-def index_fill(
-    ctx: LoweringContext, self: GraphValue, dim: int, index: GraphValue, value: Operand
-) -> GraphValue:
-    axis = normalize_dim(dim, self.ndim, "index_fill")
-    x = self if self.ndim else ctx.reshape(self, (1,))
-    size = x.shape[axis]
-    wanted = _wrapped(ctx, _as_index(ctx, "index_fill", index), size)
-    # A position is filled when any entry of the index names it.
-    row = ctx.reshape(wanted, (1, wanted.numel()))
-    named = ctx.emit("compare", [positions(ctx, [size, 1], 0), row], predicate="eq")
-    hit = ctx.emit("reduce", [named], kind="any", dims=[1], keepdim=False)
-    filled = Arith(ctx, x.dtype).select(ctx.reshape(hit, _unit(x.shape, axis)), value, x)
-    return ctx.reshape(filled, self.shape)
 
 
 @rule("_unsafe_masked_index")
@@ -251,7 +235,7 @@ def unsafe_masked_index(
     # Where the mask forbids it, an index may be anything: zero is always inside.
     a = Arith(ctx, INDEX)
     safe = [
-        None if index is None else a.select(mask, _as_index(ctx, "index", index), 0)
+        None if index is None else a.select(mask, as_index(ctx, "index", index), 0)
         for index in indices
     ]
     if 0 in self.shape:

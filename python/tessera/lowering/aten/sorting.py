@@ -12,6 +12,7 @@ import math
 
 import torch
 
+from tessera.lowering.aten.indexing import gather
 from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.reduction import reduce
 from tessera.lowering.aten.rules import Arith, normalize_dim, number, rule
@@ -185,8 +186,6 @@ def _ranks(ctx: LoweringContext, rows: GraphValue, q: GraphValue, skip_nan: bool
 
 
 def _at_ranks(ctx: LoweringContext, rows: GraphValue, ranks: GraphValue, how: str) -> GraphValue:
-    from tessera.lowering.aten.indexing import gather
-
     a = Arith(ctx, rows.dtype)
     if how in ("lower", "higher", "nearest"):
         op = {"lower": "floor", "higher": "ceil", "nearest": "round"}[how]
@@ -315,8 +314,6 @@ def searchsorted(
     if side == "left" and right:
         raise ValueError("[searchsorted] side is 'left' but right is True")
     if sorter is not None:
-        from tessera.lowering.aten.indexing import gather
-
         sorted_sequence = gather(ctx, sorted_sequence, -1, sorter)
     return _search(ctx, "searchsorted", sorted_sequence, self, right or side == "right", out_int32)
 
