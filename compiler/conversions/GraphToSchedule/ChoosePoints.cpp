@@ -34,6 +34,8 @@ using namespace tessera::schedule;
 constexpr int64_t vectorsInFlight = 4;
 /// Elements a unit should hold: some microseconds of work, so that taking one costs little.
 constexpr int64_t elementsPerUnit = 16384;
+/// Rows with fewer elements fill no vector.
+constexpr int64_t shortRow = 16;
 /// Results that fill this part of the last cache are not found there again.
 constexpr int64_t streamedShare = 2;
 
@@ -84,6 +86,20 @@ static ElementwiseAttr chooseElementwise(KernelOp kernel, const MachineModel &ma
                               elementsPerUnit, shouldStream(kernel, machine.l3Bytes));
 }
 
+/// The size of the longest kept dimension along which an input of the domain's shape lies
+/// contiguous.
+static int64_t longestAcross(KernelOp kernel, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
+  int64_t longest = 1;
+  for (BlockArgument input : kernel.getBody().front().getArguments()) {
+    if (cast<RankedTensorType>(input.getType()).getShape() != domain)
+      continue;
+    for (auto [d, stride] : llvm::enumerate(kernel.getInputStrides(input.getArgNumber())))
+      if (stride == 1 && !llvm::is_contained(reduced, static_cast<int64_t>(d)))
+        longest = std::max(longest, domain[d]);
+  }
+  return longest;
+}
+
 static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
   SmallVector<int64_t> domain, reduced;
   // All row ops of a kernel share one space.
@@ -94,6 +110,12 @@ static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
   for (int64_t d : reduced)
     rowElements *= domain[d];
   bool along = rank == 0 || reduced.empty() || llvm::is_contained(reduced, rank - 1);
+  // Along short rows most lanes are idle. Windows and their like lie side by side instead.
+  if (int64_t across = longestAcross(kernel, domain, reduced);
+      along && innermost < shortRow && across > innermost) {
+    along = false;
+    innermost = across;
+  }
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
   // While a pass computes on a row it has already read, memory is idle: the emitter fetches the
   // next row there. Rows of a single pass have no such pass and fetch nothing.

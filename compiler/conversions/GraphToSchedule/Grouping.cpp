@@ -8,6 +8,7 @@
 #include "compiler/conversions/GraphToSchedule/Grouping.h"
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -101,6 +102,21 @@ void Grouping::visit(Operation *op) {
     layouts[op->getResult(0)] = attentionResultLayout(op->getResult(0));
 }
 
+/// A batch of products whose rows are put side by side is stored that way: rows stay whole, so it
+/// costs nothing, and the copy behind it does.
+void Grouping::layOutForReader(Operation *op) {
+  Value result = op->getResult(0);
+  auto reader = result.hasOneUse() ? dyn_cast<graph::PermuteOp>(*result.user_begin()) : nullptr;
+  int64_t last = static_cast<int64_t>(shapeOf(result).size()) - 1;
+  if (!reader || last < 0 || reader.getDims().back() != last)
+    return;
+  Layout layout = Layout::contiguous(result);
+  for (auto [dim, stride] :
+       llvm::zip_equal(reader.getDims(), rowMajorStrides(shapeOf(reader.getResult()))))
+    layout.strides[dim] = stride;
+  layouts[result] = layout;
+}
+
 /// Heads are stored inside the sequence, […, L, H, E] for […, H, L, E]: the order in which the
 /// projection behind an attention reads them.
 Layout Grouping::attentionResultLayout(Value result) {
@@ -149,6 +165,8 @@ Group *Grouping::create(KernelKind kind, Operation *op, ArrayRef<int64_t> domain
 void Grouping::add(Group *group, Operation *op) {
   group->ops.push_back(op);
   byOp[op] = group;
+  if (group->kind == KernelKind::Contraction)
+    layOutForReader(op);
   for (Value operand : op->getOperands()) {
     if (Operation *def = operand.getDefiningOp(); def && byOp.lookup(def) == group)
       continue;
@@ -208,10 +226,12 @@ static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain,
     return false;
   if (group.kind == KernelKind::Rows)
     return ArrayRef(group.reduced) == reduced;
-  // Rows over a plain elementwise prologue; concat and pad split their domain and stay apart.
-  return group.kind == KernelKind::Elementwise && !group.copied &&
-         llvm::none_of(group.ops,
-                       [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
+  // Rows over a plain prologue, which may look elements up; concat and pad split their domain and
+  // stay apart.
+  bool isPointwise = group.kind == KernelKind::Elementwise || group.kind == KernelKind::Indexing;
+  return isPointwise && !group.copied && llvm::none_of(group.ops, [](Operation *op) {
+           return isa<graph::ConcatOp, graph::PadOp>(op);
+         });
 }
 
 /// Joining must not close a cycle: no other operand may come from what depends on the host, nor

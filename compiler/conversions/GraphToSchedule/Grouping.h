@@ -57,6 +57,7 @@ private:
   void visit(mlir::Operation *op);
   void visitMovement(mlir::Operation *op);
   static Layout attentionResultLayout(mlir::Value result);
+  void layOutForReader(mlir::Operation *op);
   Group *create(schedule::KernelKind kind, mlir::Operation *op, llvm::ArrayRef<int64_t> domain);
   void add(Group *group, mlir::Operation *op);
   Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain,

@@ -10,7 +10,8 @@
 //   kernels of one element   a product of the pixels, in place
 //   one group                windows side by side, one row each (one copy), times the
 //                            kernels as columns: [N·O…, K…·C] x [O, K…·C]
-//   several groups           the same a group: a batch of products
+//   several groups           the same a group: a batch of products, and the elementwise ops
+//                            behind it in their shape
 //   a channel a group        windows times kernels, summed: rows, nothing copied
 //
 // Windows are views of the input with its border of zeros. Weights are rearranged
@@ -169,6 +170,64 @@ Value Expansion::grouped() {
   return reshape(permute(result, {1, 0, 2}), joined({batch, places, outputs}));
 }
 
+//===----------------------------------------------------------------------===//
+// What follows a batch of products
+//===----------------------------------------------------------------------===//
+
+/// `operand` of an elementwise op on [leading…, groups·C], for the same op on [groups, rows, C];
+/// null where it is neither the whole nor a row of channels.
+static Value byGroup(OpBuilder &b, Value operand, ArrayRef<int64_t> whole,
+                     ArrayRef<int64_t> groups) {
+  RankedTensorType type = rankedType(operand);
+  auto reshaped = [&](ArrayRef<int64_t> shape) -> Value {
+    return ReshapeOp::create(b, operand.getLoc(), type.clone(shape), operand, shape);
+  };
+  if (type.getRank() == 0)
+    return operand;
+  if (type.getNumElements() == 1)
+    return reshaped({});
+  if (type.getShape() == whole) {
+    Value split = reshaped({groups[1], groups[0], groups[2]});
+    return PermuteOp::create(b, operand.getLoc(), type.clone(groups), split,
+                             ArrayRef<int64_t>{1, 0, 2});
+  }
+  bool isRow = type.getNumElements() == whole.back() && type.getShape().back() == whole.back();
+  return isRow ? reshaped({groups[0], 1, groups[2]}) : Value();
+}
+
+/// Moves the elementwise ops that follow reshape(permute(product)) in front of both.
+static void moveBeforeJoin(ReshapeOp join) {
+  while (join->hasOneUse()) {
+    auto swap = join.getOperand().getDefiningOp<PermuteOp>();
+    Operation *user = *join->user_begin();
+    if (!user->hasTrait<Elementwise>() || user->getNumResults() != 1)
+      return;
+    ArrayRef<int64_t> whole = rankedType(join).getShape();
+    ArrayRef<int64_t> groups = rankedType(swap.getOperand()).getShape();
+    RankedTensorType type = rankedType(user->getResult(0));
+    if (type.getShape() != whole || llvm::is_contained(whole, 0))
+      return;
+    OpBuilder b(user);
+    SmallVector<Value> operands;
+    for (Value operand : user->getOperands())
+      operands.push_back(operand == join.getResult() ? swap.getOperand()
+                                                     : byGroup(b, operand, whole, groups));
+    if (llvm::is_contained(operands, Value()))
+      return;
+    Operation *moved = b.clone(*user);
+    moved->setOperands(operands);
+    moved->getResult(0).setType(type.clone(groups));
+    Value swapped = PermuteOp::create(b, user->getLoc(), type.clone(rankedType(swap).getShape()),
+                                      moved->getResult(0), swap.getDims());
+    auto joined = ReshapeOp::create(b, user->getLoc(), type, swapped, whole);
+    user->getResult(0).replaceAllUsesWith(joined.getResult());
+    user->erase();
+    join->erase();
+    swap->erase();
+    join = joined;
+  }
+}
+
 Value Expansion::channelwise() {
   Type element = rankedType(op.getResult()).getElementType();
   Type wide = element.isF16() || element.isBF16() ? Type(b.getF32Type()) : element;
@@ -222,8 +281,12 @@ struct GraphExpandConvolutions : impl::GraphExpandConvolutionsBase<GraphExpandCo
             << "; compile for each size that occurs";
         return signalPassFailure();
       }
-      op.getResult().replaceAllUsesWith(Expansion(op).emit());
+      Value result = Expansion(op).emit();
+      op.getResult().replaceAllUsesWith(result);
       op.erase();
+      if (auto join = result.getDefiningOp<ReshapeOp>();
+          join && join.getOperand().getDefiningOp<PermuteOp>())
+        moveBeforeJoin(join);
     }
   }
 };

@@ -135,6 +135,9 @@ struct MergeBelowPermute : OpRewritePattern<ReshapeOp> {
     ArrayRef<int64_t> permuted = typeOf(producer.getResult()).getShape();
     SmallVector<int64_t> dims(producer.getDims());
     Value source = producer.getOperand();
+    // Overlapping windows merge with nothing: they would be copied here, and again behind.
+    if (source.getDefiningOp<WindowOp>())
+      return rewriter.notifyMatchFailure(op, "expected no windows");
     // Attention stores heads inside the sequence: that order, not the logical one, is what stays
     // together.
     SmallVector<int64_t> stored;

@@ -57,6 +57,29 @@ func.func @grouped(%x: tensor<1x9x12xf32>, %w: tensor<8x3x3xf32>) -> tensor<1x7x
 
 // -----
 
+// What follows a batch of products is computed in its shape, before groups come side by side.
+// CHECK-LABEL: @grouped_epilogue
+// CHECK-SAME: %[[R:[a-z0-9]+]]: tensor<1x7x8xf32>)
+func.func @grouped_epilogue(%x: tensor<1x9x12xf32>, %w: tensor<8x3x3xf32>, %b: tensor<1x1x8xf32>, %r: tensor<1x7x8xf32>) -> tensor<1x7x8xf32> {
+  // CHECK: %[[M:.*]] = graph.matmul
+  // CHECK: %[[B:.*]] = graph.reshape %{{.*}} shape = [4, 1, 2]
+  // CHECK: %[[A:.*]] = graph.add %[[M]], %[[B]] : (tensor<4x7x2xf32>, tensor<4x1x2xf32>) -> tensor<4x7x2xf32>
+  // CHECK: %[[T:.*]] = graph.tanh %[[A]] : tensor<4x7x2xf32>
+  // CHECK: %[[S:.*]] = graph.reshape %[[R]] shape = [7, 4, 2]
+  // CHECK: %[[Q:.*]] = graph.permute %[[S]] dims = [1, 0, 2]
+  // CHECK: %[[O:.*]] = graph.add %[[T]], %[[Q]] : tensor<4x7x2xf32>
+  // CHECK: %[[P:.*]] = graph.permute %[[O]] dims = [1, 0, 2]
+  // CHECK: %[[J:.*]] = graph.reshape %[[P]] shape = [1, 7, 8]
+  // CHECK: return %[[J]]
+  %0 = graph.convolution %x, %w stride = [1], padding_low = [0], padding_high = [0], dilation = [1], groups = 4 {channels_last} : (tensor<1x9x12xf32>, tensor<8x3x3xf32>) -> tensor<1x7x8xf32>
+  %1 = graph.add %0, %b : (tensor<1x7x8xf32>, tensor<1x1x8xf32>) -> tensor<1x7x8xf32>
+  %2 = graph.tanh %1 : tensor<1x7x8xf32>
+  %3 = graph.add %2, %r : tensor<1x7x8xf32>
+  return %3 : tensor<1x7x8xf32>
+}
+
+// -----
+
 // A channel a group: sums in f32 of products, over views of the input.
 // CHECK-LABEL: @channelwise
 func.func @channelwise(%x: tensor<1x9x9x8xbf16>, %w: tensor<16x1x3x3xbf16>) -> tensor<1x5x5x16xbf16> {
