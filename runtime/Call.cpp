@@ -23,12 +23,12 @@ static constexpr std::chrono::milliseconds kPollingInterval(20);
 // Context
 //===----------------------------------------------------------------------===//
 
-Executable::Context::Context(const Executable &executable, const Plan &plan)
+Executable::Context::Context(const Executable &executable, const Plan &plan,
+                             const std::vector<Instruction> &list)
     : executable(executable), plan(plan), slots(plan.slots),
       bases(executable.program->storages.size()), owners(bases.size()),
       phases(plan.phases ? new PhaseState[plan.phases] : nullptr) {
   const Program &program = *executable.program;
-  const auto &list = &plan == &executable.tables->main ? program.main : program.prepare;
   for (const PlannedLaunch &launch : plan.launches)
     launches.push_back({&program.kernels[list[launch.instruction].target],
                         slots.data() + launch.firstSlot, launch.instruction});

@@ -23,7 +23,7 @@ namespace tessera::runtime {
 
 /// What an Executable works out once.
 struct Executable::Tables {
-  Plan prepare, main;
+  Plan main;
   std::vector<StorageRef> constants;                         ///< by constant, aligned
   std::vector<std::shared_ptr<const TensorSpec>> valueSpecs; ///< of outputs and islands' inputs
   /// By value: a stride is negative, which few libraries take.
@@ -37,7 +37,7 @@ struct Executable::Tables {
 
 /// The memory of one call.
 struct Executable::Context {
-  Context(const Executable &executable, const Plan &plan);
+  Context(const Executable &executable, const Plan &plan, const std::vector<Instruction> &list);
   /// Arena and scratch where they are missing; false when there is no memory left.
   bool allocate();
   /// Lends large memory to other programs until the next call.

@@ -51,7 +51,6 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
   std::unique_ptr<Executable> made(new Executable(std::move(program), std::move(options)));
   const Program &code = *made->program;
   auto tables = std::make_unique<Tables>();
-  tables->prepare = makePlan(code, code.prepare, made->options.threads);
   tables->main = makePlan(code, code.main, made->options.threads);
   for (const auto &constant : code.constants) {
     // Vectors are aligned to 16 bytes only; kernels like whole cache lines.
@@ -90,6 +89,8 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
   for (const Step &step : tables->main.steps)
     made->withIslands |= step.kind == Step::Kind::Island;
   made->tables = std::move(tables);
+  if (made->options.pool)
+    made->preparations = describePreparations(code);
   findOpenMPTeam();
   executable = std::move(made);
   return Status();
@@ -146,8 +147,50 @@ Status Executable::checkParameter(const Tensor &tensor, size_t index) const {
   return Status();
 }
 
+ParameterStamps Executable::stampsOf(size_t storage, const Binding &binding,
+                                     std::span<const int64_t> writes) const {
+  ParameterStamps stamps;
+  for (int32_t index : preparations[storage].parameters)
+    stamps.emplace_back(binding.parameters[size_t(index)].data(),
+                        size_t(index) < writes.size() ? writes[size_t(index)] : 0);
+  return stamps;
+}
+
+StorageRef Executable::fromPool(size_t storage, const Binding &binding,
+                                std::span<const int64_t> writes) const {
+  if (!options.pool || writes.empty() || preparations[storage].text.empty())
+    return StorageRef();
+  return options.pool->find(preparations[storage].text, stampsOf(storage, binding, writes));
+}
+
+Status Executable::prepare(const std::shared_ptr<Binding> &binding, const std::vector<bool> &ready,
+                           Host &host) const {
+  auto isReady = [&](const Instruction &inst) {
+    return std::all_of(inst.outputs.begin(), inst.outputs.end(), [&](int32_t output) {
+      return ready[size_t(program->values[size_t(output)].storage)];
+    });
+  };
+  std::vector<Instruction> list;
+  for (const Instruction &inst : program->prepare)
+    if (!isReady(inst))
+      list.push_back(inst);
+  if (list.empty())
+    return Status();
+  Plan plan = makePlan(*program, list, options.threads);
+  Context context(*this, plan, list);
+  if (!context.allocate())
+    return outOfMemory(callBytes(), "the arena and the threads' scratch");
+  context.setBinding(binding);
+  Call call(*this, context, list, host, nullptr);
+  if (Status status = call.runSteps(); status.failed())
+    return status;
+  prepares.fetch_add(1, std::memory_order_relaxed);
+  return Status();
+}
+
 Status Executable::bind(std::vector<Tensor> parameters, Host &host,
-                        std::shared_ptr<const Binding> &binding) const {
+                        std::shared_ptr<const Binding> &binding,
+                        std::span<const int64_t> writes) const {
   if (parameters.size() != program->parameters.size())
     return Status::error(ErrorKind::Value, "[" + options.name + "] got " +
                                                std::to_string(parameters.size()) +
@@ -171,6 +214,8 @@ Status Executable::bind(std::vector<Tensor> parameters, Host &host,
     made->owned.push_back(std::move(copy));
   }
   made->parameters = std::move(parameters);
+  std::vector<bool> ready(program->storages.size());
+  std::vector<StorageRef> prepared(program->storages.size());
   for (size_t i = 0; i < program->storages.size(); ++i) {
     const StorageSpec &storage = program->storages[i];
     if (storage.kind == StorageSpec::Kind::Parameter) {
@@ -178,23 +223,23 @@ Status Executable::bind(std::vector<Tensor> parameters, Host &host,
     } else if (storage.kind == StorageSpec::Kind::Constant) {
       made->bases[i] = tables->constants[storage.index]->data();
     } else if (storage.kind == StorageSpec::Kind::Prepared) {
-      StorageRef memory = Storage::allocate(storage.bytes);
+      StorageRef memory = fromPool(i, *made, writes);
+      ready[i] = bool(memory);
+      if (!memory)
+        memory = Storage::allocate(storage.bytes);
       if (!memory)
         return outOfMemory(storage.bytes, "prepared weights");
       made->bases[i] = memory->data();
+      prepared[i] = memory;
       made->owned.push_back(std::move(memory));
     }
   }
-  if (!program->prepare.empty()) {
-    Context context(*this, tables->prepare);
-    if (!context.allocate())
-      return outOfMemory(callBytes(), "the arena and the threads' scratch");
-    context.setBinding(made);
-    Call call(*this, context, program->prepare, host, nullptr);
-    if (Status status = call.runSteps(); status.failed())
-      return status;
-    prepares.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (Status status = prepare(made, ready, host); status.failed())
+    return status;
+  if (options.pool)
+    for (size_t i = 0; i < prepared.size(); ++i)
+      if (prepared[i] && !ready[i] && !preparations[i].text.empty())
+        options.pool->put(preparations[i].text, stampsOf(i, *made, writes), prepared[i]);
   binding = std::move(made);
   return Status();
 }
@@ -211,7 +256,7 @@ Executable::Context *Executable::acquire(const std::shared_ptr<const Binding> &b
         (context = slot.exchange(nullptr, std::memory_order_acquire)))
       break;
   if (!context)
-    context = new Context(*this, tables->main);
+    context = new Context(*this, tables->main, program->main);
   if (!context->allocate()) {
     delete context;
     return nullptr;

@@ -15,6 +15,7 @@
 #ifndef TESSERA_RUNTIME_EXECUTABLE_H
 #define TESSERA_RUNTIME_EXECUTABLE_H
 
+#include "runtime/PreparedPool.h"
 #include "runtime/Program.h"
 #include "runtime/Status.h"
 #include "runtime/Tensor.h"
@@ -54,6 +55,7 @@ public:
   struct Options {
     std::string name; ///< begins every message: "Block.forward"
     int threads = 1;
+    std::shared_ptr<PreparedPool> pool; ///< where prepared weights are shared; null: nowhere
   };
   struct Counters {
     int64_t prepares = 0;
@@ -64,9 +66,11 @@ public:
                        std::unique_ptr<Executable> &executable);
   ~Executable();
 
-  /// Checks the parameters and runs the prepare list.
-  Status bind(std::vector<Tensor> parameters, Host &host,
-              std::shared_ptr<const Binding> &binding) const;
+  /// Checks the parameters and runs the prepare list, or takes what it would give from the pool:
+  /// `writes`, one number a parameter or empty, tells their values apart, and without it nothing
+  /// is taken.
+  Status bind(std::vector<Tensor> parameters, Host &host, std::shared_ptr<const Binding> &binding,
+              std::span<const int64_t> writes = {}) const;
   /// Whether parameter `index` is read through a copy made by bind(), although the program reads
   /// it in place: its layout is not the one the code was made for.
   bool copiesParameter(const TensorView &view, size_t index) const;
@@ -99,12 +103,21 @@ private:
   int64_t callBytes() const;
   Context *acquire(const std::shared_ptr<const Binding> &binding) const;
   void recycle(Context *context) const;
+  /// Which values of which parameters a prepared storage holds.
+  ParameterStamps stampsOf(size_t storage, const Binding &binding,
+                           std::span<const int64_t> writes) const;
+  StorageRef fromPool(size_t storage, const Binding &binding,
+                      std::span<const int64_t> writes) const;
+  /// Runs those of the prepare list whose results are not `ready`, by storage.
+  Status prepare(const std::shared_ptr<Binding> &binding, const std::vector<bool> &ready,
+                 Host &host) const;
   Status checkParameter(const Tensor &tensor, size_t index) const;
 
   std::shared_ptr<const Program> program;
   Options options;
   std::unique_ptr<const Tables> tables;
   std::vector<int32_t> passThrough;
+  std::vector<Preparation> preparations; ///< by storage; with a pool only
   bool withIslands = false;
 
   /// Contexts of finished calls. A slot is emptied and filled by one atomic operation each, so

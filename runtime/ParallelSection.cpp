@@ -95,7 +95,7 @@ void Section::runPhase(const Launch &launch, PhaseState &phase, void *scratch) {
     // After a failure the rest is only counted, so that nobody waits for it.
     if (failed.load(std::memory_order_relaxed))
       continue;
-    if (int32_t status = kernel.entry(launch.buffers, nullptr, scratch, begin, end))
+    if (int32_t status = kernel.entry(launch.buffers, kernel.symbols.data(), scratch, begin, end))
       fail(status, launch.instruction);
   }
   // The last to finish wakes whoever sleeps; everybody else only adds.
@@ -113,7 +113,8 @@ LaunchFailure tessera::runtime::runSerially(std::span<const Launch> launches,
     if (kernel.units <= 0)
       continue;
     uint64_t start = resources.nanoseconds ? now() : 0;
-    if (int32_t status = kernel.entry(launch.buffers, nullptr, resources.scratch, 0, kernel.units))
+    if (int32_t status =
+            kernel.entry(launch.buffers, kernel.symbols.data(), resources.scratch, 0, kernel.units))
       return {status, launch.instruction};
     if (resources.nanoseconds)
       resources.nanoseconds[launch.instruction] += now() - start;

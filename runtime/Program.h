@@ -77,6 +77,8 @@ struct KernelSpec {
   int64_t scratchBytes = 0; ///< a thread
   double flops = 0;         ///< predicted work of one launch
   double bytes = 0;         ///< predicted traffic of one launch
+  /// What `entry` reads in place of numbers, where its code serves several programs.
+  std::vector<int64_t> symbols;
 };
 
 struct Instruction {

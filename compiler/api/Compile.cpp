@@ -54,12 +54,26 @@ public:
 
   /// False leaves the reason in `error`.
   bool run(CompiledProgram &result);
+  /// Shows the kernels to the family; none is compiled.
+  bool note(int &kernels);
   std::string error;
 
 private:
+  struct Job {
+    std::string name, key;
+    TileKernel record;
+    OwningOpRef<ModuleOp> module;
+    std::string object, error;
+    FamilyKernel shared;
+  };
+
   bool lower(CompileTimings &timings);
   std::optional<TileKernel> fromCache(StringRef name, StringRef key);
+  std::vector<Job> jobs();
+  bool forEach(std::vector<Job> &jobs, llvm::function_ref<llvm::Error(Job &)> work);
+  llvm::Error compileOne(Job &job);
   bool generate();
+  bool link(llvm::StringMap<TesseraKernelFn> &entries, std::shared_ptr<void> &code);
   bool load(CompiledProgram &result);
   std::string cacheKey(StringRef key) const {
     return jit::ObjectCache::key({impl.machine.key(), buildId(), key});
@@ -100,60 +114,126 @@ bool Compilation::lower(CompileTimings &timings) {
 
   tile = impl.schedule->clone();
   PassManager tiling(&impl.graph->context);
-  buildTilePipeline(tiling, [this](StringRef name, StringRef key) { return fromCache(name, key); });
+  // What a family knows of a kernel is told by its code, so that has to be there.
+  KnownKernels known;
+  if (!options.family)
+    known = [this](StringRef name, StringRef key) { return fromCache(name, key); };
+  buildTilePipeline(tiling, std::move(known));
   if (failed(tiling.run(*tile)))
     return error = diagnostics.take("a kernel could not be written in Tile IR"), false;
   timings.cacheHits = cached.size();
   return true;
 }
 
-bool Compilation::generate() {
-  struct Job {
-    std::string name, key;
-    TileKernel record;
-    OwningOpRef<ModuleOp> module;
-    std::string object, error;
-  };
-  std::vector<Job> jobs;
+llvm::Error Compilation::compileOne(Job &job) {
+  if (llvm::Error error = impl.toTarget(*job.module))
+    return error;
+  auto finish = [this](ModuleOp module) { return impl.toObject(module); };
+  if (!options.family) {
+    llvm::Expected<std::string> object = finish(*job.module);
+    if (!object)
+      return object.takeError();
+    job.object = std::move(*object);
+    cache.store(cacheKey(job.key), encode(job.record, job.object));
+    return llvm::Error::success();
+  }
+  std::string rest = jit::ObjectCache::key({impl.machine.key(), buildId()});
+  llvm::Expected<FamilyKernel> kernel = options.family->codeFor(*job.module, cache, rest, finish);
+  if (!kernel)
+    return kernel.takeError();
+  job.shared = std::move(*kernel);
+  return llvm::Error::success();
+}
+
+std::vector<Compilation::Job> Compilation::jobs() {
+  std::vector<Job> result;
   for (auto function : tile->getOps<func::FuncOp>()) {
     auto key = function->getAttrOfType<StringAttr>("tile.key");
     if (!key)
       continue;
     auto extent = function->getAttrOfType<DenseI64ArrayAttr>("tile.extent").asArrayRef();
-    jobs.push_back({function.getName().str(),
-                    key.getValue().str(),
-                    {extent[0], extent[1], extent[2]},
-                    impl.kernelModule(function),
-                    "",
-                    ""});
+    result.emplace_back();
+    result.back().name = function.getName().str();
+    result.back().key = key.getValue().str();
+    result.back().record = {extent[0], extent[1], extent[2]};
+    result.back().module = impl.kernelModule(function);
   }
-  auto compileOne = [&](Job &job) {
-    llvm::Expected<std::string> object = impl.compileKernel(*job.module);
-    if (!object)
-      job.error = llvm::toString(object.takeError());
-    else
-      job.object = std::move(*object);
-  };
+  return result;
+}
+
+bool Compilation::forEach(std::vector<Job> &jobs, llvm::function_ref<llvm::Error(Job &)> work) {
   DiagnosticCollector diagnostics(&impl.graph->context);
+  auto runOne = [&](Job &job) {
+    if (llvm::Error failure = work(job))
+      job.error = llvm::toString(std::move(failure));
+  };
   if (jobs.size() > 1 && options.threads > 1) {
     // The context gets threads for as long as kernels are compiled: it must be able to fork
     // afterwards.
     llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
     impl.graph->context.setThreadPool(pool);
     for (Job &job : jobs)
-      pool.async([&] { compileOne(job); });
+      pool.async([&] { runOne(job); });
     pool.wait();
     impl.graph->context.disableMultithreading();
   } else {
     for (Job &job : jobs)
-      compileOne(job);
+      runOne(job);
   }
-  for (Job &job : jobs) {
+  for (Job &job : jobs)
     if (!job.error.empty())
       return error = diagnostics.take("kernel " + job.name + " " + job.error), false;
-    cache.store(cacheKey(job.key), encode(job.record, job.object));
-    impl.objects[job.name] = std::move(job.object);
+  return true;
+}
+
+bool Compilation::generate() {
+  std::vector<Job> all = jobs();
+  if (!forEach(all, [this](Job &job) { return compileOne(job); }))
+    return false;
+  for (Job &job : all) {
+    if (options.family) {
+      if (!job.shared.isNew)
+        cached[job.name] = true;
+      impl.objects[job.name] = job.shared.code->object;
+      impl.shared[job.name] = std::move(job.shared);
+    } else {
+      impl.objects[job.name] = std::move(job.object);
+    }
   }
+  return true;
+}
+
+bool Compilation::note(int &kernels) {
+  CompileTimings timings;
+  if (!lower(timings))
+    return false;
+  std::vector<Job> all = jobs();
+  kernels = static_cast<int>(all.size());
+  return forEach(all, [this](Job &job) -> llvm::Error {
+    if (llvm::Error error = impl.toTarget(*job.module))
+      return error;
+    options.family->note(*job.module->getOps<func::FuncOp>().begin());
+    return llvm::Error::success();
+  });
+}
+
+bool Compilation::link(llvm::StringMap<TesseraKernelFn> &entries, std::shared_ptr<void> &code) {
+  if (options.family) {
+    for (const auto &[name, kernel] : impl.shared)
+      entries[name] = kernel.code->entry;
+    code = options.family;
+    return true;
+  }
+  auto image = jit::CodeImage::create();
+  if (!image)
+    return error = llvm::toString(image.takeError()), false;
+  for (auto &object : impl.objects) {
+    auto entry = (*image)->add(object.second, object.first);
+    if (!entry)
+      return error = llvm::toString(entry.takeError()), false;
+    entries[object.first] = *entry;
+  }
+  code = *image;
   return true;
 }
 
@@ -164,18 +244,15 @@ bool Compilation::load(CompiledProgram &result) {
   if (failed(program))
     return error = diagnostics.take("the host program could not be written"), false;
 
-  auto image = jit::CodeImage::create();
-  if (!image)
-    return error = llvm::toString(image.takeError()), false;
   llvm::StringMap<TesseraKernelFn> entries;
-  for (auto &object : impl.objects) {
-    auto entry = (*image)->add(object.second, object.first);
-    if (!entry)
-      return error = llvm::toString(entry.takeError()), false;
-    entries[object.first] = *entry;
-  }
+  std::shared_ptr<void> code;
+  if (!link(entries, code))
+    return false;
   result.program = loadProgram(*program, entries);
-  result.program->code = *image;
+  result.program->code = std::move(code);
+  for (runtime::KernelSpec &kernel : result.program->kernels)
+    if (auto it = impl.shared.find(kernel.name); it != impl.shared.end())
+      kernel.symbols = it->second.symbols;
   for (auto launch : main.getOps<schedule::LaunchOp>()) {
     if (launch.getPrepare())
       continue;
@@ -203,25 +280,49 @@ bool Compilation::run(CompiledProgram &result) {
   start = Clock::now();
   if (!generate() || !load(result))
     return false;
+  result.timings.cacheHits = cached.size();
   result.timings.codegenMs = milliseconds(start);
   result.timings.kernels = impl.objects.size();
   return true;
 }
 
-Result<CompiledProgram> tessera::compile(const GraphModule &module, const CompileOptions &options) {
-  using R = Result<CompiledProgram>;
+std::shared_ptr<KernelFamily> tessera::makeKernelFamily() {
+  return std::make_shared<KernelFamily>();
+}
+
+/// Runs `work` on a compilation of `module`; gives its error.
+static std::string withCompilation(const GraphModule &module, const CompileOptions &options,
+                                   CompiledProgram &result,
+                                   llvm::function_ref<bool(Compilation &)> work) {
   auto machine = jit::machineFor(options.cpu);
   if (!machine)
-    return R::error(llvm::toString(machine.takeError()));
-  CompiledProgram result;
+    return llvm::toString(machine.takeError());
   result.impl = std::make_shared<CompiledProgram::Impl>();
   result.impl->graph = module.getImpl();
   result.impl->machine = *machine;
-  result.impl->pipeline = {std::max(1, options.threads), machine->vectorBits};
+  result.impl->pipeline = {std::max(1, options.threads), machine->vectorBits,
+                           options.family != nullptr};
   std::lock_guard<std::mutex> lock(module.getImpl()->mutex);
   prepareContext(module.getImpl()->context);
   Compilation compilation(*result.impl, options);
-  if (!compilation.run(result))
-    return R::error(compilation.error);
-  return result;
+  return work(compilation) ? std::string() : compilation.error;
+}
+
+Result<CompiledProgram> tessera::compile(const GraphModule &module, const CompileOptions &options) {
+  CompiledProgram result;
+  std::string error = withCompilation(
+      module, options, result, [&](Compilation &compilation) { return compilation.run(result); });
+  return error.empty() ? Result<CompiledProgram>(std::move(result))
+                       : Result<CompiledProgram>::error(error);
+}
+
+Result<int> tessera::noteSizes(const GraphModule &module, const CompileOptions &options) {
+  if (!options.family)
+    return Result<int>::error("there is no family to note sizes in");
+  CompiledProgram scratch;
+  int kernels = 0;
+  std::string error = withCompilation(module, options, scratch, [&](Compilation &compilation) {
+    return compilation.note(kernels);
+  });
+  return error.empty() ? Result<int>(kernels) : Result<int>::error(error);
 }

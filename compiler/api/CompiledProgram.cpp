@@ -10,6 +10,7 @@
 #include "compiler/conversions/TileToTarget/HostProgram.h"
 #include "compiler/target/ir/TargetOps.h"
 
+#include "mlir/Parser/Parser.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -34,9 +35,16 @@ OwningOpRef<ModuleOp> CompiledProgram::Impl::kernelModule(func::FuncOp function)
   return module;
 }
 
-llvm::Expected<std::string> CompiledProgram::Impl::compileKernel(ModuleOp module) const {
+llvm::Error CompiledProgram::Impl::toTarget(ModuleOp module) const {
   PassManager pm(module.getContext());
   buildTargetPipeline(pm);
+  if (failed(pm.run(module)))
+    return llvm::createStringError("could not be lowered to Target IR");
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::string> CompiledProgram::Impl::toObject(ModuleOp module) const {
+  PassManager pm(module.getContext());
   buildLLVMPipeline(pm);
   if (failed(pm.run(module)))
     return llvm::createStringError("could not be lowered to machine code");
@@ -65,19 +73,43 @@ template <typename Use> static Text withTile(const CompiledProgram::Impl &impl, 
   return use(*schedule, diagnostics);
 }
 
-/// The tile functions of `module`, each lowered on its own by `build`, printed by `show`.
-template <typename Build, typename Show>
-static bool eachKernel(const CompiledProgram::Impl &impl, ModuleOp module, Build build, Show show) {
+/// The Target IR of a kernel: what its code was made from.
+static OwningOpRef<ModuleOp> targetOf(const CompiledProgram::Impl &impl, func::FuncOp function) {
+  auto shared = impl.shared.find(function.getName().str());
+  if (shared != impl.shared.end())
+    return parseSourceString<ModuleOp>(shared->second.code->target, function.getContext());
+  OwningOpRef<ModuleOp> kernel = impl.kernelModule(function);
+  if (llvm::Error error = impl.toTarget(*kernel)) {
+    llvm::consumeError(std::move(error)); // diagnosed
+    return nullptr;
+  }
+  return kernel;
+}
+
+/// The kernels of `module` in Target IR, one after the other.
+template <typename Show>
+static bool eachKernel(const CompiledProgram::Impl &impl, ModuleOp module, Show show) {
   for (auto function : module.getOps<func::FuncOp>()) {
     if (!function->hasAttr("tile.key"))
       continue;
-    OwningOpRef<ModuleOp> kernel = impl.kernelModule(function);
-    PassManager pm(module.getContext());
-    build(pm);
-    if (failed(pm.run(*kernel)) || !show(*kernel))
+    OwningOpRef<ModuleOp> kernel = targetOf(impl, function);
+    if (!kernel || !show(*kernel, function.getName()))
       return false;
   }
   return true;
+}
+
+/// Whose code a kernel runs and with which numbers, where the code serves several sizes.
+static std::string describeShared(const CompiledProgram::Impl &impl, StringRef name) {
+  auto shared = impl.shared.find(name.str());
+  if (shared == impl.shared.end())
+    return "";
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << "// " << name << ", symbols [";
+  llvm::interleaveComma(shared->second.symbols, os);
+  os << "]\n";
+  return text;
 }
 
 Text CompiledProgram::Impl::tileText(bool locations) const {
@@ -91,9 +123,9 @@ Text CompiledProgram::Impl::tileText(bool locations) const {
 Text CompiledProgram::Impl::targetText(bool locations) const {
   return withTile(*this, [&](ModuleOp module, DiagnosticCollector &diagnostics) {
     std::string text;
-    bool ok = eachKernel(
-        *this, module, [](PassManager &pm) { buildTargetPipeline(pm); },
-        [&](ModuleOp kernel) { return text += print(kernel, locations), true; });
+    bool ok = eachKernel(*this, module, [&](ModuleOp kernel, StringRef name) {
+      return text += describeShared(*this, name) + print(kernel, locations), true;
+    });
     auto main = module.lookupSymbol<func::FuncOp>("main");
     FailureOr<target::ProgramOp> program = buildHostProgram(main);
     if (!ok || failed(program))
@@ -107,18 +139,16 @@ Text CompiledProgram::Impl::targetText(bool locations) const {
 Text CompiledProgram::Impl::llvmText() const {
   return withTile(*this, [&](ModuleOp module, DiagnosticCollector &diagnostics) {
     std::string text, error;
-    bool ok = eachKernel(
-        *this, module,
-        [](PassManager &pm) {
-          buildTargetPipeline(pm);
-          buildLLVMPipeline(pm);
-        },
-        [&](ModuleOp kernel) {
-          auto printed = jit::printLLVM(kernel);
-          if (!printed)
-            return error = llvm::toString(printed.takeError()), false;
-          return text += *printed, true;
-        });
+    bool ok = eachKernel(*this, module, [&](ModuleOp kernel, StringRef name) {
+      PassManager pm(kernel.getContext());
+      buildLLVMPipeline(pm);
+      if (failed(pm.run(kernel)))
+        return false;
+      auto printed = jit::printLLVM(kernel);
+      if (!printed)
+        return error = llvm::toString(printed.takeError()), false;
+      return text += describeShared(*this, name) + *printed, true;
+    });
     return ok ? Text(text)
               : Text::error(diagnostics.take(error.empty() ? "lowering failed" : error));
   });

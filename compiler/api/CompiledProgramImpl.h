@@ -14,6 +14,7 @@
 
 #include "compiler/api/Compiler.h"
 #include "compiler/api/GraphModuleImpl.h"
+#include "compiler/api/KernelFamily.h"
 #include "compiler/jit/Jit.h"
 #include "compiler/jit/ObjectCache.h"
 #include "compiler/pipeline/Pipeline.h"
@@ -34,13 +35,16 @@ struct CompiledProgram::Impl {
   jit::Machine machine;
   PipelineOptions pipeline;
   std::map<std::string, std::string> objects; ///< code by kernel name
+  std::map<std::string, FamilyKernel> shared; ///< of a family, by kernel name
 
   ~Impl();
 
   /// A module of this kernel alone, for its machine.
   mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::func::FuncOp function) const;
-  /// Tile IR to an object; the module is lowered in place.
-  llvm::Expected<std::string> compileKernel(mlir::ModuleOp module) const;
+  /// Tile to Target IR, in place.
+  llvm::Error toTarget(mlir::ModuleOp module) const;
+  /// Target IR to an object; the module is lowered in place.
+  llvm::Expected<std::string> toObject(mlir::ModuleOp module) const;
 
   Result<std::string> tileText(bool locations) const;
   Result<std::string> targetText(bool locations) const;

@@ -112,6 +112,10 @@ private:
   std::unique_ptr<Impl> impl;
 };
 
+/// Machine code shared by the programs of one model for different sizes.
+class KernelFamily;
+std::shared_ptr<KernelFamily> makeKernelFamily();
+
 struct CompileOptions {
   /// CPU name and features; empty means the host's. "avx2" and "avx512" name baselines.
   std::string cpu;
@@ -121,6 +125,8 @@ struct CompileOptions {
   std::string cacheDir;
   /// How many bytes the folder may take; the entries unused for longest leave first.
   uint64_t cacheBytes = uint64_t(2) << 30;
+  /// Whose code to share; null: the program has its own.
+  std::shared_ptr<KernelFamily> family;
 };
 
 /// What the report says of one launch.
@@ -154,6 +160,9 @@ struct CompiledProgram {
 };
 
 Result<CompiledProgram> compile(const GraphModule &module, const CompileOptions &options);
+/// Lets the family see the kernels of `module`, for the sizes it has, without compiling them: the
+/// numbers that differ between sizes are then known before code is made. The number of kernels.
+Result<int> noteSizes(const GraphModule &module, const CompileOptions &options);
 
 struct HostInfo {
   std::string cpu;

@@ -19,6 +19,7 @@ namespace tessera {
 struct PipelineOptions {
   int64_t threads = 1;
   int64_t vectorBits = 512;
+  bool anySizes = false; ///< prefer code that differs in numbers only from size to size
 };
 
 /// Every dialect that occurs at some level.

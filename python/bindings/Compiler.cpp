@@ -7,6 +7,7 @@
 
 #include "compiler/api/Compiler.h"
 #include "python/bindings/Bindings.h"
+#include "python/bindings/FamilyObject.h"
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -17,19 +18,31 @@ using namespace nb::literals;
 
 namespace {
 
-CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
-                              const std::string &cacheDir, uint64_t cacheBytes) {
-  CompileOptions options{cpu, threads, cacheDir, cacheBytes};
+/// Runs `work` without the interpreter's lock; RuntimeError with its message when it fails.
+template <typename Work> auto unlocked(Work work) {
   std::string message;
   {
     nb::gil_scoped_release release;
-    Result<CompiledProgram> result = compile(module, options);
+    auto result = work();
     if (result)
       return std::move(*result);
     message = result.message();
   }
   PyErr_SetString(PyExc_RuntimeError, message.c_str());
   throw nb::python_error();
+}
+
+CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
+                              const std::string &cacheDir, uint64_t cacheBytes,
+                              const FamilyObject *shared) {
+  CompileOptions options{cpu, threads, cacheDir, cacheBytes, shared ? shared->family : nullptr};
+  return unlocked([&] { return compile(module, options); });
+}
+
+int noteModule(const GraphModule &module, const FamilyObject &shared, const std::string &cpu,
+               int threads) {
+  CompileOptions options{cpu, threads, "", 0, shared.family};
+  return unlocked([&] { return noteSizes(module, options); });
 }
 
 std::string irOf(const CompiledProgram &compiled, const std::string &level, bool locations) {
@@ -102,9 +115,17 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
                      return names;
                    })
       .def_prop_ro("arena_bytes", [](const CompiledProgram &c) { return c.program->arenaBytes; });
+  nb::class_<FamilyObject>(m, "KernelFamily",
+                           "What programs of one model for different sizes share: machine code and "
+                           "prepared weights.")
+      .def(nb::init<>());
   m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
         "cache_dir"_a = "", "cache_bytes"_a = CompileOptions().cacheBytes,
+        "family"_a.none() = nb::none(),
         "Compiles Graph IR for this machine; RuntimeError with the compiler's message when that "
         "fails.");
+  m.def("note_sizes", &noteModule, "module"_a, "family"_a, nb::kw_only(), "cpu"_a = "",
+        "threads"_a = 1,
+        "Shows a family the kernels of a module without compiling them; gives their number.");
   m.def("host_info", &hostInfo);
 }

@@ -8,6 +8,7 @@
 #include "compiler/api/Compiler.h"
 #include "python/bindings/Bindings.h"
 #include "python/bindings/ExecutableObject.h"
+#include "python/bindings/FamilyObject.h"
 #include "python/bindings/TensorExchange.h"
 #include "runtime/Team.h"
 
@@ -82,7 +83,7 @@ void addIslands(ExecutableState &state, nb::handle islands) {
 /// What the constructor was called with; null is left out, None as well where it has a meaning.
 struct Construction {
   PyObject *compiled = nullptr, *parameters = Py_None, *islands = Py_None;
-  PyObject *name = nullptr, *threads = nullptr;
+  PyObject *name = nullptr, *threads = nullptr, *family = Py_None;
 };
 
 void initialise(ExecutableState &state, const Construction &given) {
@@ -97,7 +98,11 @@ void initialise(ExecutableState &state, const Construction &given) {
     threads = castArgument<int>(given.threads, "Executable", "threads", "an integer");
   std::shared_ptr<Program> program = compiled->program;
   state.compiled = nb::borrow(given.compiled);
-  Status status = Executable::create(program, {name, threads}, state.executable);
+  FamilyObject *family = nullptr;
+  if (given.family != Py_None && !nb::try_cast(nb::handle(given.family), family))
+    raiseWrongType("Executable", "family", "a KernelFamily or None", given.family);
+  Status status = Executable::create(program, {name, threads, family ? family->pool : nullptr},
+                                     state.executable);
   if (status.failed())
     raise(status);
   if (given.parameters != Py_None) {
@@ -125,11 +130,12 @@ PyObject *vectorcall(PyObject *self, PyObject *const *arguments, size_t flags, P
 }
 
 PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-  static const char *names[] = {"compiled", "parameters", "islands", "name", "threads", nullptr};
+  static const char *names[] = {"compiled", "parameters", "islands", "name",
+                                "threads",  "family",     nullptr};
   Construction given;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOOO:Executable",
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O|OOOOO:Executable",
                                    const_cast<char **>(names), &given.compiled, &given.parameters,
-                                   &given.islands, &given.name, &given.threads))
+                                   &given.islands, &given.name, &given.threads, &given.family))
     return nullptr;
   PyObject *self = type->tp_alloc(type, 0);
   if (!self)
@@ -287,10 +293,11 @@ PyMemberDef members[] = {
 
 PyType_Slot slots[] = {
     {Py_tp_doc,
-     const_cast<char *>("Executable(compiled, parameters=(), islands={}, name=\"program\", "
-                        "threads=1)\n--\n\nA compiled program with its parameters; called with the "
-                        "program's inputs. One output comes as it is, several as a tuple: torch "
-                        "tensors, unless all inputs are tessera's own.")},
+     const_cast<char *>(
+         "Executable(compiled, parameters=(), islands={}, name=\"program\", "
+         "threads=1, family=None)\n--\n\nA compiled program with its parameters; called with the "
+         "program's inputs. One output comes as it is, several as a tuple: torch "
+         "tensors, unless all inputs are tessera's own.")},
     {Py_tp_new, reinterpret_cast<void *>(create)},
     {Py_tp_dealloc, reinterpret_cast<void *>(destroy)},
     {Py_tp_call, reinterpret_cast<void *>(PyVectorcall_Call)},

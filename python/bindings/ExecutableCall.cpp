@@ -290,10 +290,15 @@ bool ExecutableState::refresh(bool force) {
                          executable->copiesParameter(tensors.back().view(), i));
     seen.push_back(std::move(parameter));
   }
+  // Counted writes tell values apart, unless somebody says there were others.
+  std::vector<int64_t> writes;
+  for (const BoundParameter &parameter : seen)
+    if (!force)
+      writes.push_back(parameter.version);
   PythonHost host(*this, nullptr);
   std::shared_ptr<const Binding> made;
   host.releaseGil();
-  Status status = executable->bind(std::move(tensors), host, made);
+  Status status = executable->bind(std::move(tensors), host, made, writes);
   host.acquireGil();
   if (status.failed()) {
     setError(status);

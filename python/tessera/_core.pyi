@@ -238,6 +238,10 @@ class CompiledProgram:
     @property
     def arena_bytes(self) -> int: ...
 
+@final
+class KernelFamily:
+    def __init__(self) -> None: ...
+
 def compile(
     module: GraphModule,
     *,
@@ -245,7 +249,11 @@ def compile(
     threads: int = 1,
     cache_dir: str = "",
     cache_bytes: int = 2147483648,
+    family: KernelFamily | None = None,
 ) -> CompiledProgram: ...
+def note_sizes(
+    module: GraphModule, family: KernelFamily, *, cpu: str = "", threads: int = 1
+) -> int: ...
 def host_info() -> HostInfo: ...
 
 @final
@@ -259,6 +267,7 @@ class Executable:
         islands: Mapping[int, Callable[..., Any]] | None = None,
         name: str = "program",
         threads: int = 1,
+        family: KernelFamily | None = None,
     ) -> Executable: ...
     def __call__(self, *tensors: Any) -> Any: ...
     def profile(self, *tensors: Any) -> tuple[Any, list[int]]: ...

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import statistics
@@ -73,6 +74,7 @@ class Program:
         captured: Captured,
         imported: Imported,
         threads: int,
+        family: Any = None,
     ) -> None:
         self.name = name
         self.signature = signature
@@ -82,7 +84,7 @@ class Program:
         begin = time.perf_counter()
         try:
             self.compiled = _core.compile(
-                imported.graph, threads=threads, **settings().cache
+                imported.graph, threads=threads, **settings().cache, family=family
             )
         except RuntimeError as error:
             raise CompileError(
@@ -94,7 +96,7 @@ class Program:
         # The compiler may have dropped parameters that nothing depends on in the end.
         parameters = [imported.parameters[item] for item in self.compiled.parameter_names]
         self.executable = with_keys(
-            _core.Executable(self.compiled, parameters, imported.islands, name, threads),
+            _core.Executable(self.compiled, parameters, imported.islands, name, threads, family),
             imported.random_keys,
         )
         self._owned = parameters
@@ -326,6 +328,23 @@ class Program:
         return result
 
 
+def _imported(root: nn.Module, signature: CallSignature, captured: Captured) -> Imported:
+    return import_program(
+        captured.program,
+        root,
+        input_names=[_escape(signature.names[item]) for item in signature.tensor_positions],
+        outputs=_result_nodes(captured),
+    )
+
+
+def note_sizes(
+    root: nn.Module, signature: CallSignature, captured: Captured, family: Any, threads: int
+) -> None:
+    """Shows `family` the kernels for the sizes of a capture; see `_core.note_sizes`."""
+    with contextlib.suppress(RuntimeError):  # the same comes up again when it is compiled
+        _core.note_sizes(_imported(root, signature, captured).graph, family, threads=threads)
+
+
 def build_program(
     name: str,
     root: nn.Module,
@@ -335,15 +354,11 @@ def build_program(
     *,
     threads: int,
     strict: bool,
+    family: Any = None,
 ) -> Program:
     """Imports and compiles a capture; fills `report`. Raises ConversionError under `strict`."""
     begin = time.perf_counter()
-    imported = import_program(
-        captured.program,
-        root,
-        input_names=[_escape(signature.names[item]) for item in signature.tensor_positions],
-        outputs=_result_nodes(captured),
-    )
+    imported = _imported(root, signature, captured)
     report.nodes = imported.nodes
     report.islands = imported.island_rows
     report.timings["import"] = (time.perf_counter() - begin) * 1e3
@@ -351,7 +366,7 @@ def build_program(
         print(imported.graph, file=sys.stderr)
     if strict and report.unconverted:
         raise ConversionError(strict_message(report), report=report)
-    program = Program(name, signature, captured, imported, threads)
+    program = Program(name, signature, captured, imported, threads, family)
     report.timings["compile"] = program.compile_ms
     attach_kernels(report, program.compiled)
     if "timings" in settings().debug:

@@ -74,3 +74,25 @@ func.func @main(%q: tensor<1x1x64x16xf32>, %k: tensor<1x1x64x16xf32>, %v: tensor
   }
   return %0 : tensor<1x1x64x16xf32>
 }
+
+// -----
+
+// For any number of queries and keys: whole strips, a last panel that is always masked, and the softmax two
+// panels at a time.
+
+// CHECK-LABEL: func.func @attention_
+// CHECK-DAG:     tile.size 50
+// CHECK-DAG:     tile.size 42
+// CHECK:         tile.mma {{.*}} vector<8x32xf32>
+// CHECK-NOT:     vector<2x32xf32>
+// CHECK:         tile.exp2 {{.*}} vector<64xf32>
+// CHECK:         return
+func.func @main(%q: tensor<4x50x64xf32>, %k: tensor<4x50x64xf32>, %v: tensor<4x50x64xf32>) -> tensor<4x50x64xf32> {
+  %0 = schedule.kernel attention(%q, %k, %v) {point = #schedule.attention<br = 32, bc = 64, mr = 8, nr = 32, unroll = 2, anySizes = true>}
+      : (tensor<4x50x64xf32>, tensor<4x50x64xf32>, tensor<4x50x64xf32>) -> tensor<4x50x64xf32> {
+  ^bb0(%a: tensor<4x50x64xf32>, %b: tensor<4x50x64xf32>, %c: tensor<4x50x64xf32>):
+    %1 = graph.attention %a, %b, %c scale = 0.125 : (tensor<4x50x64xf32>, tensor<4x50x64xf32>, tensor<4x50x64xf32>) -> tensor<4x50x64xf32>
+    schedule.yield %1 : tensor<4x50x64xf32>
+  }
+  return %0 : tensor<4x50x64xf32>
+}

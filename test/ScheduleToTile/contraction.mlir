@@ -115,3 +115,26 @@ func.func @main(%x: tensor<3x5x10x12xf32>, %y: tensor<12x32xf32>) -> tensor<3x4x
   }
   return %0 : tensor<3x4x10x32xf32>
 }
+
+// -----
+
+// For any number of rows: strips are whole, the last of a block starts early, and sizes do not fold.
+
+// CHECK-LABEL: func.func @contraction_
+// CHECK-DAG:     tile.size 2
+// CHECK-DAG:     tile.size 56
+// CHECK-DAG:     tile.size 92
+// CHECK-DAG:     tile.size 100
+// CHECK:         tile.mma {{.*}} vector<8x32xf32>
+// CHECK-NOT:     vector<4x32xf32>
+// CHECK:         return
+func.func @main(%x: tensor<100x512xf32>, %p: tensor<2x512x32xf32>) -> tensor<100x64xf32> {
+  %0 = schedule.kernel contraction(%x, %p) {point = #schedule.contraction<mr = 8, nr = 32, kc = 512, mc = 56, nSplit = 0, packA = false, unroll = 2, prefetchB = 256, anyRows = true>}
+      : (tensor<100x512xf32>, tensor<2x512x32xf32>) -> tensor<100x64xf32> {
+  ^bb0(%a: tensor<100x512xf32>, %panels: tensor<2x512x32xf32>):
+    %w = schedule.unpack %panels : tensor<2x512x32xf32> to tensor<512x64xf32>
+    %1 = graph.matmul %a, %w : (tensor<100x512xf32>, tensor<512x64xf32>) -> tensor<100x64xf32>
+    schedule.yield %1 : tensor<100x64xf32>
+  }
+  return %0 : tensor<100x64xf32>
+}

@@ -55,3 +55,26 @@ func.func @stream(%y: memref<16xf32> {llvm.noalias}, %s: memref<?xi8>, %begin: i
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// -----
+
+// In the end sizes are constants; a kernel that reads symbols takes them before its scratch.
+
+// CHECK-LABEL: llvm.func internal @sized.body
+// CHECK-SAME:    (%{{.*}}: !llvm.ptr {{.*}}, %[[S:.*]]: !llvm.ptr {llvm.readonly}, %{{.*}}: !llvm.ptr, %{{.*}}: i64, %{{.*}}: i64)
+// CHECK-DAG:     llvm.mlir.constant(7 : {{.*}})
+// CHECK:         llvm.load {{.*}} -> i64
+// CHECK:       llvm.func @sized(%[[B:.*]]: !llvm.ptr, %[[SYMBOLS:.*]]: !llvm.ptr, %[[SCRATCH:.*]]: !llvm.ptr, %[[L:.*]]: i64, %[[U:.*]]: i64)
+// CHECK:         llvm.call @sized.body(%{{.*}}, %[[SYMBOLS]], %[[SCRATCH]], %[[L]], %[[U]])
+func.func @sized(%y: memref<16xf32> {llvm.noalias}, %symbols: memref<1xi64> {llvm.readonly}, %s: memref<?xi8>, %begin: index,
+                 %end: index) -> i32 attributes {target.symbols} {
+  %c0 = arith.constant 0 : index
+  %size = target.size 7
+  %0 = arith.constant 1.0 : f32
+  %1 = memref.load %symbols[%c0] : memref<1xi64>
+  %2 = arith.index_cast %1 : i64 to index
+  %3 = arith.addi %size, %2 : index
+  memref.store %0, %y[%3] : memref<16xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

@@ -92,3 +92,14 @@ func.func @streams(%y: memref<64xf32>, %z: memref<64xi8>, %s: memref<?xi8>, %beg
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// Sizes of code that serves several sizes stay apart from other constants.
+// CHECK-LABEL: func.func @sizes
+// CHECK: target.size 7
+func.func @sizes(%y: memref<64xf32>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %size = tile.size 7
+  %0 = arith.constant 1.0 : f32
+  memref.store %0, %y[%size] : memref<64xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

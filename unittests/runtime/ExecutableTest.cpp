@@ -335,3 +335,94 @@ TEST(Executable, MalformedProgramsAreRefused) {
   EXPECT_NE(message([](Program &p) { p.main[0].target = 9; }).find("names kernel 9"),
             std::string::npos);
 }
+
+//===----------------------------------------------------------------------===//
+// Shared between programs of one model
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+Status bindWith(Runner &run, Tensor weight, std::vector<int64_t> writes) {
+  return run.executable->bind({std::move(weight)}, run.host, run.binding, writes);
+}
+
+Runner pooled(const std::shared_ptr<PreparedPool> &pool) {
+  Runner run(preparedSum());
+  run.status = Executable::create(preparedSum(), {"Net.forward", 1, pool}, run.executable);
+  return run;
+}
+
+/// out[i] = in[i] + the first symbol.
+int32_t addSymbol(void *const *buffers, const int64_t *symbols, void *, int64_t begin,
+                  int64_t end) {
+  auto *in = static_cast<const float *>(buffers[0]);
+  auto *out = static_cast<float *>(buffers[1]);
+  for (int64_t i = begin; i < end; ++i)
+    out[i] = in[i] + float(symbols[0]);
+  return TESSERA_OK;
+}
+
+} // namespace
+
+TEST(Executable, ProgramsTakePreparedWeightsFromOneAnother) {
+  auto pool = std::make_shared<PreparedPool>();
+  Runner first = pooled(pool), second = pooled(pool);
+  Tensor weight = filled({4}, 10);
+  ASSERT_FALSE(bindWith(first, weight, {1}).failed());
+  ASSERT_FALSE(bindWith(second, weight, {1}).failed());
+  EXPECT_EQ(first.executable->counters().prepares, 1);
+  EXPECT_EQ(second.executable->counters().prepares, 0);
+  EXPECT_EQ(at(second({filled({4}, 1)})[0], 0), 12);
+
+  // Another value, another tensor, and values nobody can tell apart are prepared anew.
+  static_cast<float *>(weight.data())[0] = 20;
+  ASSERT_FALSE(bindWith(second, weight, {2}).failed());
+  EXPECT_EQ(at(second({filled({4}, 1)})[0], 0), 22);
+  EXPECT_EQ(at(first({filled({4}, 1)})[0], 0), 12);
+  ASSERT_FALSE(bindWith(first, filled({4}, 30), {2}).failed());
+  EXPECT_EQ(at(first({filled({4}, 1)})[0], 0), 32);
+  ASSERT_FALSE(bindWith(first, weight, {}).failed());
+  EXPECT_EQ(at(first({filled({4}, 1)})[0], 0), 22);
+  EXPECT_EQ(first.executable->counters().prepares, 3);
+}
+
+namespace {
+/// The description of the only prepared storage.
+std::string describePrepared(const Program &program) {
+  std::vector<Preparation> all = describePreparations(program);
+  for (size_t i = 0; i < all.size(); ++i)
+    if (program.storages[i].kind == StorageSpec::Kind::Prepared)
+      return all[i].text;
+  return "";
+}
+} // namespace
+
+TEST(Executable, PreparedTheSameIsToldByEverythingThatCounts) {
+  std::string plain = describePrepared(*preparedSum());
+  EXPECT_FALSE(plain.empty());
+  EXPECT_EQ(plain, describePrepared(*preparedSum()));
+  auto other = preparedSum();
+  other->kernels[0].name += "2";
+  EXPECT_NE(plain, describePrepared(*other));
+  other = preparedSum();
+  other->parameters[0].name = "v";
+  EXPECT_NE(plain, describePrepared(*other));
+  other = preparedSum();
+  for (ValueSpec &value : other->values)
+    value.type.strides[0] = 2;
+  EXPECT_NE(plain, describePrepared(*other));
+  // Two writers of one storage are more than a description tells.
+  other = preparedSum();
+  other->prepare.push_back(other->prepare.front());
+  EXPECT_EQ(describePrepared(*other), "");
+}
+
+TEST(Executable, KernelsReadTheirSymbols) {
+  ProgramBuilder b;
+  int32_t x = b.input("x", f32({4})), y = b.value(StorageSpec::Kind::Output, f32({4}));
+  b.launch(b.kernel(addSymbol, 4, 4), {x}, {y});
+  std::shared_ptr<Program> program = b.finish({y});
+  program->kernels[0].symbols = {5};
+  Runner run(program);
+  EXPECT_EQ(at(run({filled({4}, 1)})[0], 3), 6);
+}

@@ -129,7 +129,7 @@ inline float at(const Tensor &tensor, int64_t index) {
 struct Runner {
   explicit Runner(std::shared_ptr<Program> program, int threads = 1,
                   std::vector<Tensor> parameters = {}) {
-    status = Executable::create(program, {"Net.forward", threads}, executable);
+    status = Executable::create(program, {"Net.forward", threads, nullptr}, executable);
     if (!status.failed())
       status = executable->bind(std::move(parameters), host, binding);
   }

@@ -214,6 +214,7 @@ private:
   void chooseProduct(KernelOp kernel) {
     for (auto matmul : kernel.getBody().front().getOps<graph::MatmulOp>()) {
       ContractionShape shape = contractionShape(kernel, matmul);
+      shape.anyRows = anySizes;
       kernel.setPointAttr(chooseContraction(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(contractionSpace(kernel.getContext(), shape, machine()));
     }
@@ -222,6 +223,7 @@ private:
   void chooseFlash(KernelOp kernel) {
     for (auto attention : kernel.getBody().front().getOps<graph::AttentionOp>()) {
       AttentionShape shape = attentionShape(attention);
+      shape.anySizes = anySizes;
       kernel.setPointAttr(chooseAttention(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(attentionSpace(kernel.getContext(), shape, machine()));
     }

@@ -61,8 +61,10 @@ void AttentionEmitter::plan() {
   nrValue = p.columns <= nr / 2 ? nr / 2 : nr;
   br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr),
                          llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
-  bc = std::min<int64_t>(llvm::alignTo(s.getBc(), nr),
-                         llvm::alignTo(std::max<int64_t>(p.keys, 1), nr));
+  // The softmax takes two panels at a time; in code for any size it always does.
+  int64_t step = s.getAnySizes() ? 2 * nr : nr;
+  bc = std::min<int64_t>(llvm::alignTo(s.getBc(), step),
+                         llvm::alignTo(std::max<int64_t>(p.keys, 1), step));
   keyPanels = llvm::divideCeil(p.keys, nr);
   valuePanels = llvm::divideCeil(p.columns, nrValue);
   blocks = llvm::divideCeil(p.queries, br);
@@ -71,6 +73,9 @@ void AttentionEmitter::plan() {
   // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
   scaleFirst = (p.mask && !p.maskIsBool) || !(p.scale > 0);
   widened = p.elementType != p.accType;
+  // Rows of two strips would be added up twice where the output grows pass by pass.
+  overlaps = s.getAnySizes() && p.queries >= mr && !online;
+  t.anySizes = s.getAnySizes();
 }
 
 KernelExtent AttentionEmitter::extent() const {
@@ -118,15 +123,21 @@ void AttentionEmitter::allocate() {
 //===----------------------------------------------------------------------===//
 
 void AttentionEmitter::emitUnit(Value unit) {
-  Value block = t.rem(unit, blocks), headIndex = t.div(unit, blocks);
+  Value blocksOfHead = t.size(blocks);
+  Value block = t.rem(unit, blocksOfHead), headIndex = t.div(unit, blocksOfHead);
   head = t.rem(headIndex, p.queryHeads);
   keyHead = t.div(head, p.group());
   item = t.delinearize(t.div(headIndex, p.queryHeads), p.batch);
-  q0 = t.mul(block, br);
-  rows = p.queries % br == 0 ? t.index(br) : t.min(t.index(br), t.sub(t.index(p.queries), q0));
+  q0 = t.mul(block, t.size(br));
+  if (overlaps) {
+    q0 = t.min(q0, t.size(p.queries - mr));
+    rows = t.min(t.size(br), t.sub(t.size(p.queries), q0));
+  } else {
+    rows = p.queries % br == 0 ? t.index(br) : t.min(t.index(br), t.sub(t.index(p.queries), q0));
+  }
 
   // Keys and values stay packed while the units of their head follow each other.
-  Value fresh = t.equal(t.rem(unit, p.group() * blocks), t.index(0));
+  Value fresh = t.equal(t.rem(unit, t.size(p.group() * blocks)), t.index(0));
   fresh = t.b.createOrFold<arith::OrIOp>(t.loc, fresh, t.equal(unit, frame.begin));
   t.when(fresh, [&] { packHead(); });
 
@@ -137,13 +148,13 @@ void AttentionEmitter::emitUnit(Value unit) {
     convertQueries();
 
   // A causal block sees no key past its last row.
-  Value visible = t.index(p.keys);
+  Value visible = t.size(p.keys);
   if (p.causal)
     visible = t.min(visible, t.add(q0, rows));
   if (!online) {
     clearStatistics();
     emitScores(t.index(0), visible);
-    emitSoftmax(t.mul(t.ceilDiv(visible, nr), nr));
+    emitSoftmax(visible);
     emitOutput(t.index(0), visible);
     return;
   }
@@ -152,13 +163,19 @@ void AttentionEmitter::emitUnit(Value unit) {
     Value c1 = t.min(visible, t.add(c0, bc));
     emitScores(c0, c1);
     Value depth = t.sub(c1, c0);
-    emitSoftmax(t.mul(t.ceilDiv(depth, nr), nr));
+    emitSoftmax(depth);
     emitOutput(c0, depth);
   });
   emitFinal();
 }
 
 void AttentionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body) {
+  if (overlaps) {
+    Value last = t.sub(rows, t.index(mr));
+    t.loop(t.index(0), t.ceilDiv(rows, mr), 1,
+           [&](Value index) { body({t.min(t.mul(index, mr), last), mr}); });
+    return;
+  }
   int64_t rest = p.queries % mr;
   Value whole = rest == 0 ? rows : t.mul(t.div(rows, mr), mr);
   t.loop(t.index(0), whole, mr, [&](Value block) { body({block, mr}); });

@@ -55,6 +55,8 @@ private:
 
   // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
   void emitScores(mlir::Value c0, mlir::Value c1);
+  /// Fills the scores up to what the softmax takes at a time.
+  void padScores(mlir::Value first, mlir::Value last, mlir::Value c0);
   void emitScoreTile(mlir::Value panel, const Strip &strip, mlir::Value c0, bool limited);
   mlir::Value maskScores(mlir::Value scores, mlir::Value scale, mlir::Value row, mlir::Value column,
                          bool limited);
@@ -64,7 +66,7 @@ private:
 
   // Softmax of one pass (AttentionSoftmax.cpp).
   void clearStatistics();
-  void emitSoftmax(mlir::Value width);
+  void emitSoftmax(mlir::Value keys);
   void emitSoftmaxRow(mlir::Value row, mlir::Value width);
 
   // Output (AttentionOutput.cpp).
@@ -89,6 +91,7 @@ private:
   bool online;     ///< keys in several passes
   bool scaleFirst; ///< scores are scaled as they are made, not inside exp2
   bool widened;    ///< operands are f16 or bf16: copied to f32
+  bool overlaps;   ///< the last strip of a block covers rows of the one before again
 
   // Scratch.
   mlir::Value keyScratch, valueScratch, stageScratch, queryScratch;

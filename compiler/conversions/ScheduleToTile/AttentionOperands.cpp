@@ -32,24 +32,31 @@ void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, 
                                   int64_t width) {
   if (depth == 0)
     return;
-  auto emit = [&](Value panel, int64_t valid) {
+  Value deep = t.size(depth);
+  auto emit = [&](Value panel, Value valid) {
     Value zero = t.index(0), column = t.mul(panel, width);
     if (!widened)
-      return t.pack(source, {zero, column}, target, {panel, zero, zero}, t.index(depth),
-                    t.index(valid));
+      return t.pack(source, {zero, column}, target, {panel, zero, zero}, deep, valid);
     Value stage = t.window(stageScratch, zero, {depth, width}, {width, 1});
-    t.pack(source, {zero, column}, stage, {zero, zero}, t.index(depth), t.index(valid));
+    t.pack(source, {zero, column}, stage, {zero, zero}, deep, valid);
     auto narrow = VectorType::get({width}, p.elementType),
          wide = VectorType::get({width}, p.accType);
-    t.loop(0, depth, 1, [&](Value k) {
+    t.loop(t.index(0), deep, 1, [&](Value k) {
       Value row = t.load(narrow, stage, {k, zero});
       t.store(arith::ExtFOp::create(t.b, t.loc, wide, row), target, {panel, k, zero});
     });
   };
+  if (t.anySizes) {
+    Value all = t.size(columns), whole = t.div(all, width);
+    t.loop(t.index(0), whole, 1, [&](Value panel) { emit(panel, t.index(width)); });
+    t.loop(whole, t.ceilDiv(all, width), 1,
+           [&](Value panel) { emit(panel, t.sub(all, t.mul(panel, width))); });
+    return;
+  }
   int64_t whole = columns / width;
-  t.loop(0, whole, 1, [&](Value panel) { emit(panel, width); });
+  t.loop(0, whole, 1, [&](Value panel) { emit(panel, t.index(width)); });
   if (columns % width != 0)
-    emit(t.index(whole), columns % width);
+    emit(t.index(whole), t.index(columns % width));
 }
 
 void AttentionEmitter::convertQueries() {

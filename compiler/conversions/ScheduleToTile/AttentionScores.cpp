@@ -34,16 +34,27 @@ void AttentionEmitter::emitScores(Value c0, Value c1) {
   Value first = t.div(c0, nr), last = t.ceilDiv(c1, nr);
   // Panels every row of the block sees in full, then those that end inside the panel: at the last
   // key, or on the diagonal.
-  Value whole = t.min(last, t.index(p.keys / nr));
+  Value whole = t.min(last, t.anySizes ? t.div(t.size(p.keys), nr) : t.index(p.keys / nr));
   if (p.causal)
     whole = t.max(first, t.min(whole, t.div(t.add(q0, 1), nr)));
   t.loop(first, whole, 1, [&](Value panel) {
     forStrips([&](const Strip &strip) { emitScoreTile(panel, strip, c0, /*limited=*/false); });
   });
-  if (p.causal || p.keys % nr != 0)
+  if (t.anySizes || p.causal || p.keys % nr != 0)
     t.loop(t.max(first, whole), last, 1, [&](Value panel) {
       forStrips([&](const Strip &strip) { emitScoreTile(panel, strip, c0, /*limited=*/true); });
     });
+  if (t.anySizes)
+    padScores(last, t.add(first, t.mul(t.ceilDiv(t.sub(last, first), 2), 2)), c0);
+}
+
+void AttentionEmitter::padScores(Value first, Value last, Value c0) {
+  auto type = VectorType::get({nr}, p.accType);
+  Value lowest = t.constant(type, kMinusInfinity);
+  t.loop(first, last, 1, [&](Value panel) {
+    t.loop(t.index(0), rows, 1,
+           [&](Value row) { t.store(lowest, scores, {row, t.sub(t.mul(panel, nr), c0)}); });
+  });
 }
 
 void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, bool limited) {
@@ -91,8 +102,8 @@ Value AttentionEmitter::maskScores(Value scores, Value scale, Value row, Value c
   point.laneDim = point.indices.size() - 1;
   point.lanes = lanes;
   // Past the last key there is no mask to read.
-  if (limited && p.keys % nr != 0)
-    point.valid = t.max(t.index(0), t.min(t.index(lanes), t.sub(t.index(p.keys), column)));
+  if (limited && (t.anySizes || p.keys % nr != 0))
+    point.valid = t.max(t.index(0), t.min(t.index(lanes), t.sub(t.size(p.keys), column)));
   body.reset();
   FailureOr<Value> mask = body.emit(p.mask, point);
   if (failed(mask)) {
@@ -141,7 +152,7 @@ Value AttentionEmitter::limitScores(Value scores, Value row, Value column) {
   std::iota(count.begin(), count.end(), 0);
   Value lane =
       arith::ConstantOp::create(t.b, t.loc, DenseElementsAttr::get(type, ArrayRef<int32_t>(count)));
-  Value last = t.index(p.keys - 1);
+  Value last = t.size(p.keys - 1);
   if (p.causal)
     last = t.min(last, t.add(q0, row));
   // Lanes up to `last - column` are seen.

@@ -45,7 +45,9 @@ void AttentionEmitter::clearStatistics() {
   });
 }
 
-void AttentionEmitter::emitSoftmax(Value width) {
+void AttentionEmitter::emitSoftmax(Value keys) {
+  int64_t step = t.anySizes ? 2 * nr : nr;
+  Value width = t.mul(t.ceilDiv(keys, step), step);
   t.loop(t.index(0), rows, 1, [&](Value row) { emitSoftmaxRow(row, width); });
 }
 
@@ -55,7 +57,7 @@ void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
   // Two register tiles a step, where the width allows: enough independent polynomials to fill the
   // pipes.
   auto known = getConstantIntValue(width);
-  int64_t step = known && *known % (2 * nr) == 0 ? 2 * nr : nr;
+  int64_t step = t.anySizes || (known && *known % (2 * nr) == 0) ? 2 * nr : nr;
   auto type = VectorType::get({step}, p.accType);
   auto exp2 = [&](Value x) -> Value {
     return tile::Exp2Op::create(b, loc, x.getType(), x, b.getF64FloatAttr(kExp2Accuracy));

@@ -73,6 +73,8 @@ void ContractionEmitter::plan() {
   groups = llvm::divideCeil(panels, groupPanels);
   mr = std::min(mr, std::max<int64_t>(p.m, 1));
   mc = std::min<int64_t>(llvm::alignTo(mc, mr), llvm::alignTo(std::max<int64_t>(p.m, 1), mr));
+  overlaps = s.getAnyRows() && p.m >= mr;
+  t.anySizes = overlaps;
   rowBlocks = llvm::divideCeil(p.m, mc);
   kc = std::min(kc, std::max<int64_t>(p.k, 1));
   severalPasses = p.k > kc;
@@ -140,8 +142,8 @@ KernelExtent ContractionEmitter::extent() const {
 //===----------------------------------------------------------------------===//
 
 void ContractionEmitter::emitUnit(Value unit) {
-  Value block = t.rem(unit, rowBlocks);
-  Value product = t.div(unit, rowBlocks);
+  Value block = overlaps ? t.rem(unit, t.size(rowBlocks)) : t.rem(unit, rowBlocks);
+  Value product = t.div(unit, t.size(rowBlocks));
   Value group = t.rem(product, groups);
   itemIndex = t.div(product, groups);
   if (p.batchItems() == 1)
@@ -150,8 +152,14 @@ void ContractionEmitter::emitUnit(Value unit) {
   firstPanel = t.mul(group, groupPanels);
   lastPanel =
       groups == 1 ? t.index(panels) : t.min(t.add(firstPanel, groupPanels), t.index(panels));
-  m0 = rowBlocks == 1 ? t.index(0) : t.mul(block, mc);
-  rows = p.m % mc == 0 ? t.index(mc) : t.min(t.index(mc), t.sub(t.index(p.m), m0));
+  if (overlaps) {
+    // A whole strip is left for the last block.
+    m0 = t.min(t.mul(block, t.size(mc)), t.size(p.m - mr));
+    rows = t.min(t.size(mc), t.sub(t.size(p.m), m0));
+  } else {
+    m0 = rowBlocks == 1 ? t.index(0) : t.mul(block, mc);
+    rows = p.m % mc == 0 ? t.index(mc) : t.min(t.index(mc), t.sub(t.index(p.m), m0));
+  }
 
   Value offset = t.linearize(item, p.b.batchStrides);
   if (source == PanelSource::Prepacked)
@@ -200,11 +208,19 @@ void ContractionEmitter::forPanels(llvm::function_ref<void(const Panel &)> body)
 }
 
 void ContractionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body) {
+  if (overlaps) {
+    Value last = t.sub(rows, t.index(mr));
+    Value count = t.div(t.add(rows, mr - 1), mr);
+    t.loop(t.index(0), count, 1,
+           [&](Value index) { body({index, t.min(t.mul(index, mr), last), mr}); });
+    return;
+  }
   int64_t rest = p.m % mr;
   Value whole = rest == 0 ? rows : t.mul(t.div(rows, mr), mr);
-  t.loop(t.index(0), whole, mr, [&](Value block) { body({block, mr}); });
+  auto at = [&](Value block, int64_t height) { body({t.div(block, mr), block, height}); };
+  t.loop(t.index(0), whole, mr, [&](Value block) { at(block, mr); });
   if (rest != 0)
-    t.when(t.less(whole, rows), [&] { body({whole, rest}); });
+    t.when(t.less(whole, rows), [&] { at(whole, rest); });
 }
 
 void ContractionEmitter::emitStrip(const Panel &panel, const Strip &strip, Value k0, Value depth) {
@@ -215,7 +231,7 @@ void ContractionEmitter::emitStrip(const Panel &panel, const Strip &strip, Value
   SmallVector<Value> aIndices{strip.block, k0};
   if (transposedCopy) {
     a = t.window(aScratch, t.index(0), {mc / mr, mr, kc}, {kc * mr, 1, mr});
-    aIndices = {t.div(strip.block, mr), t.index(0), t.index(0)};
+    aIndices = {strip.index, t.index(0), t.index(0)};
   } else if (copyA) {
     a = aScratch;
     aIndices = {strip.block, t.index(0)};

@@ -44,9 +44,9 @@ private:
     mlir::Value index, local;
     int64_t columns; ///< valid columns; fewer than nr in the last one
   };
-  /// A register tile: `block` is its first row inside the row block, `rows` are its rows.
+  /// A register tile: the `index`th of its row block, of `rows` rows from `block` on.
   struct Strip {
-    mlir::Value block;
+    mlir::Value index, block;
     int64_t rows;
   };
 
@@ -94,6 +94,7 @@ private:
   bool copyA = false;
   bool transposedCopy = false; ///< A's rows are contiguous: copied as strips [depth][mr]
   bool severalPasses = false;
+  bool overlaps = false; ///< the last strip of a block covers rows of the one before again
   /// Kernel inputs the epilogue reads one row after the other: worth fetching while the tile is
   /// computed.
   llvm::SmallVector<unsigned> rowOperands;

@@ -25,18 +25,24 @@ namespace tessera {
 
 Value TileBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
 
+Value TileBuilder::size(int64_t value) {
+  return anySizes ? tile::SizeOp::create(b, loc, value).getResult() : index(value);
+}
+
 Value TileBuilder::add(Value x, Value y) { return b.createOrFold<arith::AddIOp>(loc, x, y); }
 
 Value TileBuilder::sub(Value x, Value y) { return b.createOrFold<arith::SubIOp>(loc, x, y); }
 
-Value TileBuilder::mul(Value x, int64_t y) {
-  return b.createOrFold<arith::MulIOp>(loc, x, index(y));
-}
+Value TileBuilder::mul(Value x, Value y) { return b.createOrFold<arith::MulIOp>(loc, x, y); }
+
+Value TileBuilder::mul(Value x, int64_t y) { return mul(x, index(y)); }
 
 // Indices are never negative, and the unsigned forms need no sign fix-up.
-Value TileBuilder::div(Value x, int64_t y) {
-  return b.createOrFold<arith::DivUIOp>(loc, x, index(y));
-}
+Value TileBuilder::div(Value x, Value y) { return b.createOrFold<arith::DivUIOp>(loc, x, y); }
+
+Value TileBuilder::div(Value x, int64_t y) { return div(x, index(y)); }
+
+Value TileBuilder::rem(Value x, Value y) { return b.createOrFold<arith::RemUIOp>(loc, x, y); }
 
 Value TileBuilder::rem(Value x, int64_t y) {
   return y == 1 ? index(0) : b.createOrFold<arith::RemUIOp>(loc, x, index(y));

@@ -30,11 +30,17 @@ public:
 
   // Index arithmetic; every call folds what is constant.
   mlir::Value index(int64_t value);
+  /// The same, but not to be folded where the code is to serve other sizes as well.
+  mlir::Value size(int64_t value);
+  bool anySizes = false;
   mlir::Value add(mlir::Value x, mlir::Value y);
   mlir::Value add(mlir::Value x, int64_t y) { return add(x, index(y)); }
   mlir::Value sub(mlir::Value x, mlir::Value y);
   mlir::Value mul(mlir::Value x, int64_t y);
+  mlir::Value mul(mlir::Value x, mlir::Value y);
+  mlir::Value div(mlir::Value x, mlir::Value y);
   mlir::Value div(mlir::Value x, int64_t y);
+  mlir::Value rem(mlir::Value x, mlir::Value y);
   mlir::Value rem(mlir::Value x, int64_t y);
   mlir::Value ceilDiv(mlir::Value x, int64_t y);
   mlir::Value min(mlir::Value x, mlir::Value y);

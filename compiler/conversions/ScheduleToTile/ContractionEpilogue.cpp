@@ -71,7 +71,9 @@ void ContractionEmitter::emitEpilogue(Value acc, const Panel &panel, const Strip
 void ContractionEmitter::clearPartial() {
   auto type = VectorType::get({chunkLanes(nr)}, p.accType);
   Value zero = t.zero(type);
-  t.loop(t.index(0), rows, 1, [&](Value row) {
+  // Each strip has sums of its own, also where strips overlap.
+  Value sums = overlaps ? t.mul(t.div(t.add(rows, mr - 1), mr), mr) : rows;
+  t.loop(t.index(0), sums, 1, [&](Value row) {
     t.loop(0, groupPanels * nr, type.getDimSize(0),
            [&](Value column) { t.store(zero, partial, {row, column}); });
   });
@@ -81,13 +83,14 @@ Value ContractionEmitter::loadPartial(const Panel &panel, const Strip &strip) {
   auto type = VectorType::get({nr}, p.accType);
   SmallVector<Value> rows;
   for (int64_t i = 0; i < strip.rows; ++i)
-    rows.push_back(t.load(type, partial, {t.add(strip.block, i), t.mul(panel.local, nr)}));
+    rows.push_back(
+        t.load(type, partial, {t.add(t.mul(strip.index, mr), i), t.mul(panel.local, nr)}));
   return t.tileOfRows(rows);
 }
 
 void ContractionEmitter::storePartial(Value acc, const Panel &panel, const Strip &strip) {
   for (int64_t i = 0; i < strip.rows; ++i)
-    t.store(t.row(acc, i), partial, {t.add(strip.block, i), t.mul(panel.local, nr)});
+    t.store(t.row(acc, i), partial, {t.add(t.mul(strip.index, mr), i), t.mul(panel.local, nr)});
 }
 
 void ContractionEmitter::prefetchOperands(const Panel &panel, const Strip &strip) {

@@ -83,11 +83,13 @@ TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const St
   // The strips of a block read one panel in turn: each fetches its share of the next one.
   if (source == PanelSource::InPlace)
     return prefetch;
-  prefetch.step = llvm::divideCeil(nr, strips);
+  // Shares of few kinds keep the code of different blocks alike.
+  prefetch.step = overlaps ? std::max<int64_t>(1, nr / llvm::bit_floor<uint64_t>(strips))
+                           : llvm::divideCeil(nr, strips);
   Panel next = panel;
   next.index = t.add(panel.index, 1);
   next.local = t.add(panel.local, 1);
-  Value share = t.mul(t.div(strip.block, mr), kc * prefetch.step / nr);
+  Value share = t.mul(strip.index, kc * prefetch.step / nr);
   prefetch.indices = panelIndices(next, t.add(k0, share));
   return prefetch;
 }
@@ -103,8 +105,8 @@ void ContractionEmitter::packRows(Value k0, Value depth) {
         t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)),
                  {p.k, mc}, {p.a.colStride, p.a.rowStride});
     forStrips([&](const Strip &strip) {
-      t.pack(transposed, {k0, strip.block}, aScratch,
-             {t.div(strip.block, mr), t.index(0), t.index(0)}, depth, t.index(strip.rows));
+      t.pack(transposed, {k0, strip.block}, aScratch, {strip.index, t.index(0), t.index(0)}, depth,
+             t.index(strip.rows));
     });
     return;
   }

@@ -12,11 +12,18 @@
 
 #include "compiler/conversions/TargetToLLVM/KernelAbi.h"
 
+#include "compiler/target/transforms/Immediates.h"
+
 using namespace mlir;
 using namespace tessera;
 
 /// The last three parameters: scratch, begin, end.
 static constexpr unsigned kTrailing = 3;
+
+/// The arguments that are no buffers: with the symbols, where the kernel reads any.
+static unsigned trailing(func::FuncOp function) {
+  return kTrailing + (function->hasAttr(target::kSymbolsAttr) ? 1 : 0);
+}
 
 static LogicalResult verifySignature(func::FuncOp function) {
   FunctionType type = function.getFunctionType();
@@ -26,12 +33,13 @@ static LogicalResult verifySignature(func::FuncOp function) {
            buffer.getLayout().isIdentity();
   };
   unsigned count = type.getNumInputs();
-  bool good = count >= kTrailing && type.getNumResults() == 1 && type.getResult(0).isInteger(32);
+  unsigned last = trailing(function);
+  bool good = count >= last && type.getNumResults() == 1 && type.getResult(0).isInteger(32);
   if (good) {
     auto scratch = dyn_cast<MemRefType>(type.getInput(count - 3));
     good = scratch && scratch.getRank() == 1 && scratch.getElementType().isInteger(8) &&
            type.getInput(count - 2).isIndex() && type.getInput(count - 1).isIndex() &&
-           llvm::all_of(type.getInputs().drop_back(kTrailing), isBuffer);
+           llvm::all_of(type.getInputs().drop_back(last), isBuffer);
   }
   if (!good)
     return function.emitOpError("[target] is no kernel: expected (flat buffers…, memref<?xi8>, "
@@ -44,8 +52,9 @@ static LogicalResult verifySignature(func::FuncOp function) {
 FailureOr<KernelBody> tessera::prepareBody(func::FuncOp function) {
   if (failed(verifySignature(function)))
     return failure();
-  KernelBody body{function.getName().str(), {}, function.getLoc()};
-  unsigned buffers = function.getNumArguments() - kTrailing;
+  bool readsSymbols = function->hasAttr(target::kSymbolsAttr);
+  KernelBody body{function.getName().str(), {}, function.getLoc(), readsSymbols};
+  unsigned buffers = function.getNumArguments() - trailing(function);
   for (unsigned i = 0; i < buffers; ++i) {
     auto type = cast<MemRefType>(function.getArgument(i).getType());
     auto low = function.getArgAttrOfType<IntegerAttr>(i, "target.low");
@@ -55,7 +64,9 @@ FailureOr<KernelBody> tessera::prepareBody(func::FuncOp function) {
   }
   // A bare pointer needs a static size; nothing reads scratch's.
   Builder b(function);
-  function.getArgument(buffers).setType(MemRefType::get({0}, b.getI8Type()));
+  unsigned scratch = function.getNumArguments() - kTrailing;
+  function.getArgument(scratch).setType(MemRefType::get({0}, b.getI8Type()));
+  function->removeAttr(target::kSymbolsAttr);
   function.setFunctionType(
       b.getFunctionType(function.getBody().getArgumentTypes(), function.getResultTypes()));
   function.setName(body.name + ".body");
@@ -87,7 +98,7 @@ void tessera::buildEntry(OpBuilder &b, const KernelBody &body, LLVM::LLVMFuncOp 
     }
     arguments.push_back(buffer);
   }
-  llvm::append_range(arguments, block->getArguments().drop_front(2));
+  llvm::append_range(arguments, block->getArguments().drop_front(body.readsSymbols ? 1 : 2));
   auto call = LLVM::CallOp::create(b, loc, function, arguments);
   LLVM::ReturnOp::create(b, loc, call.getResult());
 }

@@ -25,6 +25,7 @@ struct KernelBody {
   std::string name;               ///< of the entry
   llvm::SmallVector<int64_t> low; ///< bytes each buffer begins before its first element, 0 or less
   mlir::Location loc;
+  bool readsSymbols = false;
 };
 
 /// Checks that `function` has a kernel's signature, renames it to `<name>.body` and gives its

@@ -77,6 +77,7 @@ public:
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
+    settleSizes(module);
     SmallVector<KernelBody> bodies;
     for (auto function : module.getOps<func::FuncOp>()) {
       FailureOr<KernelBody> body = prepareBody(function);
@@ -94,6 +95,16 @@ public:
   }
 
 private:
+  /// From here on sizes are constants like all others.
+  static void settleSizes(ModuleOp module) {
+    module.walk([](target::SizeOp op) {
+      OpBuilder b(op);
+      op.replaceAllUsesWith(
+          arith::ConstantIndexOp::create(b, op.getLoc(), op.getValue()).getResult());
+      op.erase();
+    });
+  }
+
   /// Streamed stores may overtake the store that tells other threads the kernel is done.
   static void fenceStreams(LLVM::LLVMFuncOp function) {
     SmallVector<LLVM::ReturnOp> returns;

@@ -165,6 +165,15 @@ std::pair<Value, Value> placeOf(const Lowering &lowering, OpBuilder &b, Location
   return {buffer.base, buffer.at(b, loc, indices).materialize(b, loc)};
 }
 
+struct LowerSize : LoweringPattern<tile::SizeOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(tile::SizeOp op, OpAdaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<target::SizeOp>(op, op.getType(), op.getValue());
+    return success();
+  }
+};
+
 struct FlattenLoad : LoweringPattern<memref::LoadOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(memref::LoadOp op, OpAdaptor adaptor,
@@ -202,5 +211,6 @@ struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
 } // namespace
 
 void tessera::populateMemoryPatterns(RewritePatternSet &patterns, const Lowering &lowering) {
-  patterns.add<LowerLoad, LowerStore, FlattenLoad, FlattenStore, FlattenPrefetch>(lowering);
+  patterns.add<LowerLoad, LowerStore, LowerSize, FlattenLoad, FlattenStore, FlattenPrefetch>(
+      lowering);
 }

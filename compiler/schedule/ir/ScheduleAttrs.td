@@ -50,16 +50,24 @@ def Schedule_ContractionAttr : Schedule_Attr<"Contraction", "contraction"> {
     `mr`x`nr` is the register tile; `kc` the depth of one pass over K; `mc` the rows of A per block (one
     parallel unit is one block of `mc` rows, or, when `nSplit` > 0, a block of `nSplit` column panels of it);
     `packA` copies a block of A to scratch with a padded row stride; `unroll` unrolls the depth loop;
-    `prefetchB` is how many lines ahead the next panel of B is fetched (0: not).
+    `prefetchB` is how many lines ahead the next panel of B is fetched (0: not). With `anyRows` the code has
+    the number of rows in numbers only: the last strip of a block covers rows of the one before again in place
+    of having its own height, so that one piece of code serves every number of rows from `mr` on.
   }];
   let parameters = (ins "int64_t":$mr, "int64_t":$nr, "int64_t":$kc, "int64_t":$mc, "int64_t":$nSplit,
-                        "bool":$packA, "int64_t":$unroll, "int64_t":$prefetchB);
+                        "bool":$packA, "int64_t":$unroll, "int64_t":$prefetchB,
+                        DefaultValuedParameter<"bool", "false">:$anyRows);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
 def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
   let summary = "flash attention: `br` query rows a block, `bc` keys a pass (the whole row where it fits L2)";
-  let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll);
+  let description = [{
+    With `anySizes` the code has the numbers of queries and keys in numbers only; see `anyRows` of
+    `schedule.contraction`.
+  }];
+  let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll,
+                        DefaultValuedParameter<"bool", "false">:$anySizes);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -31,7 +31,7 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
   int64_t bc = llvm::alignTo(keys, nr);
   if (bc > most)
     bc = std::max<int64_t>(nr, llvm::alignDown(std::min<int64_t>(most, 1024), nr));
-  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2);
+  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes);
 }
 
 DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,

@@ -55,7 +55,9 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
   int64_t most = manyRegisters ? 8 : 6;
   RegisterTile tile{most, 2 * lanes};
   int64_t rows = std::max<int64_t>(shape.rows, 1);
-  if (rows <= 4)
+  if (shape.anyRows) // one width for all, since panels are packed once
+    tile.rows = std::min(rows, most);
+  else if (rows <= 4)
     tile = {rows, manyRegisters ? 4 * lanes : (rows == 1 ? 4 : 2) * lanes};
   else if (manyRegisters && rows <= 12)
     tile.rows = rows;
@@ -125,7 +127,7 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   int64_t prefetch = shape.packedB || rows <= tile.rows ? 256 : 0;
   return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc,
                               nSplit == panels ? 0 : nSplit, packA,
-                              /*unroll=*/2, prefetch);
+                              /*unroll=*/2, prefetch, shape.anyRows);
 }
 
 DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &shape,

@@ -22,6 +22,7 @@ struct ContractionShape {
   bool packedB = false;     ///< panels prepared once, not a call
   int64_t aRowStride = 0;   ///< elements; of A as [rows, depth]
   int64_t aColStride = 1;
+  bool anyRows = false; ///< the code is to serve other numbers of rows as well
 };
 
 /// The point a contraction starts from, good without tuning.

@@ -66,6 +66,13 @@ def Target_StorageType : TypeDef<Target_Dialect, "Storage"> {
 
 class Target_Op<string mnemonic, list<Trait> traits = []> : Op<Target_Dialect, mnemonic, traits>;
 
+def Target_SizeOp : Target_Op<"size", [Pure]> {
+  let summary = "tile.size, in a kernel on machine vectors";
+  let arguments = (ins I64Attr:$value);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$value attr-dict";
+}
+
 def Target_CallMathOp : Target_Op<"call_math", [Pure]> {
   let summary = "a pure function of libm or libmvec";
   let description = [{

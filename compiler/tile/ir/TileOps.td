@@ -58,6 +58,21 @@ def Tile_StoreOp : Tile_Op<"store", [AttrSizedOperandSegments]> {
                                  CArg<"::mlir::Value", "{}">:$valid)>];
 }
 
+def Tile_SizeOp : Tile_Op<"size", [Pure]> {
+  let summary = "a size of this kernel that is another in others of the same code";
+  let description = [{
+    A constant that nothing folds: what depends on it stays code, the same for every value, so that kernels
+    which differ in their sizes differ in numbers only.
+
+    ```mlir
+    %rows = tile.size 100
+    ```
+  }];
+  let arguments = (ins I64Attr:$value);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$value attr-dict";
+}
+
 def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc", "result"]>]> {
   let summary = "product of an MRxK strip of A and a KxNR panel of B, added to register accumulators";
   let description = [{
@@ -155,5 +170,17 @@ def Tile_ExpOp : Tile_FunctionOp<"exp", "e to the x">;
 def Tile_Exp2Op : Tile_FunctionOp<"exp2", "2 to the x">;
 def Tile_ErfOp : Tile_FunctionOp<"erf", "the error function">;
 def Tile_TanhOp : Tile_FunctionOp<"tanh", "the hyperbolic tangent">;
+
+def Tile_SpecialOp : Tile_Op<"special", [Pure, SameOperandsAndResultType]> {
+  let summary = "a function of runtime/abi/Mathematics.h, lane by lane";
+  let description = [{
+    ```mlir
+    %z = tile.special "zeta"(%x, %y) : vector<16xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$function, Variadic<Tile_Function>:$operands);
+  let results = (outs Tile_Function:$result);
+  let assemblyFormat = "$function `(` $operands `)` attr-dict `:` type($result)";
+}
 
 #endif // TESSERA_TILE_OPS

@@ -8,6 +8,7 @@ arguments are, with a ``torch.export.Dim``, a ``Dim`` hint, an int or None for e
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,30 @@ class DynamicShapes:
             for dim, spec in self.leaves[leaf].items()
         }
 
+    def examples(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """(args, kwargs) to capture with: torch takes a size of 0 or 1 for a constant."""
+        leaves, spec = pytree.tree_flatten((args, kwargs))
+        for index, dims in enumerate(self.leaves):
+            shape = list(leaves[index].shape) if dims else []
+            if any(shape[dim] < 2 for dim in dims):
+                for dim, rule in dims.items():
+                    shape[dim] = _moved(shape[dim], rule, lambda size: size if size > 1 else 3)
+                leaves[index] = torch.zeros(shape, dtype=leaves[index].dtype)
+        return pytree.tree_unflatten(leaves, spec)
+
+    def other_shapes(self, signature: CallSignature) -> list[tuple[int, ...]]:
+        """The shapes of another call in range, all of whose dynamic sizes are others."""
+        shapes = []
+        for place in signature.tensor_positions:
+            shape = list(signature.leaves[place].shape)
+            for dim, rule in self.leaves[place].items():
+                low, high = max(_root(rule).min or 0, 2), _limit(_root(rule))
+                shape[dim] = _moved(
+                    shape[dim], rule, functools.partial(_other_size, low=low, high=high)
+                )
+            shapes.append(tuple(shape))
+        return shapes
+
     def key(self, signature: CallSignature) -> tuple[Any, ...]:
         """The sizes of one call, for calls that fit `signature` apart from them."""
         return tuple(
@@ -107,6 +132,28 @@ class DynamicShapes:
                     )
                 if spec is not None:
                     _check_size(name, dim, size, spec, seen)
+
+
+def _root(rule: Any) -> Any:
+    return getattr(rule, "root", rule)
+
+
+def _moved(size: int, rule: Any, move: Callable[[int], int]) -> int:
+    """A size after its root has been moved: those derived from one root move together."""
+    if _root(rule) is rule:
+        return move(size)
+    offset = rule.fn(0)
+    moved: int = rule.fn(move((size - offset) // (rule.fn(1) - offset)))
+    return moved
+
+
+def _other_size(size: int, low: int, high: int | None) -> int:
+    """Far enough to be another in every number derived from it, and with the same remainders by
+    the widths of vectors where the range allows."""
+    for step in (64, -64, 32, -32, 16, -16, 8, -8, 4, -4, 2, -2, 1, -1):
+        if low <= size + step and (high is None or size + step <= high):
+            return size + step
+    return size
 
 
 def _check_size(

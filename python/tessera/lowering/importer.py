@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
+from tessera.capture.specialize import SpecializedProgram
 from tessera.errors import InternalError
 from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
 from tessera.lowering.dtypes import dtype_name, is_supported
@@ -81,7 +82,7 @@ class Importer:
 
     def __init__(
         self,
-        program: ExportedProgram,
+        program: ExportedProgram | SpecializedProgram,
         root: nn.Module,
         input_names: Sequence[str],
         outputs: Sequence[fx.Node],
@@ -384,7 +385,7 @@ class _Attempt:
 
 
 def import_program(
-    program: ExportedProgram,
+    program: ExportedProgram | SpecializedProgram,
     root: nn.Module,
     *,
     input_names: Sequence[str],
