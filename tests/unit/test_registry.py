@@ -252,7 +252,7 @@ def test_what_a_lowering_sees_of_its_node(registered):
 
 
 def test_operators_made_with_custom_op(registered):
-    @torch.library.custom_op("tessera_test::twice", mutates_args=())
+    @torch.library.custom_op("tessera_test::multiplied", mutates_args=())
     def twice(x: torch.Tensor, factor: float = 2.0) -> torch.Tensor:
         return x * factor
 
@@ -260,7 +260,7 @@ def test_operators_made_with_custom_op(registered):
 
     class Twice(nn.Module):
         def forward(self, x):
-            return twice(x, 3.0) + torch.ops.tessera_test.twice(x)
+            return twice(x, 3.0) + torch.ops.tessera_test.multiplied(x)
 
     x = torch.randn(3)
     islands = ts.from_pytorch(Twice(), (x,))
