@@ -56,3 +56,24 @@ func.func @main(%k: tensor<i64>, %x: tensor<7x16x5xi32>) -> tensor<7x5x16xi32> {
   }
   return %0 : tensor<7x5x16xi32>
 }
+
+// -----
+
+// A condition that fails somewhere leaves its status, which the kernel returns.
+
+// CHECK-LABEL: func.func @elementwise_
+// CHECK-DAG:     %[[STATUS:.*]] = arith.constant 4 : i32
+// CHECK:         vector.reduction <or>
+// CHECK:         scf.if
+// CHECK:           memref.store %[[STATUS]]
+// CHECK:         %[[CODE:.*]] = memref.load
+// CHECK:         return %[[CODE]] : i32
+func.func @main(%a: tensor<64xf32>, %b: tensor<64xi1>) -> tensor<64xf32> {
+  %0 = schedule.kernel elementwise(%a, %b) {point = #schedule.elementwise<lanes = 64, grain = 16384>}
+      : (tensor<64xf32>, tensor<64xi1>) -> tensor<64xf32> {
+  ^bb0(%p: tensor<64xf32>, %valid: tensor<64xi1>):
+    %1 = graph.require probability %valid, %p : (tensor<64xi1>, tensor<64xf32>) -> tensor<64xf32>
+    schedule.yield %1 : tensor<64xf32>
+  }
+  return %0 : tensor<64xf32>
+}

@@ -153,6 +153,15 @@ def _loose(name: str, dtype: torch.dtype) -> dict[str, float]:
     return {}
 
 
+def test_erfinv_up_to_its_ends() -> None:
+    cases = []
+    for dtype, digits, rtol in ((torch.float64, 53, 2e-15), (torch.float32, 24, 5e-7)):
+        steps = 2.0 ** -torch.arange(1, digits + 1, dtype=torch.float64)
+        x = torch.cat([1 - steps, steps - 1, steps, torch.linspace(-1, 1, 101).double()])
+        cases.append(Case(f"erfinv {dtype}", torch.erfinv, [x.to(dtype)], rtol=rtol, atol=0))
+    check(cases)
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_activations(dtype: torch.dtype) -> None:
     check(

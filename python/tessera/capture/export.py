@@ -322,31 +322,31 @@ def _record(
 ) -> None:
     """Lets every leaf see its calls: with fake tensors, or else with the example inputs."""
 
-    def recording(clone_buffers: bool) -> nn.Module:
+    def recording() -> nn.Module:
+        # With buffers of its own: some are written to even while tensors are fake.
         for leaf in leaves:
             leaf.recorded.clear()
         replace: dict[tuple[int, str], nn.Module] = {}
         for leaf in leaves:
-            inner = copy_structure(leaf.module, training=training, clone_buffers=clone_buffers)
+            inner = copy_structure(leaf.module, training=training, clone_buffers=True)
             for part in inner.modules():
                 strip_user_hooks(part)
             replace[place_of(module, leaf)] = LeafModule(leaf, inner, session)
-        copy = copy_structure(
-            module, replace=replace, training=training, clone_buffers=clone_buffers
-        )
+        copy = copy_structure(module, replace=replace, training=training, clone_buffers=True)
         strip_user_hooks(copy)
         return copy
 
     with torch.no_grad(), quiet():
         given = opened((tuple(args), kwargs))
         try:
+            copy = recording()
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with mode:
                 fakes = pytree.tree_map_only(torch.Tensor, mode.from_tensor, given)
-                recording(False)(*fakes[0], **fakes[1])
+                copy(*fakes[0], **fakes[1])
         except Exception:  # anything: data-dependent code, operators without a fake kernel, …
             examples = pytree.tree_map_only(torch.Tensor, torch.clone, given)
-            recording(True)(*examples[0], **examples[1])
+            recording()(*examples[0], **examples[1])
 
 
 # --- the boundary -----------------------------------------------------------------------------

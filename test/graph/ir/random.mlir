@@ -34,3 +34,22 @@ func.func @key(%key: tensor<2xi64>) {
   %0 = graph.random_bits %key shape = [8], dtype = i32 : (tensor<2xi64>) -> tensor<8xi32>
   return
 }
+
+// -----
+
+// CHECK-LABEL: @require
+func.func @require(%p: tensor<8xf32>, %valid: tensor<8xi1>, %any: tensor<i1>) {
+  // CHECK: graph.require probability %{{.*}}, %{{.*}} : (tensor<8xi1>, tensor<8xf32>) -> tensor<8xf32>
+  %0 = graph.require probability %valid, %p : (tensor<8xi1>, tensor<8xf32>) -> tensor<8xf32>
+  // CHECK: graph.require weights %{{.*}}, %{{.*}} : (tensor<i1>, tensor<8xf32>) -> tensor<8xf32>
+  %1 = graph.require weights %any, %p : (tensor<i1>, tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @require_shape(%p: tensor<8xf32>, %valid: tensor<7xi1>) {
+  // expected-error@+1 {{'graph.require' op [require] the condition's shape 7 does not broadcast with the value's shape 8}}
+  %0 = graph.require deviation %valid, %p : (tensor<7xi1>, tensor<8xf32>) -> tensor<8xf32>
+  return
+}
