@@ -198,7 +198,6 @@ _OPERATORS: dict[str, list[str]] = {
         "nn.functional.fractional_max_pool3d",
     ],
     "no lowering": [
-        "multinomial",
         "nonzero_static",
     ],
     "sorting and searching have no kernel": [
