@@ -124,12 +124,6 @@ _OPERATORS: dict[str, list[str]] = {
         "index_reduce.prod",
         "masked_scatter",
         "nn.functional.embedding_bag",
-        "nn.functional.max_unpool1d",
-        "nn.functional.max_unpool1d.grad",
-        "nn.functional.max_unpool2d",
-        "nn.functional.max_unpool2d.grad",
-        "nn.functional.max_unpool3d",
-        "nn.functional.max_unpool3d.grad",
         "put",
         "scatter",
         "scatter_add",
@@ -193,10 +187,6 @@ _OPERATORS: dict[str, list[str]] = {
         "resize_",
         "resize_as_",
     ],
-    "windows are drawn at random": [
-        "nn.functional.fractional_max_pool2d",
-        "nn.functional.fractional_max_pool3d",
-    ],
     "no lowering": [
         "nonzero_static",
     ],
@@ -223,13 +213,6 @@ _OPERATORS: dict[str, list[str]] = {
 }
 
 _MODULES: dict[str, list[str]] = {
-    "windows are drawn at random": [
-        "nn.AdaptiveMaxPool1d",
-        "nn.AdaptiveMaxPool2d",
-        "nn.AdaptiveMaxPool3d",
-        "nn.FractionalMaxPool2d",
-        "nn.FractionalMaxPool3d",
-    ],
     "the result's shape, or the way through the function, depends on data": [
         "nn.CTCLoss",
         "nn.GaussianNLLLoss",

@@ -262,7 +262,7 @@ def test_compiled(rng: random.Random) -> None:
     check(cases)
 
 
-# --- errors ----------------------------------------------------------------------------------
+# --- other ways to call it -------------------------------------------------------------------
 
 
 def test_gradients_compile() -> None:
@@ -274,6 +274,26 @@ def test_gradients_compile() -> None:
         )
 
     check([_case("backward", backward, g, x, w, depth=300)])
+
+
+def test_other_spellings() -> None:
+    x, w, b = _image(2, 6, 9, 8), _image(4, 6, 3, 3, seed=1), _image(4, seed=2)
+    line, k, c = _image(7, 2, 5), _image(3, 5, 4, seed=1), _image(4, seed=2)
+
+    def flags(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        rest = (False, [0, 0], 1, False, False, True, True)
+        return torch.ops.aten._convolution(x, w, b, [1, 1], [1, 1], [1, 1], *rest)
+
+    def mode(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return torch.ops.aten._convolution_mode(x, w, b, [1, 1], "same", [2, 1], 1)
+
+    check(
+        [
+            _case("flags", flags, x, w, b),
+            _case("mode", mode, x, w, b),
+            _case("time first", lambda x, w, b: torch.conv_tbc(x, w, b, 1), line, k, c),
+        ]
+    )
 
 
 def test_threads_do_not_change_the_answer() -> None:

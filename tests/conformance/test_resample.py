@@ -206,6 +206,11 @@ BACKWARD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         g, x, [7, 9], [7, 9], [0, 0], [1, 1], False,
         ATEN.max_pool2d_with_indices(x, [7, 9], [7, 9])[1],
     ),
+    "adaptive maximum": lambda g, x: ATEN.adaptive_max_pool2d_backward(
+        g, x, ATEN.adaptive_max_pool2d(x, [3, 4])[1]
+    ),
+    "reflected": lambda g, x: ATEN.reflection_pad2d_backward(g, x, [3, 0, 2, 6]),
+    "repeated": lambda g, x: ATEN.replication_pad2d_backward(g, x, [3, -1, 2, 8]),
     "nearest": lambda g, x: ATEN.upsample_nearest2d_backward(g, [12, 20], [2, 3, 7, 9]),
     "bilinear": lambda g, x: ATEN.upsample_bilinear2d_backward(g, [12, 5], [2, 3, 7, 9], False),
     "bicubic": lambda g, x: ATEN.upsample_bicubic2d_backward(g, [12, 5], [2, 3, 7, 9], True),
@@ -217,6 +222,9 @@ FORWARD: dict[str, Callable[[Tensor], Any]] = {
     "adaptive": lambda x: F.adaptive_avg_pool2d(x, (3, 4)),
     "maximum": lambda x: F.max_pool2d(x, 3, (2, 1), 1, (1, 2)),
     "maximum of all": lambda x: F.max_pool2d(x, (7, 9)),
+    "adaptive maximum": lambda x: F.adaptive_max_pool2d(x, (3, 4)),
+    "reflected": lambda x: F.pad(x, (3, 0, 2, 6), "reflect"),
+    "repeated": lambda x: F.pad(x, (3, -1, 2, 8), "replicate"),
     "nearest": lambda x: F.interpolate(x, (12, 20)),
     "bilinear": lambda x: F.interpolate(x, (12, 5), mode="bilinear"),
     "bicubic": lambda x: F.interpolate(x, (12, 5), mode="bicubic", align_corners=True),

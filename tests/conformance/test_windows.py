@@ -103,3 +103,43 @@ def test_pools_of_integers() -> None:
     check(
         [Case(name, POOLS[name], [x]) for name in ("max", "max stride", "max places", "max large")]
     )
+
+
+def test_unpooling() -> None:
+    x = values(2, 3, 8, 9)
+    volume = values(1, 2, 4, 6, 6)
+
+    def two(x: Tensor, **options: Any) -> Tensor:
+        y, places = F.max_pool2d(x, 2, return_indices=True, **options)
+        return F.max_unpool2d(y, places, 2, output_size=x.shape[-2:], **options)
+
+    def one(x: Tensor) -> Tensor:
+        y, places = F.max_pool1d(x, 3, return_indices=True)
+        return F.max_unpool1d(y, places, 3)
+
+    def three(x: Tensor) -> Tensor:
+        y, places = F.max_pool3d(x, 2, return_indices=True)
+        return F.max_unpool3d(y * 2, places, 2)
+
+    check(
+        [
+            Case("2d", two, [x]),
+            Case("2d overlapping", lambda x: two(x, stride=1), [x]),
+            Case("1d", one, [values(2, 3, 9)]),
+            Case("3d", three, [volume]),
+            Case("unbatched", two, [x[0]]),
+        ]
+    )
+
+
+def test_windows_drawn_at_random() -> None:
+    x, volume = values(2, 3, 9, 11), values(2, 2, 5, 6, 7)
+    two, three = values(2, 3, 2, low=0, high=1), values(2, 2, 3, low=0, high=1)
+
+    def plane(x: Tensor, samples: Tensor) -> Any:
+        return torch.ops.aten.fractional_max_pool2d(x, [2, 3], [4, 5], samples)
+
+    def space(x: Tensor, samples: Tensor) -> Any:
+        return torch.ops.aten.fractional_max_pool3d(x, [2, 2, 3], [3, 1, 4], samples)
+
+    check([Case("2d", plane, [x, two], exact=True), Case("3d", space, [volume, three], exact=True)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tessera.lowering.aten.convolution_slide import forward, geometry_of, padded
 from tessera.lowering.aten.convolution_transposed import transposed_of
+from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.rules import rule
 from tessera.lowering.aten.windows import Sizes, each
 from tessera.lowering.context import GraphValue, LoweringContext
@@ -96,6 +97,20 @@ def conv(
     return convolution(ctx, input, weight, bias, stride, padding, dilation, False, 0, groups)
 
 
+@rule("_convolution_mode")
+def convolution_mode(
+    ctx: LoweringContext,
+    input: GraphValue,
+    weight: GraphValue,
+    bias: GraphValue | None,
+    stride: Sizes,
+    padding: str,
+    dilation: Sizes,
+    groups: int,
+) -> GraphValue:
+    return conv(ctx, input, weight, bias, stride, padding, dilation, groups)
+
+
 def _same(
     ctx: LoweringContext,
     input: GraphValue,
@@ -133,3 +148,14 @@ def conv_transpose(
     return convolution(
         ctx, input, weight, bias, stride, padding, dilation, True, output_padding, groups
     )
+
+
+@rule("conv_tbc")
+def conv_tbc(
+    ctx: LoweringContext, self: GraphValue, weight: GraphValue, bias: GraphValue, pad: int = 0
+) -> GraphValue:
+    """[time, batch, channels] by [kernel, channels, outputs]."""
+    if self.ndim != 3 or weight.ndim != 3:
+        raise ValueError(f"[conv_tbc] expected 3 dimensions, got {self.shape} and {weight.shape}")
+    x, w = permute_to(ctx, self, [1, 2, 0]), permute_to(ctx, weight, [2, 1, 0])
+    return permute_to(ctx, convolution(ctx, x, w, bias, 1, pad, 1, False, 0, 1), [2, 0, 1])

@@ -80,7 +80,7 @@ def fold(
 # --- maxima ----------------------------------------------------------------------------------
 
 
-def _first_maximum(
+def first_maximum(
     ctx: LoweringContext, values: GraphValue, places: GraphValue, over: Sequence[int]
 ) -> tuple[GraphValue, GraphValue]:
     """The greatest of `values` over the dimensions `over`, and where it is among `places`.
@@ -118,7 +118,7 @@ def max_with_places(
         for axis in axes
     ]
     places, _ = cover(ctx, own, flat, NOWHERE)
-    return _first_maximum(ctx, values, places, over)
+    return first_maximum(ctx, values, places, over)
 
 
 def _register_max(dims: int) -> None:
@@ -337,7 +337,7 @@ def _max_by_table(
     if not with_places:
         return ctx.emit("reduce", [x], kind="max", dims=over, keepdim=False), None
     places = own.permute(*range(0, 2 * dims, 2), *range(1, 2 * dims, 2))
-    return _first_maximum(ctx, x, ctx.constant(places.contiguous()), over)
+    return first_maximum(ctx, x, ctx.constant(places.contiguous()), over)
 
 
 for _dims in (1, 2, 3):
