@@ -21,7 +21,6 @@ import tessera as ts
 from tessera import nn, ops
 from tessera.lowering.aten.rules import BUILTINS
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.nn import _fallback
 from tessera.ops import _eager
 
 X, Y = values(4, 6), values(6, seed=1)
@@ -336,17 +335,17 @@ def test_two_graphs_do_not_mix() -> None:
         ops.add(value("a"), value("b"))
 
 
-def test_dropout_draws_from_pytorchs_stream() -> None:
-    x = torch.ones(64, 64)
+def test_dropout_is_seeded_by_pytorch() -> None:
+    x = ts.from_dlpack(torch.ones(64, 64))
     torch.manual_seed(3)
-    expected = torch.nn.functional.dropout(x, 0.25)
-    _fallback._told.clear()
+    first, second = ts.nn.dropout(x, 0.25), ts.nn.dropout(x, 0.25)
     torch.manual_seed(3)
-    with pytest.warns(UserWarning, match="dropout: PyTorch computes this call"):
-        got = ts.nn.dropout(ts.from_dlpack(x), 0.25)
-    assert isinstance(got, ts.Tensor)
-    assert torch.equal(torch.from_dlpack(got), expected)
-    assert torch.equal(torch.from_dlpack(ts.nn.dropout(ts.from_dlpack(x), training=False)), x)
+    again = torch.from_dlpack(ts.nn.dropout(x, 0.25))
+    assert isinstance(first, ts.Tensor)
+    assert torch.equal(again, torch.from_dlpack(first))
+    assert not torch.equal(again, torch.from_dlpack(second))
+    assert again.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert torch.equal(torch.from_dlpack(ts.nn.dropout(x, training=False)), torch.ones(64, 64))
 
 
 def test_from_many_threads() -> None:

@@ -197,6 +197,14 @@ def test_embedding():
     assert ts.nn.Embedding.from_torch(reference).weight is reference.weight
 
 
+@pytest.mark.parametrize(("name", "shape"), [("Dropout1d", (30, 8)), ("Dropout3d", (30, 2, 2, 2))])
+def test_dropout_of_one_sample(name, shape):
+    native, _ = made(name, (0.5,), {})
+    got = native(torch.ones(shape)).flatten(1)
+    assert torch.equal(got, got[:, :1].expand_as(got))
+    assert got.unique().tolist() == [0.0, 2.0]
+
+
 @pytest.mark.parametrize("name", ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"])
 def test_dropout_in_training(name):
     native, _ = made(name, (0.5,), {})

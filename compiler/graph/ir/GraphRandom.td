@@ -45,8 +45,8 @@ def Graph_RequireOp
   let summary = "the value, where the condition holds; else the call fails";
   let description = [{
     For parameters of distributions that only the call knows: probabilities lie in [0, 1],
-    deviations are not negative, weights are finite, not negative and not all zero. What is
-    computed from them fails with that message rather than mean nothing.
+    deviations are not negative, weights are finite, not negative and not all zero. An element
+    for which the condition does not hold is an error when the program runs.
 
     Example:
     ```mlir

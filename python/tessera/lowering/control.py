@@ -33,7 +33,7 @@ MAX_KNOWN_ELEMENTS = 64
 
 #: Ops of the graph dialect that may end a program with an error, whatever their operands are, and
 #: those that may where they compute in integers (division by zero).
-RAISING = frozenset({"gather", "scatter"})
+RAISING = frozenset({"gather", "require", "scatter"})
 RAISING_INTEGER = frozenset({"floor_div", "trunc_div", "remainder", "fmod"})
 
 _REMEDY = "write it with torch.where where both sides may run, or leave it in PyTorch"

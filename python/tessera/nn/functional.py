@@ -7,10 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
 from tessera import ops
-from tessera.nn._fallback import call_or_pytorch
 from tessera.ops._dispatch import Value, call
 
 Number = int | float
@@ -61,8 +59,8 @@ def one_hot(tensor: Value, num_classes: int = -1) -> Value:
 
 def dropout(input: Value, p: float = 0.5, training: bool = True) -> Value:
     """input, unless training: then elements are zeroed with probability p and the rest scaled by
-    1 / (1 - p), by PyTorch and its random stream, since random numbers are not compiled yet."""
-    return call_or_pytorch("dropout", "dropout.default", F.dropout, input, p, training)
+    1 / (1 - p). torch.manual_seed seeds it; the numbers are others than PyTorch's."""
+    return call("dropout.default", input, p, training)
 
 
 # --- normalization ---------------------------------------------------------------------------

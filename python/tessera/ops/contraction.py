@@ -92,7 +92,8 @@ def scaled_dot_product_attention(
 
     query is [..., Hq, L, E], key [..., Hk, S, E], value [..., Hk, S, Ev]; a bool mask says what
     takes part, a float mask is added, both broadcast to [..., Hq, L, S]. With `enable_gqa`, Hq is
-    a multiple of Hk. Rows with nothing to see are zero. dropout_p must be 0. As
+    a multiple of Hk. Rows with nothing to see are zero. dropout_p zeroes
+    weights at random, always: it takes no notice of a mode. As
     ``torch.nn.functional.scaled_dot_product_attention``.
     """
     return call(

@@ -4,15 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch.nn.functional as torch_functional
 from torch import nn
 
 from tessera.nn import functional as F
-from tessera.nn._fallback import call_or_pytorch
 from tessera.nn.layers.base import Layer
-from tessera.ops._dispatch import Value
+from tessera.ops._dispatch import Value, call
 
 
 class Dropout(Layer):
@@ -25,52 +21,49 @@ class Dropout(Layer):
 
 
 class _Special(Layer):
-    name: str
     key: str
-    function: Callable[..., Value]
+    #: how many dimensions one sample without a batch has, where such a one is understood
+    sample: int | None = None
 
     def forward(self, input: Value) -> Value:
         if not self.training or self.p == 0:
             return input
-        cls = type(self)
-        return call_or_pytorch(cls.name, cls.key, cls.function, input, self.p, True)
+        if len(input.shape) != self.sample:
+            return call(self.key, input, self.p, True)
+        batch = call("unsqueeze.default", input, 0)
+        return call("squeeze.dim", call(self.key, batch, self.p, True), 0)
 
 
 class Dropout1d(_Special):
-    """Zeroes whole channels of [N, C, L] in training."""
+    """Zeroes whole channels of [N, C, L] or [C, L] in training."""
 
     counterpart = nn.Dropout1d
-    name, key = "dropout1d", "feature_dropout.default"
-    function = staticmethod(torch_functional.dropout1d)
+    key, sample = "feature_dropout.default", 2
 
 
 class Dropout2d(_Special):
     """Zeroes whole channels of [N, C, H, W] in training."""
 
     counterpart = nn.Dropout2d
-    name, key = "dropout2d", "feature_dropout.default"
-    function = staticmethod(torch_functional.dropout2d)
+    key = "feature_dropout.default"
 
 
 class Dropout3d(_Special):
-    """Zeroes whole channels of [N, C, D, H, W] in training."""
+    """Zeroes whole channels of [N, C, D, H, W] or [C, D, H, W] in training."""
 
     counterpart = nn.Dropout3d
-    name, key = "dropout3d", "feature_dropout.default"
-    function = staticmethod(torch_functional.dropout3d)
+    key, sample = "feature_dropout.default", 4
 
 
 class AlphaDropout(_Special):
     """Dropout that keeps mean and variance, for self-normalizing networks."""
 
     counterpart = nn.AlphaDropout
-    name, key = "alpha_dropout", "alpha_dropout.default"
-    function = staticmethod(torch_functional.alpha_dropout)
+    key = "alpha_dropout.default"
 
 
 class FeatureAlphaDropout(_Special):
     """AlphaDropout of whole channels."""
 
     counterpart = nn.FeatureAlphaDropout
-    name, key = "feature_alpha_dropout", "feature_alpha_dropout.default"
-    function = staticmethod(torch_functional.feature_alpha_dropout)
+    key = "feature_alpha_dropout.default"
