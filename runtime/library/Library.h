@@ -23,8 +23,8 @@
 
 extern "C" {
 
-/// Source → values, indices; dim, descending. Equal elements keep their order.
-/// Scratch: tessera_ordering_scratch.
+/// Source → values, indices; dim, descending, stable. Equal elements keep their order, or come as
+/// PyTorch's algorithm has them. Scratch: tessera_ordering_scratch.
 TESSERA_LIBRARY_FUNCTION(tessera_sort);
 
 /// Source → values, indices (k along dim); dim, largest, sorted. Of equal elements PyTorch's

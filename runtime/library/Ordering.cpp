@@ -10,8 +10,8 @@
 // a zero and the payload of a NaN included.
 //
 // Which of several equal elements is chosen PyTorch leaves open, but programs come to
-// depend on what it does. topk and the order statistics take the same algorithm
-// through the same steps on the same comparisons, and so choose the same.
+// depend on what it does. These functions take the same algorithm through the same
+// steps on the same comparisons, and so choose the same.
 //
 //===----------------------------------------------------------------------===//
 
@@ -73,6 +73,12 @@ struct Rows {
     });
   }
 };
+
+/// Compares keys alone, so that positions come as std::sort leaves them.
+template <typename Entry> Entry *sortLikePyTorch(Entry *entries, int64_t length) {
+  std::sort(entries, entries + length, byKey);
+  return entries;
+}
 
 /// Puts the entry that belongs at `k` there, smaller ones before it and greater ones behind:
 /// Hoare's selection with the median of three, step by step as PyTorch's kthvalue takes it.
@@ -180,11 +186,13 @@ template <typename Entry> void selectFirst(Entry *entries, int64_t length, int64
 
 TESSERA_LIBRARY_FUNCTION(tessera_sort) {
   Rows rows(buffers, description);
-  bool descending = rows.parameters[0];
+  bool descending = rows.parameters[0], stable = rows.parameters[1];
   rows.forEach(scratch, begin, end, [&](int64_t row, auto *elements, auto *entries) {
     using T = std::remove_pointer_t<decltype(elements)>;
     loadEntries(elements, rows.length, rows.stride, descending, entries);
-    auto *sorted = sortEntries(entries, entries + rows.length, rows.length, int(sizeof(KeyOf<T>)));
+    auto *spare = entries + rows.length;
+    auto *sorted = stable ? sortEntries(entries, spare, rows.length, int(sizeof(KeyOf<T>)))
+                          : sortLikePyTorch(entries, rows.length);
     rows.store(row, elements, sorted, rows.length);
   });
   return TESSERA_OK;

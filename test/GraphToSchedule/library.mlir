@@ -1,12 +1,13 @@
 // RUN: tessera-opt %s -pass-pipeline='builtin.module(func.func(tessera-graph-to-schedule,tessera-schedule-choose))' -split-input-file | FileCheck %s
 
-// A sort is a kernel of its own: nothing joins it, and it yields what nobody reads as well.
+// A sort is a kernel of its own: nothing joins it, and it yields what nobody reads as well. Which of several equal
+// elements is first nobody asks here: the sort may be stable.
 
 // CHECK-LABEL: func.func @alone
 // CHECK:         %[[X:.*]] = schedule.kernel elementwise
 // CHECK:         %[[S:.*]]:2 = schedule.kernel library(%[[X]]) {point = #schedule.library<grain = {{.*}}>}
 // CHECK-NEXT:    ^bb0(%[[ARG:.*]]: tensor<8x64xf32>):
-// CHECK-NEXT:      %[[V:.*]], %[[I:.*]] = graph.sort %[[ARG]] dim = 1
+// CHECK-NEXT:      %[[V:.*]], %[[I:.*]] = graph.sort %[[ARG]] dim = 1 {stable}
 // CHECK-NEXT:      schedule.yield %[[V]], %[[I]]
 // CHECK:         schedule.kernel elementwise(%[[S]]#0)
 func.func @alone(%x: tensor<8x64xf32>) -> tensor<8x64xf32> {

@@ -7,7 +7,7 @@
 // CHECK-SAME:    (%[[X:.*]]: memref<8x100xf32, strided<[1, 8]>>, %[[V:.*]]: memref<8x100xf32{{.*}}>, %[[I:.*]]: memref<8x100xi64{{.*}}>, %[[S:.*]]: memref<?xi8>, %[[B:.*]]: index, %[[E:.*]]: index)
 // CHECK:         %[[SCRATCH:.*]] = memref.view %[[S]]
 // CHECK:         %[[STATUS:.*]] = tile.call_library "tessera_sort"(%[[X]]) into(%[[V]], %[[I]]) scratch(%[[SCRATCH]] : memref<1600xi8>)
-// CHECK-SAME:      units %[[B]] to %[[E]] types [f32, f32, i64] parameters [1, 1]
+// CHECK-SAME:      units %[[B]] to %[[E]] types [f32, f32, i64] parameters [1, 1, 0]
 // CHECK:         return %[[STATUS]] : i32
 func.func @main(%x: tensor<100x8xf32>) -> (tensor<8x100xf32>, tensor<8x100xi64>) {
   %v = schedule.view %x offset 0 strides [1, 8] : tensor<100x8xf32> to tensor<8x100xf32>

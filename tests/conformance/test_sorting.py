@@ -18,6 +18,9 @@ FUNCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "sort dim 0": lambda x: torch.sort(x, dim=0, stable=True),
     "sort descending": lambda x: torch.sort(x, dim=1, descending=True, stable=True),
     "argsort": lambda x: torch.argsort(x, dim=0, descending=True, stable=True),
+    "unstable": torch.sort,
+    "unstable descending": lambda x: torch.sort(x, dim=0, descending=True),
+    "unstable argsort": torch.argsort,
     "msort": torch.msort,
     "cummax": lambda x: torch.cummax(x, 1),
     "cummax dim 0": lambda x: torch.cummax(x, 0),
@@ -109,6 +112,7 @@ def test_lengths(length: int) -> None:
         table: dict[str, Callable[[Tensor], Any]] = {
             "sort": lambda x: torch.sort(x, stable=True),
             "descending": lambda x: torch.sort(x, descending=True, stable=True),
+            "unstable": lambda x: torch.sort(x),
             "topk": lambda x: torch.topk(x, max(length // 100, 1)),
             "half": lambda x: torch.topk(x, (length + 1) // 2, largest=False),
             "kth": lambda x: torch.kthvalue(x, (length + 1) // 2),
@@ -117,6 +121,23 @@ def test_lengths(length: int) -> None:
         }
         cases += [Case(f"{dtype} {name}", call, [x], exact=True) for name, call in table.items()]
     check(cases)
+
+
+def test_long_vectors_of_integers() -> None:
+    """PyTorch sorts them by digits."""
+    check(
+        [
+            Case(
+                f"{size} {dtype} {descending}",
+                lambda x, d=descending: torch.sort(x, descending=d),
+                [values(size, dtype=dtype, low=0, high=100)],
+                exact=True,
+            )
+            for size in (32767, 32768)
+            for dtype in (torch.int64, torch.uint8, torch.float32)
+            for descending in (False, True)
+        ]
+    )
 
 
 def test_of_scalars_and_nothing() -> None:

@@ -109,7 +109,7 @@ static FailureOr<LibraryCall> callFor(Operation *op, int64_t grain) {
       .Case([&](graph::ScatterOp scatter) { return callScatter(scatter, grain); })
       .Case([](graph::SortOp sort) {
         return callOnOrderedRows("tessera_sort", sort.getOperand(), sort.getDim(),
-                                 {sort.getDescending()});
+                                 {sort.getDescending(), sort.getStable()});
       })
       .Case([](graph::TopkOp topk) {
         return callOnOrderedRows("tessera_topk", topk.getOperand(), topk.getDim(),

@@ -24,15 +24,17 @@ class Graph_OrderOp<string mnemonic, list<string> buildMethods = []>
 def Graph_SortOp : Graph_OrderOp<"sort"> {
   let summary = "rows in order, and the position each element had";
   let description = [{
-    Equal elements keep their order, with `descending` as well.
+    With `stable` equal elements keep their order, under `descending` as well; without, they
+    come in the order PyTorch's algorithm leaves them in.
 
     Example:
     ```mlir
-    %1:2 = graph.sort %0 dim = 1 {descending}
+    %1:2 = graph.sort %0 dim = 1 {descending, stable}
            : (tensor<8x512xf32>) -> (tensor<8x512xf32>, tensor<8x512xi64>)
     ```
   }];
-  let arguments = (ins Graph_Tensor:$operand, I64Attr:$dim, UnitAttr:$descending);
+  let arguments = (ins
+    Graph_Tensor:$operand, I64Attr:$dim, UnitAttr:$descending, UnitAttr:$stable);
   let assemblyFormat = [{
     $operand `dim` `=` $dim attr-dict `:` functional-type(operands, results)
   }];

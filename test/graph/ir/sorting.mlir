@@ -3,8 +3,8 @@
 
 // CHECK-LABEL: func.func @rows
 func.func @rows(%x: tensor<8x512xf32>) -> tensor<8x512xi64> {
-  // CHECK: graph.sort %{{.*}} dim = 1 {descending} : (tensor<8x512xf32>) -> (tensor<8x512xf32>, tensor<8x512xi64>)
-  %v, %i = graph.sort %x dim = 1 {descending} : (tensor<8x512xf32>) -> (tensor<8x512xf32>, tensor<8x512xi64>)
+  // CHECK: graph.sort %{{.*}} dim = 1 {descending, stable} : (tensor<8x512xf32>) -> (tensor<8x512xf32>, tensor<8x512xi64>)
+  %v, %i = graph.sort %x dim = 1 {descending, stable} : (tensor<8x512xf32>) -> (tensor<8x512xf32>, tensor<8x512xi64>)
   // CHECK: graph.topk %{{.*}} dim = 0, k = 3 {smallest, sorted} : (tensor<8x512xf32>) -> (tensor<3x512xf32>, tensor<3x512xi64>)
   %1:2 = graph.topk %v dim = 0, k = 3 {smallest, sorted} : (tensor<8x512xf32>) -> (tensor<3x512xf32>, tensor<3x512xi64>)
   // CHECK: graph.order_statistic kth %{{.*}} dim = 1 {k = 7 : i64} : (tensor<3x512xf32>) -> (tensor<3x1xf32>, tensor<3x1xi64>)

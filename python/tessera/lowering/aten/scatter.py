@@ -487,13 +487,9 @@ def diagonal_scatter(
 def nonzero_static(
     ctx: LoweringContext, self: GraphValue, *, size: int, fill_value: int = -1
 ) -> GraphValue:
-    a = Arith(ctx, INDEX)
     if not self.ndim or not self.numel() or not size:
-        if self.ndim and not self.numel():
-            return ctx.broadcast(number(ctx, fill_value, INDEX), (size, self.ndim))
-        if not self.ndim:
-            raise Unsupported("nonzero_static of a 0-d tensor is not compiled")
-        return ctx.broadcast(number(ctx, fill_value, INDEX), (0, self.ndim))
+        return ctx.broadcast(number(ctx, fill_value, INDEX), (size, self.ndim))
+    a = Arith(ctx, INDEX)
     flat = ctx.reshape(as_bool(ctx, self), (self.numel(),))
     before = a.sub(cumsum(ctx, ctx.cast(flat, INDEX), 0), 1)
     # What is zero, and what finds no room, goes to a place behind the others.

@@ -15,7 +15,7 @@ import torch
 from tessera.lowering.aten.indexing import gather
 from tessera.lowering.aten.movement import permute_to
 from tessera.lowering.aten.reduction import reduce
-from tessera.lowering.aten.rules import Arith, normalize_dim, number, rule
+from tessera.lowering.aten.rules import Arith, is_integral, normalize_dim, number, rule
 from tessera.lowering.context import GraphValue, LoweringContext
 
 Pair = tuple[GraphValue, GraphValue]
@@ -35,18 +35,31 @@ def _shaped(ctx: LoweringContext, pair: Pair, like: GraphValue) -> Pair:
 # --- sort ------------------------------------------------------------------------------------
 
 
+#: Vectors of integers from this length on PyTorch sorts by digits, which keeps ties in order.
+DIGITS_FROM = 32768
+
+
 def sorted_rows(
-    ctx: LoweringContext, self: GraphValue, dim: int, descending: bool, op: str
+    ctx: LoweringContext, self: GraphValue, dim: int, descending: bool, stable: bool, op: str
 ) -> Pair:
     axis = normalize_dim(dim, self.ndim, op)
     x = _vector(ctx, self)
-    values, indices = ctx.emit_many("sort", [x], dim=axis, descending=bool(descending))
+    by_digits = (
+        x.ndim == 1
+        and not descending
+        and is_integral(x.dtype)
+        and x.dtype != torch.bool
+        and x.numel() >= DIGITS_FROM
+    )
+    values, indices = ctx.emit_many(
+        "sort", [x], dim=axis, descending=bool(descending), stable=bool(stable) or by_digits
+    )
     return _shaped(ctx, (values, indices), self)
 
 
 @rule("sort")
 def sort(ctx: LoweringContext, self: GraphValue, dim: int = -1, descending: bool = False) -> Pair:
-    return sorted_rows(ctx, self, dim, descending, "sort")
+    return sorted_rows(ctx, self, dim, descending, False, "sort")
 
 
 @rule("sort.stable")
@@ -58,14 +71,14 @@ def sort_stable(
     dim: int = -1,
     descending: bool = False,
 ) -> Pair:
-    return sorted_rows(ctx, self, dim, descending, "sort")
+    return sorted_rows(ctx, self, dim, descending, bool(stable), "sort")
 
 
 @rule("argsort")
 def argsort(
     ctx: LoweringContext, self: GraphValue, dim: int = -1, descending: bool = False
 ) -> GraphValue:
-    return sorted_rows(ctx, self, dim, descending, "argsort")[1]
+    return sorted_rows(ctx, self, dim, descending, False, "argsort")[1]
 
 
 @rule("argsort.stable")
@@ -77,12 +90,12 @@ def argsort_stable(
     dim: int = -1,
     descending: bool = False,
 ) -> GraphValue:
-    return sorted_rows(ctx, self, dim, descending, "argsort")[1]
+    return sorted_rows(ctx, self, dim, descending, stable, "argsort")[1]
 
 
 @rule("msort")
 def msort(ctx: LoweringContext, self: GraphValue) -> GraphValue:
-    return sorted_rows(ctx, self, 0, False, "msort")[0]
+    return sorted_rows(ctx, self, 0, False, True, "msort")[0]
 
 
 @rule("topk")
@@ -233,7 +246,7 @@ def _quantile(
         axis, rows = normalize_dim(dim, self.ndim, op), _vector(ctx, self)
     others = [place for place in range(rows.ndim) if place != axis]
     rows = permute_to(ctx, rows, [*others, axis])
-    rows = sorted_rows(ctx, rows, -1, False, op)[0]
+    rows = sorted_rows(ctx, rows, -1, False, True, op)[0]
     ranks = _ranks(ctx, rows, ctx.reshape(wanted, (wanted.numel(),)), skip_nan)
     ranks = ctx.broadcast(ranks, (*rows.shape[:-1], wanted.numel()))
     found = _at_ranks(ctx, rows, ranks, interpolation)
