@@ -4,14 +4,25 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from graph_reference import Handle, ReferenceBuilder
 from harness import Case, check, values
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
+
+from tessera.lowering.aten.reduction_window import max_with_places, window_axes
+from tessera.lowering.aten.rules import BUILTINS
+from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.registry import Unsupported
+
+ATEN = torch.ops.aten
 
 POOLS: dict[str, Callable[[Tensor], Any]] = {
     "max": lambda x: F.max_pool2d(x, 3),
@@ -143,3 +154,69 @@ def test_windows_drawn_at_random() -> None:
         return torch.ops.aten.fractional_max_pool3d(x, [2, 2, 3], [3, 1, 4], samples)
 
     check([Case("2d", plane, [x, two], exact=True), Case("3d", space, [volume, three], exact=True)])
+
+
+# --- arguments at random ---------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.randoms(use_true_random=False), st.integers(2, 3))
+def test_lowerings(rng: random.Random, dims: int) -> None:
+    """Pools, positions, columns and gradients, in Graph IR that is computed by PyTorch."""
+
+    def pick(*choices: int) -> list[int]:
+        return [rng.choice(choices) for _ in range(dims)]
+
+    kernel, stride, gaps = pick(1, 2, 3, 4, 6), pick(1, 2, 3, 7), pick(1, 1, 2, 3)
+    padding = [rng.randrange(taps // 2 + 1) for taps in kernel]
+    ceil, include, divisor = rng.random() < 0.5, rng.random() < 0.5, rng.choice([None, 3])
+    x = values(2, 2, *pick(1, 2, 5, 8), dtype=torch.float64, seed=rng.randrange(100))
+    x[values(*x.shape, seed=1) > 2] = rng.choice([torch.nan, -torch.inf, 1.0])
+    ctx = LoweringContext(ReferenceBuilder())
+
+    def value(tensor: Tensor) -> GraphValue:
+        return GraphValue(ctx, Handle(tensor))
+
+    def both(name: str, *arguments: Any) -> None:
+        try:
+            want = getattr(ATEN, name)(*arguments)
+        except RuntimeError:  # some of PyTorch's pools refuse windows larger than the input
+            return
+        given = [value(a) if isinstance(a, Tensor) else a for a in arguments]
+        got = BUILTINS[f"{name}.default"](ctx, *given).handle.tensor
+        torch.testing.assert_close(got, want, equal_nan=True, msg=lambda t: f"{arguments}: {t}")
+
+    try:
+        axes = window_axes(x.shape, dims, "pool", kernel, stride, padding, gaps, ceil)
+        best, places = max_with_places(ctx, value(x), axes)
+    except (ValueError, Unsupported):
+        return
+    maxima = (kernel, stride, padding, gaps, ceil)
+    want, indices = getattr(ATEN, f"max_pool{dims}d_with_indices")(x, *maxima)
+    torch.testing.assert_close(best.handle.tensor, want, equal_nan=True)
+    torch.testing.assert_close(places.handle.tensor, indices)
+    grad = torch.arange(want.numel(), dtype=want.dtype).reshape(want.shape)
+    both(f"max_pool{dims}d_with_indices_backward", grad, x, *maxima, indices)
+
+    try:
+        axes = window_axes(x.shape, dims, "pool", kernel, stride, padding, 1, ceil)
+    except ValueError:
+        return
+    means = (kernel, stride, padding, ceil, include, divisor)
+    both(f"avg_pool{dims}d", x, *means)
+    shape = (*x.shape[:2], *(axis.count for axis in axes))
+    grad = torch.arange(torch.Size(shape).numel(), dtype=x.dtype).reshape(shape)
+    both(f"avg_pool{dims}d_backward", grad, x, *means)
+    both(f"adaptive_avg_pool{dims}d", x, pick(1, 2, 3, 7))
+    if dims == 2 and not ceil:
+        columns = ATEN.im2col(x, kernel, [1, 1], padding, stride)
+        both("im2col", x, kernel, [1, 1], padding, stride)
+        both("col2im", columns, list(x.shape[2:]), kernel, [1, 1], padding, stride)
+
+
+def test_windows_that_hold_nothing_have_no_position() -> None:
+    ctx = LoweringContext(ReferenceBuilder())
+    x = GraphValue(ctx, Handle(values(1, 1, 1, 4)))
+    axes = window_axes(x.shape, 2, "pool", [2, 2], [1, 1], [1, 1], [2, 1], False)
+    with pytest.raises(Unsupported, match="holds no element"):
+        max_with_places(ctx, x, axes)

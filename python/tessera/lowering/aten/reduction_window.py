@@ -26,6 +26,7 @@ from tessera.lowering.aten.rules import (
 )
 from tessera.lowering.aten.windows import Axis, Sizes, count_windows, cover, each, plane
 from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.registry import Unsupported
 
 #: Windows with more elements are folded by dimension.
 LARGE_WINDOW = 25
@@ -108,6 +109,11 @@ def max_with_places(
     ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis]
 ) -> tuple[GraphValue, GraphValue]:
     """Maxima and their positions within the dimensions of `axes`, counted as one."""
+    if any(axis.has_empty_windows for axis in axes):
+        raise Unsupported(
+            "a window of the pool holds no element of the input, so its maximum has no position",
+            "use less padding, or a dilation that does not step over the input",
+        )
     values, over = cover(ctx, x, axes, _lowest(x.dtype))
     lead = x.ndim - len(axes)
     own = plane(ctx, x.shape[lead:])

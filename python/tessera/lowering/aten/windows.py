@@ -49,6 +49,15 @@ class Axis:
         return (self.count - 1) * self.step + self.span - self.pad - self.size
 
     @property
+    def has_empty_windows(self) -> bool:
+        """Whether a window's elements all lie in the border, its gaps over the input."""
+        starts = (index * self.step - self.pad for index in range(self.count))
+        return any(
+            all(not 0 <= start + k * self.dilation < self.size for k in range(self.kernel))
+            for start in starts
+        )
+
+    @property
     def inside(self) -> range:
         """The elements of the input in the first window."""
         first = -(-self.pad // self.dilation) * self.dilation - self.pad
