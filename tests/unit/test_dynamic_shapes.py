@@ -133,6 +133,17 @@ def test_hints_positions_and_pytrees() -> None:
         same(tess, Tree(), batch, add=torch.randn(columns))
 
 
+def test_by_position() -> None:
+    shapes = ({0: BATCH}, {0: BATCH}, {0: BATCH})
+    examples = tuple(torch.randn(3, 4) for _ in shapes)
+    tess = ts.from_pytorch(Two(), example_inputs=examples, dynamic_shapes=shapes)
+    same(tess, Two(), *(torch.randn(7, 4) for _ in shapes))
+    tess = ts.from_pytorch(Two(), example_inputs=examples, dynamic_shapes=(None, None, {0: BATCH}))
+    same(tess, Two(), torch.randn(3, 4), torch.randn(3, 4), torch.randn(8, 4))
+    with pytest.raises(ArgumentError, match="4 entries for an example of 3 arguments"):
+        ts.from_pytorch(Two(), example_inputs=examples, dynamic_shapes=(*shapes, None))
+
+
 def test_buffers_islands_and_modes() -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:
@@ -197,3 +208,58 @@ def test_two_threads_meet_new_sizes() -> None:
     for thread in threads:
         thread.join()
     assert not errors
+
+
+class Product(nn.Module):
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(depth, 40)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.gelu(self.linear(x)) + x[:, :1]
+
+
+class Attention(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.unflatten(-1, (2, -1)).transpose(1, 2)
+        mask = None
+        if self.kind == "mask":
+            places = torch.arange(x.shape[1])
+            mask = places[None, :] <= places[:, None] + 1
+        causal = self.kind == "causal"
+        h = F.scaled_dot_product_attention(h, h * 0.5, h + 1, attn_mask=mask, is_causal=causal)
+        return h.transpose(1, 2).flatten(2)
+
+
+@pytest.mark.parametrize("depth", [32, 4096, 9000])
+def test_products_of_any_height(depth: int) -> None:
+    model = Product(depth).eval()
+    tess = ts.from_pytorch(
+        model,
+        example_inputs=(torch.randn(16, depth),),
+        dynamic_shapes=({0: Dim("rows", max=999)},),
+        strict=True,
+    )
+    for rows in (2, 7, 8, 9, 15, 17, 24, 63, 65, 100, 129):
+        x = torch.randn(rows, depth)
+        with torch.no_grad():
+            expected = model.double()(x.double()).float()
+            model.float()
+            torch.testing.assert_close(tess(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["plain", "causal", "mask"])
+def test_attention_of_any_length(kind: str) -> None:
+    model = Attention(kind)
+    tess = ts.from_pytorch(
+        model,
+        example_inputs=(torch.randn(2, 16, 32),),
+        dynamic_shapes=({1: Dim("length", max=999)},),
+        strict=True,
+    )
+    for length in (2, 5, 8, 9, 31, 32, 33, 50, 64, 65, 100, 200):
+        same(tess, model, torch.randn(2, length, 32))

@@ -224,23 +224,31 @@ public:
     if (immediate.kind == Immediate::Scalar)
       return asScalar(first, type);
     auto vector = cast<VectorType>(type);
-    if (immediate.kind == Immediate::Mask)
-      return vector::CreateMaskOp::create(b, loc, vector,
-                                          ValueRange{asScalar(first, b.getIndexType())});
+    if (immediate.kind == Immediate::Mask) {
+      Type i32 = b.getI32Type();
+      auto counts = VectorType::get(vector.getShape(), i32);
+      Value limit = vector::BroadcastOp::create(b, loc, counts, asScalar(first, i32));
+      return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::slt, lanes(counts), limit);
+    }
     Type element = vector.getElementType();
     Value start = vector::BroadcastOp::create(b, loc, vector, asScalar(first, element));
     if (immediate.kind == Immediate::Splat)
       return start;
     Value step = asScalar(number(known[1], symbol[1]), element);
-    auto lanes = llvm::map_to_vector(
-        llvm::seq<int64_t>(0, vector.getNumElements()),
-        [&](int64_t lane) -> Attribute { return b.getIntegerAttr(element, lane); });
-    Value count = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(vector, lanes));
     Value steps = vector::BroadcastOp::create(b, loc, vector, step);
-    return arith::AddIOp::create(b, loc, start, arith::MulIOp::create(b, loc, steps, count));
+    return arith::AddIOp::create(b, loc, start,
+                                 arith::MulIOp::create(b, loc, steps, lanes(vector)));
   }
 
 private:
+  /// 0, 1, 2, …
+  Value lanes(VectorType type) {
+    auto numbers = llvm::map_to_vector(
+        llvm::seq<int64_t>(0, type.getNumElements()),
+        [&](int64_t lane) -> Attribute { return b.getIntegerAttr(type.getElementType(), lane); });
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, numbers));
+  }
+
   OpBuilder b;
   Location loc;
   Value symbols;

@@ -197,7 +197,12 @@ def _completed(combined: dict[str, Any], annotation: Any) -> Any:
             remedy='write dynamic_shapes={"x": {0: torch.export.Dim("batch")}}',
         )
     if not isinstance(annotation, dict):
-        return tuple(annotation)
+        if len(annotation) > len(combined):
+            raise ArgumentError(
+                f"from_pytorch: dynamic_shapes has {len(annotation)} entries for an example of "
+                f"{len(combined)} arguments"
+            )
+        annotation = dict(zip(combined, annotation, strict=False))
     unknown = [name for name in annotation if name not in combined]
     if unknown:
         raise ArgumentError(
