@@ -70,10 +70,12 @@ def expected_bits(count: int, dtype: torch.dtype, key: int) -> list[int]:
     return values
 
 
-def draw(shapes: list[tuple[tuple[int, ...], torch.dtype]], keys: Tensor) -> list[Tensor]:
+def draw(
+    shapes: list[tuple[tuple[int, ...], torch.dtype]], keys: Tensor, cpu: str = ""
+) -> list[Tensor]:
     context = LoweringContext(_core.GraphBuilder())
     values = [context.random_bits(shape, dtype) for shape, dtype in shapes]
-    compiled = _core.compile(context.finish(values, [True] * len(values)))
+    compiled = _core.compile(context.finish(values, [True] * len(values)), cpu=cpu)
     results = _core.Executable(compiled, [], {}, "bits", 1)(keys)
     return list(results) if len(shapes) > 1 else [results]
 
@@ -94,7 +96,8 @@ def test_philox_known_answers() -> None:
     assert words == philox((0,) * 4, (0, 0))
 
 
-def test_bits_by_place() -> None:
+@pytest.mark.parametrize("cpu", ["", "avx2"])
+def test_bits_by_place(cpu: str) -> None:
     shapes = [
         ((100,), torch.int32),
         ((100,), torch.int64),
@@ -107,7 +110,9 @@ def test_bits_by_place() -> None:
         ((2, 3, 160), torch.int64),
     ]
     keys = torch.randint(-(2**63), 2**63 - 1, (len(shapes),), dtype=torch.int64)
-    for (shape, dtype), key, bits in zip(shapes, keys.tolist(), draw(shapes, keys), strict=True):
+    for (shape, dtype), key, bits in zip(
+        shapes, keys.tolist(), draw(shapes, keys, cpu), strict=True
+    ):
         mask = (1 << torch.iinfo(dtype).bits) - 1
         want = expected_bits(math.prod(shape), dtype, key & (1 << 64) - 1)
         assert bits.shape == shape

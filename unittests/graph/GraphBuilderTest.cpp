@@ -170,6 +170,27 @@ TEST(GraphBuilder, KeepsIslands) {
   EXPECT_TRUE(contains(textOf(builder, *results), "graph.island 3 \"no lowering for aten.sort\""));
 }
 
+TEST(GraphBuilder, OpensAnInputBeforeTheOthers) {
+  GraphBuilder builder;
+  GraphValue x = builder.input("x", DType::F32, {8});
+  GraphValue keys = builder.openFirstInput("random keys", DType::I64, 1);
+  EXPECT_EQ(keys.shape, (std::vector<int64_t>{-1}));
+  GraphValue second = build(builder, "slice", {keys},
+                            {{"starts", std::vector<int64_t>{1}},
+                             {"limits", std::vector<int64_t>{2}},
+                             {"steps", std::vector<int64_t>{1}}});
+  builder.setInputShape(keys, {2});
+  EXPECT_TRUE(contains(textOf(builder, {x, second}),
+                       "@main(%arg0: tensor<2xi64> {graph.name = \"random keys\"}, "
+                       "%arg1: tensor<8xf32> {graph.name = \"x\"})"));
+
+  GraphBuilder other;
+  other.setInputShape(other.input("x", DType::F32, {8}), {9});
+  auto module = other.finish({});
+  ASSERT_FALSE(module);
+  EXPECT_TRUE(contains(module.message(), "[setInputShape] expects an input of the graph"));
+}
+
 TEST(GraphModule, ParseReportsWhere) {
   auto broken = GraphModule::parse("func.func @main() {\n  graph.nothing\n}");
   ASSERT_FALSE(broken);
