@@ -37,6 +37,8 @@ from tessera.lowering.aten import (
     resample,
     resample_grid,
     scatter,
+    scatter_count,
+    scatter_segment,
     softmax,
     sorting,
 )
@@ -73,6 +75,8 @@ __all__ = [
     "resample",
     "resample_grid",
     "scatter",
+    "scatter_count",
+    "scatter_segment",
     "softmax",
     "sorting",
 ]

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import torch
 
-from tessera.lowering.aten.creation import positions
 from tessera.lowering.aten.indexing import INDEX, as_index, flattened, unit_shape, wrapped
 from tessera.lowering.aten.movement import permute_to, slice_along
 from tessera.lowering.aten.movement_copy import slice_scatter
@@ -26,7 +25,6 @@ from tessera.lowering.aten.rules import (
     Number,
     Operand,
     as_bool,
-    both,
     broadcast_shape,
     is_integral,
     normalize_dim,
@@ -478,28 +476,3 @@ def diagonal_scatter(
     written = slice_scatter(ctx, flat, src, flat.ndim - 1, start, limit, columns + 1)
     back = [order.index(dim) for dim in range(self.ndim)]
     return permute_to(ctx, ctx.reshape(written, x.shape), back)
-
-
-# --- places of elements ----------------------------------------------------------------------
-
-
-@rule("nonzero_static")
-def nonzero_static(
-    ctx: LoweringContext, self: GraphValue, *, size: int, fill_value: int = -1
-) -> GraphValue:
-    if not self.ndim or not self.numel() or not size:
-        return ctx.broadcast(number(ctx, fill_value, INDEX), (size, self.ndim))
-    a = Arith(ctx, INDEX)
-    flat = ctx.reshape(as_bool(ctx, self), (self.numel(),))
-    before = a.sub(cumsum(ctx, ctx.cast(flat, INDEX), 0), 1)
-    # What is zero, and what finds no room, goes to a place behind the others.
-    wanted = both(ctx, flat, a.compare("lt", before, size))
-    place = a.select(wanted, before, size)
-    room = ctx.broadcast(number(ctx, -1, INDEX), (size + 1,))
-    found = write(ctx, "none", room, 0, place, positions(ctx, flat.shape, 0))
-    column = ctx.reshape(slice_along(ctx, found, 0, 0, size), (size, 1))
-    strides = [math.prod(self.shape[dim + 1 :]) for dim in range(self.ndim)]
-    row = ctx.constant(torch.tensor([strides]))
-    limits = ctx.constant(torch.tensor([self.shape]))
-    coordinates = a.emit("remainder", a.emit("floor_div", column, row), limits)
-    return a.select(a.compare("lt", column, 0), fill_value, coordinates)
