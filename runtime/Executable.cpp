@@ -156,6 +156,13 @@ ParameterStamps Executable::stampsOf(size_t storage, const Binding &binding,
   return stamps;
 }
 
+std::vector<Tensor> Executable::sourcesOf(size_t storage, const Binding &binding) const {
+  std::vector<Tensor> sources;
+  for (int32_t index : preparations[storage].parameters)
+    sources.push_back(binding.parameters[size_t(index)]);
+  return sources;
+}
+
 StorageRef Executable::fromPool(size_t storage, const Binding &binding,
                                 std::span<const int64_t> writes) const {
   if (!options.pool || writes.empty() || preparations[storage].text.empty())
@@ -236,10 +243,11 @@ Status Executable::bind(std::vector<Tensor> parameters, Host &host,
   }
   if (Status status = prepare(made, ready, host); status.failed())
     return status;
-  if (options.pool)
+  if (options.pool && !writes.empty())
     for (size_t i = 0; i < prepared.size(); ++i)
       if (prepared[i] && !ready[i] && !preparations[i].text.empty())
-        options.pool->put(preparations[i].text, stampsOf(i, *made, writes), prepared[i]);
+        options.pool->put(preparations[i].text, stampsOf(i, *made, writes), prepared[i],
+                          sourcesOf(i, *made));
   binding = std::move(made);
   return Status();
 }

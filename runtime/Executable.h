@@ -106,6 +106,7 @@ private:
   /// Which values of which parameters a prepared storage holds.
   ParameterStamps stampsOf(size_t storage, const Binding &binding,
                            std::span<const int64_t> writes) const;
+  std::vector<Tensor> sourcesOf(size_t storage, const Binding &binding) const;
   StorageRef fromPool(size_t storage, const Binding &binding,
                       std::span<const int64_t> writes) const;
   /// Runs those of the prepare list whose results are not `ready`, by storage.

@@ -17,9 +17,15 @@ StorageRef PreparedPool::find(const std::string &key, const ParameterStamps &sta
   return it->second.storage;
 }
 
-void PreparedPool::put(const std::string &key, ParameterStamps stamps, StorageRef storage) {
+void PreparedPool::put(const std::string &key, ParameterStamps stamps, StorageRef storage,
+                       std::vector<Tensor> owners) {
   std::lock_guard<std::mutex> lock(mutex);
-  entries[key] = {std::move(stamps), std::move(storage)};
+  entries[key] = {std::move(stamps), std::move(storage), std::move(owners)};
+}
+
+void PreparedPool::clear() {
+  std::lock_guard<std::mutex> lock(mutex);
+  entries.clear();
 }
 
 namespace {

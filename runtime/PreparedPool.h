@@ -16,6 +16,7 @@
 
 #include "runtime/Program.h"
 #include "runtime/Storage.h"
+#include "runtime/Tensor.h"
 
 #include <cstdint>
 #include <map>
@@ -32,13 +33,18 @@ class PreparedPool {
 public:
   /// What was prepared under `key` from parameters as `stamps` says; null where there is nothing.
   StorageRef find(const std::string &key, const ParameterStamps &stamps);
-  /// In place of what was there under `key`: the latest parameters count.
-  void put(const std::string &key, ParameterStamps stamps, StorageRef storage);
+  /// In place of what was there under `key`: the latest parameters count. `owners` keeps their
+  /// memory, so that no other tensor gets their addresses.
+  void put(const std::string &key, ParameterStamps stamps, StorageRef storage,
+           std::vector<Tensor> owners);
+  /// Takes nothing from before for granted.
+  void clear();
 
 private:
   struct Entry {
     ParameterStamps stamps;
     StorageRef storage;
+    std::vector<Tensor> owners;
   };
   std::mutex mutex;
   std::map<std::string, Entry> entries;

@@ -118,7 +118,10 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
   nb::class_<FamilyObject>(m, "KernelFamily",
                            "What programs of one model for different sizes share: machine code and "
                            "prepared weights.")
-      .def(nb::init<>());
+      .def(nb::init<>())
+      .def(
+          "forget", [](FamilyObject &self) { self.pool->clear(); },
+          "Drops the prepared weights: parameters were written to without anybody counting.");
   m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
         "cache_dir"_a = "", "cache_bytes"_a = CompileOptions().cacheBytes,
         "family"_a.none() = nb::none(),

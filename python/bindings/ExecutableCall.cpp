@@ -290,11 +290,11 @@ bool ExecutableState::refresh(bool force) {
                          executable->copiesParameter(tensors.back().view(), i));
     seen.push_back(std::move(parameter));
   }
-  // Counted writes tell values apart, unless somebody says there were others.
+  // Writes tell values apart, those that torch counts and those that somebody noted.
   std::vector<int64_t> writes;
   for (const BoundParameter &parameter : seen)
     if (!force)
-      writes.push_back(parameter.version);
+      writes.push_back(parameter.version + (int64_t(uncountedWrites) << 40));
   PythonHost host(*this, nullptr);
   std::shared_ptr<const Binding> made;
   host.releaseGil();

@@ -241,6 +241,7 @@ class CompiledProgram:
 @final
 class KernelFamily:
     def __init__(self) -> None: ...
+    def forget(self) -> None: ...
 
 def compile(
     module: GraphModule,

@@ -190,7 +190,9 @@ class CompiledModule(Mirror):
         if full:
             key = (mode, None)
             found = self._programs.get(key)
-        if found is not None and found.outdated:
+        # What a new form would be compiled from may be outdated as well.
+        known = found or next(iter(self._programs.values()), None)
+        if known is not None and known.outdated:
             self._catch_up()
             return self._execution(args, kwargs)
         if found is None:
@@ -199,6 +201,7 @@ class CompiledModule(Mirror):
                 if found is None:
                     if self._dynamic is not None and len(self._programs) >= MAX_SIZES:
                         del self._programs[next(iter(self._programs))]
+                        self._quick.clear()
                     found = (
                         overflow_execution(self, signature)
                         if full
@@ -442,6 +445,8 @@ class CompiledModule(Mirror):
         with self._lock:
             if any(execution.unbound for execution in self._programs.values()):
                 self._catch_up()
+            if self._family is not None:
+                self._family.forget()
             for execution in self._programs.values():
                 execution.refresh()
         for child in self._children.values():

@@ -176,8 +176,6 @@ def test_wrong_annotations() -> None:
     def convert(shapes: Any) -> None:
         ts.from_pytorch(Fixed(), example_inputs=(x,), dynamic_shapes=shapes)
 
-    with pytest.raises(ArgumentError, match="dimension 0 of 'x' is always 4"):
-        convert({"x": {0: BATCH}})
     with pytest.raises(ArgumentError, match="names 'y', which is no argument"):
         convert({"y": {0: BATCH}})
     with pytest.raises(ArgumentError, match="names dimension 5"):
@@ -263,3 +261,54 @@ def test_attention_of_any_length(kind: str) -> None:
     )
     for length in (2, 5, 8, 9, 31, 32, 33, 50, 64, 65, 100, 200):
         same(tess, model, torch.randn(2, length, 32))
+
+
+def test_code_for_one_size_serves_the_others_too() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(4, -1) * float(x.shape[0]) ** 0.5
+
+    tess = ts.from_pytorch(
+        Fixed(), example_inputs=(torch.randn(4, 4),), dynamic_shapes=({0: Dim("n", max=20)},)
+    )
+    for size in (4, 8, 12, 3):
+        same(tess, Fixed(), torch.randn(size, 4))
+
+
+def test_equal_parameters_are_not_tied() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(5), nn.GELU()).train()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.linspace(1, 4, 5))
+        model[0].bias.copy_(torch.linspace(10, 40, 5))
+    tess = ts.from_pytorch(
+        copy.deepcopy(model),
+        example_inputs=(torch.randn(6, 5),),
+        dynamic_shapes=({0: Dim("n", min=2, max=50)},),
+    )
+    for size in (6, 9, 33):
+        same(tess, model, torch.randn(size, 5))
+    torch.testing.assert_close(tess.state_dict(), model.state_dict())
+
+
+def test_a_changed_model_at_a_new_size() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 4)).eval()
+    tess = ts.from_pytorch(
+        model, example_inputs=(torch.randn(3, 4),), dynamic_shapes=({0: Dim("n", max=50)},)
+    )
+    same(tess, model, torch.randn(9, 4))
+    model[1] = nn.Tanh()
+    same(tess, model, torch.randn(20, 4))
+    with torch.no_grad():
+        model[0].weight.add_(1)
+    same(tess, model, torch.randn(21, 4))
+    model[0].weight.data.mul_(3)
+    tess.refresh()
+    for size in (22, 9, 20):
+        same(tess, model, torch.randn(size, 4))
+    model[2].weight.data = torch.randn(4, 4)
+    same(tess, model, torch.randn(23, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, fused=True)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    same(tess, model, torch.randn(24, 4))

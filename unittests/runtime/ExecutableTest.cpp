@@ -384,6 +384,10 @@ TEST(Executable, ProgramsTakePreparedWeightsFromOneAnother) {
   ASSERT_FALSE(bindWith(first, weight, {}).failed());
   EXPECT_EQ(at(first({filled({4}, 1)})[0], 0), 22);
   EXPECT_EQ(first.executable->counters().prepares, 3);
+
+  pool->clear();
+  ASSERT_FALSE(bindWith(second, weight, {2}).failed());
+  EXPECT_EQ(second.executable->counters().prepares, 2);
 }
 
 namespace {

@@ -72,7 +72,7 @@ class DynamicShapes:
         whole; with hints the capture says which sizes it is for, and the others get their own.
         """
         return {
-            dim: spec if isinstance(spec, _DimHint) else Dim.DYNAMIC(min=spec.min, max=_limit(spec))
+            dim: spec if isinstance(spec, _DimHint) else Dim.AUTO(min=spec.min, max=_limit(spec))
             for dim, spec in self.leaves[leaf].items()
         }
 

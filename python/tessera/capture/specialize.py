@@ -144,7 +144,6 @@ class _Specializer:
         self.mode = FakeTensorMode()
         self.values: dict[fx.Node, Any] = {}
         self.numbers: dict[str, Number] = {}
-        self.fakes: dict[Any, torch.Tensor] = {}
 
     def run(self) -> SpecializedProgram:
         graph = fx.Graph()
@@ -206,13 +205,9 @@ class _Specializer:
             strides = tuple(self.sizes.concrete(stride) for stride in value.stride())
         except Unsettled:
             return value
-        key = (shape, strides, value.dtype, value.device, type(value))
-        if key not in self.fakes:
-            with self.mode:
-                self.fakes[key] = torch.empty_strided(
-                    shape, strides, dtype=value.dtype, device=value.device
-                )
-        return self.fakes[key]
+        # Each value has a storage of its own: values that share one would pass for tied tensors.
+        with self.mode:
+            return torch.empty_strided(shape, strides, dtype=value.dtype, device=value.device)
 
 
 def _is_arithmetic(node: fx.Node) -> bool:
