@@ -164,8 +164,12 @@ def test_what_is_around_a_convolution() -> None:
         image = (tokens @ k1[:, :, 0, 0]).transpose(1, 2).reshape(2, 8, 3, 3)
         return F.pixel_shuffle(F.conv2d(image, k1), 2) + tokens.sum()
 
+    def pixel(x: Tensor, k3: Tensor, k1: Tensor, d: Tensor, b: Tensor) -> Tensor:
+        y = F.relu(F.conv2d(x[:1, :, :3, :3], k3, b))
+        return torch.cat([F.conv2d(F.avg_pool2d(y, 3, 1, 1), k1), F.max_pool2d(y, 3, 1, 1)], 1)
+
     inputs = [x, k3, k1, d, b]
-    check([_case(f.__name__, f, *inputs, depth=400) for f in (residual, normed, sequence)])
+    check([_case(f.__name__, f, *inputs, depth=400) for f in (residual, normed, sequence, pixel)])
 
 
 # --- arguments at random ---------------------------------------------------------------------

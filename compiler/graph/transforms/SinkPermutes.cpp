@@ -293,7 +293,7 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
       bool rowWise =
           own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
                           llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));
-      if (own == shape && !rowWise)
+      if (own == shape)
         operand = reshape(rewriter, op->getLoc(), operand, source.getShape());
       else if (!rowWise)
         return rewriter.notifyMatchFailure(op, "expected the other operands to be one row");

@@ -1,14 +1,35 @@
-// RUN: tessera-opt %s -tessera-graph-sink-permutes -split-input-file | FileCheck %s
+// RUN: tessera-opt %s --tessera-graph-sink-permutes | FileCheck %s
 
-// Merging below the permute leaves a reshape that changes nothing: it is not moved on and on.
+// Rows that are regrouped and permuted alike: below the op they meet what reads them.
+// CHECK-LABEL: @regrouped
+func.func @regrouped(%x: tensor<4x6x8xf32>, %b: tensor<8xf32>) -> tensor<24x8xf32> {
+  // CHECK: %[[E:.*]] = graph.add %{{.*}}, %{{.*}} : (tensor<4x6x8xf32>, tensor<8xf32>) -> tensor<4x6x8xf32>
+  // CHECK: graph.permute %[[E]] dims = [1, 0, 2]
+  %0 = graph.permute %x dims = [1, 0, 2] : (tensor<4x6x8xf32>) -> tensor<6x4x8xf32>
+  %1 = graph.reshape %0 shape = [24, 8] : (tensor<6x4x8xf32>) -> tensor<24x8xf32>
+  %2 = graph.add %1, %b : (tensor<24x8xf32>, tensor<8xf32>) -> tensor<24x8xf32>
+  return %2 : tensor<24x8xf32>
+}
 
-// CHECK-LABEL: func.func @merged
-// CHECK:         %[[R:.*]] = graph.reshape %arg0 shape = [6, 5]
-// CHECK:         %[[P:.*]] = graph.permute %[[R]] dims = [1, 0]
-// CHECK:         graph.add %arg1, %[[P]]
-func.func @merged(%x: tensor<2x3x5xf32>, %y: tensor<5x6xf32>) -> tensor<5x6xf32> {
-  %0 = graph.permute %x dims = [2, 0, 1] : (tensor<2x3x5xf32>) -> tensor<5x2x3xf32>
-  %1 = graph.reshape %0 shape = [5, 6] : (tensor<5x2x3xf32>) -> tensor<5x6xf32>
-  %2 = graph.add %y, %1 : tensor<5x6xf32>
-  return %2 : tensor<5x6xf32>
+// A single row is the whole and a row at once: its operand is moved with it.
+// CHECK-LABEL: @one_row
+func.func @one_row(%x: tensor<1x8x1x1xf32>, %c: tensor<f32>) -> tensor<1x8xf32> {
+  // CHECK: graph.div
+  // CHECK: return
+  %0 = graph.permute %x dims = [0, 2, 3, 1] : (tensor<1x8x1x1xf32>) -> tensor<1x1x1x8xf32>
+  %1 = graph.reshape %0 shape = [1, 8] : (tensor<1x1x1x8xf32>) -> tensor<1x8xf32>
+  %2 = graph.div %1, %c : (tensor<1x8xf32>, tensor<f32>) -> tensor<1x8xf32>
+  return %2 : tensor<1x8xf32>
+}
+
+// Windows overlap: merging them before the permute would copy them, and again behind it.
+// CHECK-LABEL: @windows
+func.func @windows(%x: tensor<2x8x10xf32>) -> tensor<2x24x8xf32> {
+  // CHECK: %[[W:.*]] = graph.window
+  // CHECK: %[[P:.*]] = graph.permute %[[W]] dims = [0, 1, 3, 2]
+  // CHECK: graph.reshape %[[P]] shape = [2, 24, 8]
+  %0 = graph.window %x dims = [2], sizes = [3], steps = [1], dilations = [1] : (tensor<2x8x10xf32>) -> tensor<2x8x8x3xf32>
+  %1 = graph.permute %0 dims = [0, 1, 3, 2] : (tensor<2x8x8x3xf32>) -> tensor<2x8x3x8xf32>
+  %2 = graph.reshape %1 shape = [2, 24, 8] : (tensor<2x8x3x8xf32>) -> tensor<2x24x8xf32>
+  return %2 : tensor<2x24x8xf32>
 }
