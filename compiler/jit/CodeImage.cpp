@@ -8,6 +8,7 @@
 #include "compiler/jit/Jit.h"
 
 #include "runtime/abi/Library.h"
+#include "runtime/abi/Mathematics.h"
 
 #include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
@@ -23,17 +24,24 @@ using namespace tessera;
 using namespace tessera::jit;
 
 namespace {
-/// Gives kernels the functions of runtime/abi/Library.h by name.
+/// Gives kernels the functions of runtime/abi/Library.h and Mathematics.h by name.
 class RuntimeFunctions : public llvm::orc::DefinitionGenerator {
 public:
   llvm::Error tryToGenerate(llvm::orc::LookupState &, llvm::orc::LookupKind,
                             llvm::orc::JITDylib &dylib, llvm::orc::JITDylibLookupFlags,
                             const llvm::orc::SymbolLookupSet &wanted) override {
     llvm::orc::SymbolMap found;
-    for (const auto &symbol : wanted)
-      if (TesseraLibraryFn function = tessera_library_function((*symbol.first).str().c_str()))
-        found[symbol.first] = {llvm::orc::ExecutorAddr::fromPtr(function),
-                               llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+    auto define = [&](const llvm::orc::SymbolStringPtr &symbol, auto function) {
+      found[symbol] = {llvm::orc::ExecutorAddr::fromPtr(function),
+                       llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+    };
+    for (const auto &symbol : wanted) {
+      std::string name = (*symbol.first).str();
+      if (TesseraLibraryFn function = tessera_library_function(name.c_str()))
+        define(symbol.first, function);
+      else if (TesseraMathFn function = tessera_math_function(name.c_str()))
+        define(symbol.first, function);
+    }
     if (found.empty())
       return llvm::Error::success();
     return dylib.define(llvm::orc::absoluteSymbols(std::move(found)));

@@ -53,3 +53,21 @@ func.func @library(%x: memref<24xf32>, %y: memref<16xf64>, %s: memref<?xi8>, %be
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// Special functions are the runtime's, a lane at a time, whatever the machine's library.
+// CHECK-LABEL: func.func @special
+// NONE-LABEL: func.func @special
+func.func @special(%x: memref<2xf32>, %y: memref<2xf64>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %0 = tile.load %x[%c0] : memref<2xf32> -> vector<2xf32>
+  // CHECK-COUNT-2: target.call_math "tessera_math_i0f"(%{{.*}}) : (f32) -> f32
+  // NONE-COUNT-2: target.call_math "tessera_math_i0f"(%{{.*}}) : (f32) -> f32
+  %1 = tile.special "i0"(%0) : vector<2xf32>
+  tile.store %1, %x[%c0] : vector<2xf32>, memref<2xf32>
+  %2 = tile.load %y[%c0] : memref<2xf64> -> vector<2xf64>
+  // CHECK-COUNT-2: target.call_math "tessera_math_zeta"(%{{.*}}, %{{.*}}) : (f64, f64) -> f64
+  %3 = tile.special "zeta"(%2, %2) : vector<2xf64>
+  tile.store %3, %y[%c0] : vector<2xf64>, memref<2xf64>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

@@ -109,6 +109,13 @@ BINARY_NUMERIC = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
 }
+SPECIAL = {
+    "digamma": torch.digamma,
+    "i0": torch.i0,
+    "igamma": torch.igamma,
+    "lgamma": torch.lgamma,
+    "zeta": torch.special.zeta,
+}
 BINARY_FLOAT = {"div": torch.div, "atan2": torch.atan2, "copysign": torch.copysign}
 BINARY_BITS = {
     "bitwise_and": torch.bitwise_and,
@@ -178,6 +185,8 @@ class ReferenceBuilder:
         if op in UNARY_NUMERIC or op in BINARY_NUMERIC:
             _require(x[0].dtype != torch.bool, f"{op} of bool")
             return _wide({**UNARY_NUMERIC, **BINARY_NUMERIC}[op])(*x)
+        if op == "special":
+            return _wide(SPECIAL[attrs["function"]])(*x)
         if op in UNARY_FLOAT or op in BINARY_FLOAT:
             _require(_is_float(x[0]), f"{op} of {x[0].dtype}")
             return _wide({**UNARY_FLOAT, **BINARY_FLOAT}[op])(*x)

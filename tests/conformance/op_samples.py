@@ -60,6 +60,16 @@ VALUE_TESTS = (
     "TestFFT",
 )
 
+#: Where PyTorch itself is further off: rtol, atol in float64.
+INEXACT = {
+    # held against the C library's j0, j1, y0 and y1, and series summed in 80 bits
+    "special.airy_ai": (1e-5, 1e-5),
+    "special.bessel_j0": (1e-6, 1e-6),
+    "special.bessel_j1": (1e-6, 1e-6),
+    "special.bessel_y0": (1e-6, 1e-6),
+    "special.bessel_y1": (1e-5, 1e-6),
+}
+
 
 @dataclass
 class Sample:
@@ -183,6 +193,8 @@ def _tolerance(op: Any, dtype: torch.dtype) -> tuple[float, float] | None:
     """The widest tolerance that PyTorch's own tests of values on the CPU give the operator."""
     default = torch.testing._comparison.default_tolerances(dtype)
     found = [default]
+    if dtype == torch.float64 and op.full_name in INEXACT:
+        found.append(INEXACT[op.full_name])
     for info in op.decorators or ():
         if getattr(info, "device_type", None) not in (None, "cpu"):
             continue

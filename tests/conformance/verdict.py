@@ -190,6 +190,7 @@ class _Wanted:
         def widen(tensor: Tensor) -> Tensor:
             return tensor.double() if tensor.is_floating_point() else tensor
 
+        default = torch.get_default_dtype()
         try:
             module = copy.deepcopy(self.sample.module).double()
             if isinstance(module, Function):
@@ -197,9 +198,13 @@ class _Wanted:
             args, kwargs = pytree.tree_map_only(
                 Tensor, widen, (self.sample.args, self.sample.kwargs)
             )
+            # What becomes of integers follows the default dtype.
+            torch.set_default_dtype(torch.float64)
             return _run(module, args, kwargs)
         except Exception:  # not every operator takes float64 beside what the sample fixes
             return None
+        finally:
+            torch.set_default_dtype(default)
 
 
 def _close(ours: Tensor, theirs: Tensor, tolerance: tuple[float, float]) -> bool:

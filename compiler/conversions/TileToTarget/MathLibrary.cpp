@@ -6,11 +6,15 @@
 //===----------------------------------------------------------------------===//
 //
 // From math ops without an instruction to calls: of glibc's vector functions
-// where the machine's library has them, else of libm, lane by lane.
+// where the machine's library has them, else of libm, lane by lane. Special functions
+// are calls of the runtime, lane by lane.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/TileToTarget/Lowering.h"
+#include "compiler/tile/ir/TileOps.h"
+
+#include "runtime/abi/Mathematics.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -42,7 +46,7 @@ bool tessera::needsMathLibrary(Operation *op) { return !libraryFunction(op).empt
 
 /// Whether the library has vector variants: six functions came first, the others with glibc 2.35.
 static bool hasVectorVariant(StringRef library, StringRef function) {
-  if (library == "none")
+  if (library == "none" || function.starts_with(TESSERA_MATH_PREFIX))
     return false;
   return library == "libmvec-2.35" ||
          llvm::is_contained({"sin", "cos", "exp", "log", "pow"}, function);
@@ -164,6 +168,26 @@ private:
   const Lowering &lowering;
 };
 
+/// A special function on machine vectors or scalars.
+class CallSpecial : public LoweringPattern<tile::SpecialOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(tile::SpecialOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    std::string function = TESSERA_MATH_PREFIX + op.getFunction().str();
+    SmallVector<ValueRange> operands = llvm::to_vector(adaptor.getOperands());
+    SmallVector<Value> results;
+    for (size_t piece = 0; piece < operands.front().size(); ++piece) {
+      auto arguments =
+          llvm::map_to_vector(operands, [&](ValueRange values) -> Value { return values[piece]; });
+      results.push_back(callMath(rewriter, op.getLoc(), lowering.machine, function, arguments));
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
 } // namespace
 
 Value tessera::callMath(OpBuilder &b, Location loc, target::MachineAttr machine, StringRef function,
@@ -174,5 +198,5 @@ Value tessera::callMath(OpBuilder &b, Location loc, target::MachineAttr machine,
 }
 
 void tessera::populateMathLibraryPatterns(RewritePatternSet &patterns, const Lowering &lowering) {
-  patterns.add<CallLibrary>(lowering);
+  patterns.add<CallLibrary, CallSpecial>(lowering);
 }

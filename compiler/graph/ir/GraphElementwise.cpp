@@ -8,6 +8,10 @@
 #include "compiler/graph/ir/GraphBuild.h"
 #include "compiler/graph/ir/GraphOps.h"
 
+#include "runtime/abi/Mathematics.h"
+
+#include "llvm/ADT/StringSwitch.h"
+
 using namespace mlir;
 using namespace tessera::graph;
 
@@ -19,6 +23,25 @@ Attribute GeluOp::coerceAttribute(StringRef name, Attribute given, std::string &
 Attribute CompareOp::coerceAttribute(StringRef name, Attribute given, std::string &allowed) {
   return coerceEnum<ComparePredicateAttr>(given, symbolizeComparePredicate,
                                           "eq, ne, lt, le, gt, ge", allowed);
+}
+
+/// The numbers a special function takes; 0 for names that are none.
+static unsigned specialArity(StringRef function) {
+#define TESSERA_MATH_CASE(name, arity) .Case(#name, arity)
+  return llvm::StringSwitch<unsigned>(function) TESSERA_MATH_FUNCTIONS(TESSERA_MATH_CASE)
+      .Default(0);
+#undef TESSERA_MATH_CASE
+}
+
+FailureOr<RankedTensorType> SpecialOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  unsigned arity = specialArity(adaptor.getFunction());
+  if (arity == 0)
+    return ctx.error("there is no function \"", adaptor.getFunction(),
+                     "\"; runtime/abi/Mathematics.h lists them");
+  if (adaptor.getOperands().size() != arity)
+    return ctx.error("\"", adaptor.getFunction(), "\" takes ", arity, " operands, got ",
+                     adaptor.getOperands().size());
+  return inferElementwise(ctx, adaptor.getOperands());
 }
 
 FailureOr<RankedTensorType> SelectOp::inferType(const InferContext &ctx, Adaptor adaptor) {

@@ -134,6 +134,25 @@ def Graph_GeluOp : Graph_ElementwiseOp<"gelu", [], ["coerceAttribute"]> {
   let extraClassDefinition = !strconcat(Graph_InferDefinition, Graph_InferSameType);
 }
 
+def Graph_SpecialOp : Graph_ElementwiseOp<"special"> {
+  let summary = "a special function of one or two operands";
+  let description = [{
+    The functions of runtime/abi/Mathematics.h, which the runtime computes one element at a time. For half
+    precision they are computed in f32.
+
+    Example:
+    ```mlir
+    %1 = graph.special "digamma"(%0) : (tensor<8xf32>) -> tensor<8xf32>
+    %2 = graph.special "zeta"(%0, %1) : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins StrAttr:$function, Variadic<Graph_FloatTensor>:$operands);
+  let results = (outs Graph_FloatTensor:$result);
+  let assemblyFormat = [{
+    $function `(` $operands `)` attr-dict `:` functional-type($operands, $result)
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Binary
 //===----------------------------------------------------------------------===//

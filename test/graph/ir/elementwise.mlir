@@ -93,6 +93,10 @@ func.func @unary(%x: tensor<8x?xf32>, %h: tensor<4xbf16>, %i: tensor<4xi32>, %u:
   %v44 = graph.isnan %x : (tensor<8x?xf32>) -> tensor<8x?xi1>
   // CHECK: graph.isinf %{{.*}} : (tensor<4xbf16>) -> tensor<4xi1>
   %v45 = graph.isinf %h : (tensor<4xbf16>) -> tensor<4xi1>
+  // CHECK: graph.special "digamma"(%{{.*}}) : (tensor<8x?xf32>) -> tensor<8x?xf32>
+  %special = graph.special "digamma"(%x) : (tensor<8x?xf32>) -> tensor<8x?xf32>
+  // CHECK: graph.special "zeta"(%{{.*}}, %{{.*}}) : (tensor<8x?xf32>, tensor<8x?xf32>) -> tensor<8x?xf32>
+  %special2 = graph.special "zeta"(%x, %x) : (tensor<8x?xf32>, tensor<8x?xf32>) -> tensor<8x?xf32>
   // CHECK: graph.gelu %{{.*}} : tensor<8x?xf32>
   %v46 = graph.gelu %x : tensor<8x?xf32>
   // CHECK: graph.gelu %{{.*}} approximate = tanh : tensor<8x?xf32>

@@ -558,3 +558,19 @@ func.func @unknown_kind(%x: tensor<8xf32>) {
   %0 = graph.reduce mean %x dims = [0] : (tensor<8xf32>) -> tensor<f32>
   return
 }
+
+// -----
+
+func.func @unknown_special(%x: tensor<8xf32>) {
+  // expected-error@+1 {{[special] there is no function "sine"; runtime/abi/Mathematics.h lists them}}
+  %0 = graph.special "sine"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return
+}
+
+// -----
+
+func.func @special_operands(%x: tensor<8xf32>) {
+  // expected-error@+1 {{[special] "zeta" takes 2 operands, got 1}}
+  %0 = graph.special "zeta"(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  return
+}

@@ -34,5 +34,7 @@ func.func @functions(%x: vector<64xf32>, %y: f64) {
   %2 = tile.erf %y : f64
   // CHECK: tile.tanh %{{.*}} : vector<64xf32>
   %3 = tile.tanh %x : vector<64xf32>
+  // CHECK: tile.special "zeta"(%{{.*}}, %{{.*}}) : vector<64xf32>
+  %4 = tile.special "zeta"(%x, %x) : vector<64xf32>
   return
 }

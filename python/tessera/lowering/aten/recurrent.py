@@ -141,6 +141,7 @@ def _run(
             f"a recurrence of {steps} steps in {len(weights)} layers and directions is not "
             f"compiled (from 1 to {MAX_STEPS} in all)",
             "feed the sequence in shorter pieces",
+            whole=True,
         )
     ends: list[State] = []
     for first in range(0, len(weights), directions):
