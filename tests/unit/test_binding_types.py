@@ -21,7 +21,10 @@ def plain():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (lambda p: {"compiled": "x"}, r"'compiled' must be what _core.compile\(\) returns, got 'x'"),
+        (
+            lambda p: {"compiled": "x"},
+            r"'compiled' must be what _core.compile\(\) returns, got 'x'",
+        ),
         (lambda p: {"compiled": None}, r"'compiled' must be .*, got None \(NoneType\)"),
         (lambda p: {"parameters": 3}, r"'parameters' must be a sequence of tensors, got 3 \(int\)"),
         (lambda p: {"islands": [1]}, r"'islands' must be a dict .*, got \[1\] \(list\)"),

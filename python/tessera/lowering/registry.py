@@ -113,7 +113,8 @@ def parse_op_name(spec: Any) -> OpKey:
 
     Accepts operator objects (``torch.library.custom_op``'s included) and every usual spelling:
     ``"add"``, ``"add.Tensor"``, ``"aten.add"``, ``"aten.add.Tensor"``, ``"aten::add.Tensor"``,
-    ``"torch.ops.aten.add"``, ``"mylib::op"``. A name may be registered before the operator itself is defined.
+    ``"torch.ops.aten.add"``, ``"mylib::op"``. A name may be registered before the
+    operator itself is defined.
     """
     if isinstance(spec, OpKey):
         return spec

@@ -156,9 +156,7 @@ def _placeholders(subject: Subject, imported: Imported) -> dict[fx.Node, Any]:
 
 
 def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
-    compiled = _core.compile(
-        imported.graph, threads=subject.threads, **settings().cache
-    )
+    compiled = _core.compile(imported.graph, threads=subject.threads, **settings().cache)
     parameters = [imported.parameters[name] for name in compiled.parameter_names]
     executable = with_keys(
         _core.Executable(compiled, parameters, imported.islands, subject.name, subject.threads),
