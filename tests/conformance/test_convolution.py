@@ -172,6 +172,25 @@ def test_what_is_around_a_convolution() -> None:
     check([_case(f.__name__, f, *inputs, depth=400) for f in (residual, normed, sequence, pixel)])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_norms_behind_convolutions(dtype: torch.dtype, batch: int) -> None:
+    """Norms of groups of channels that come last; with means far from zero, too."""
+    x, w = _image(batch, 4, 7, 9, dtype=dtype), _image(12, 4, 3, 3, dtype=dtype, seed=1)
+    s, b = _image(12, dtype=dtype, seed=2), _image(12, dtype=dtype, seed=3)
+
+    def norm(groups: int, shift: float, affine: bool = True) -> Callable[..., Tensor]:
+        def call(x: Tensor, w: Tensor, s: Tensor, b: Tensor) -> Tensor:
+            y = F.conv2d(x, w) + shift
+            return F.silu(F.group_norm(y, groups, s, b) if affine else F.group_norm(y, groups))
+
+        return call
+
+    cases = {"one": (1, 0.0), "three": (3, 0.0), "each": (12, 0.0), "far": (4, 30.0)}
+    checks = [_case(k, norm(*v), x, w, s, b, depth=400) for k, v in cases.items()]
+    check([*checks, _case("plain", norm(4, 0.0, False), x, w, s, b, depth=400)])
+
+
 # --- arguments at random ---------------------------------------------------------------------
 
 

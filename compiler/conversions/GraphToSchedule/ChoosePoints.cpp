@@ -115,6 +115,10 @@ static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
       along && innermost < shortRow && across > innermost) {
     along = false;
     innermost = across;
+  } else if (!along) {
+    // Kept dimensions behind the reduced ones are one to the vectors across them.
+    for (int64_t d = rank - 2; !llvm::is_contained(reduced, d); --d)
+      innermost *= domain[d];
   }
   int64_t grain = std::max<int64_t>(1, elementsPerUnit / std::max<int64_t>(rowElements, 1));
   // While a pass computes on a row it has already read, memory is idle: the emitter fetches the

@@ -17,6 +17,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/ChannelsLastNorm.h"
 #include "compiler/graph/transforms/Passes.h"
 
 #include "mlir/IR/PatternMatch.h"
@@ -102,7 +103,6 @@ public:
   }
 
 private:
-  // Whether an op was written anew is whether the visit gives an order for its result.
   void visit(Operation *op);
   std::optional<Ordered> rewrite(Operation *op);
   Ordered convolution(ConvolutionOp op);
@@ -114,6 +114,7 @@ private:
   Ordered concatenated(ConcatOp op, ArrayRef<int64_t> dims);
   Ordered reduced(Operation *op, const Ordered &source, ArrayRef<int64_t> over, bool keepdim);
   Ordered gathered(GatherOp op, const Ordered &source);
+  std::optional<Ordered> normalized(GroupNormOp op, const Ordered &source);
 
   /// The order of `value` where an earlier visit chose one.
   const Ordered *find(Value value) const {
@@ -312,6 +313,15 @@ Ordered Propagation::gathered(GatherOp op, const Ordered &source) {
   return {value, dims};
 }
 
+std::optional<Ordered> Propagation::normalized(GroupNormOp op, const Ordered &source) {
+  RankedTensorType type = rankedType(source.value);
+  // Channels last, whatever the order of what is before them; nothing to sum for no elements.
+  bool isLast = source.dims[0] == 0 && source.dims[1] == type.getRank() - 1;
+  if (!isLast || type.getRank() < 3 || !type.hasStaticShape() || type.getNumElements() == 0)
+    return std::nullopt;
+  return Ordered{normalizeGroups(rewriter, op, source.value), source.dims};
+}
+
 //===----------------------------------------------------------------------===//
 // The walk
 //===----------------------------------------------------------------------===//
@@ -341,6 +351,7 @@ std::optional<Ordered> Propagation::rewrite(Operation *op) {
       .Case([&](BroadcastOp repeat) { return broadcast(repeat, source); })
       .Case([&](WindowOp window) { return windows(window, source); })
       .Case([&](GatherOp gather) { return gathered(gather, source); })
+      .Case([&](GroupNormOp norm) { return normalized(norm, source); })
       .Case([&](PadOp pad) {
         return Ordered{remade(op, {source.value, pad.getValue()},
                               {list("low", ofOperand(pad.getLow(), dims)),

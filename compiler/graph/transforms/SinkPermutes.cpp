@@ -267,6 +267,14 @@ struct SinkPermuteBelowElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
+/// Whether `value` is a permute, or rows of one, regrouped from another shape than `source`'s: an
+/// op that moved to the one would move on to the other, and back.
+bool isMovedOtherwise(Value value, RankedTensorType source) {
+  auto regrouped = value.getDefiningOp<ReshapeOp>();
+  Value inner = regrouped ? regrouped.getOperand() : value;
+  return inner.getDefiningOp<PermuteOp>() && typeOf(inner).getShape() != source.getShape();
+}
+
 /// A regrouping of permuted rows in front of a row-wise op: below it the permute can follow.
 struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
   using OpTraitRewritePattern::OpTraitRewritePattern;
@@ -290,6 +298,8 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
     SmallVector<Value> operands;
     for (Value operand : op->getOperands()) {
       ArrayRef<int64_t> own = typeOf(operand).getShape();
+      if (operand.getDefiningOp() != producer && own == shape && isMovedOtherwise(operand, source))
+        return rewriter.notifyMatchFailure(op, "expected no other operand that asks for the like");
       bool rowWise =
           own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
                           llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));

@@ -83,6 +83,24 @@ func.func @movement(%x: tensor<2x3x4x6xf32>, %w: tensor<8x3x1x1xf32>, %i: tensor
   return %6, %8, %9, %11, %14 : tensor<2x2x4x5x2xf32>, tensor<2x24x8xf32>, tensor<3x2x8x4x6xf32>, tensor<2x4x6xi64>, tensor<2x2x8x12xf32>
 }
 
+// The norm of groups: every channel's own first, then groups', then a pair of numbers a channel.
+// CHECK-LABEL: @group_norm
+func.func @group_norm(%x: tensor<2x3x4x6xf32>, %w: tensor<8x3x1x1xf32>, %s: tensor<8xf32>, %b: tensor<8xf32>) -> tensor<2x8x4x6xf32> {
+  // CHECK: %[[C:.*]] = graph.convolution
+  // CHECK: %[[X:.*]] = graph.reshape %[[C]] shape = [2, 24, 8]
+  // CHECK: graph.reduce sum %[[X]] dims = [1] {keepdim}
+  // CHECK: graph.reduce sum %{{.*}} dims = [1] {keepdim}
+  // CHECK: graph.reduce sum %{{.*}} dims = [3] {keepdim} : (tensor<2x1x2x4xf32>) -> tensor<2x1x2x1xf32>
+  // CHECK: graph.rsqrt %{{.*}} : tensor<2x1x2x1xf32>
+  // CHECK: %[[S:.*]] = graph.reshape %{{.*}} shape = [2, 1, 8]
+  // CHECK: %[[M:.*]] = graph.mul %[[X]], %[[S]]
+  // CHECK: graph.add %[[M]], %{{.*}} -> tensor<2x24x8xf32>
+  // CHECK: graph.permute %{{.*}} dims = [0, 3, 1, 2]
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 : (tensor<2x3x4x6xf32>, tensor<8x3x1x1xf32>) -> tensor<2x8x4x6xf32>
+  %1 = graph.group_norm %0 weight %s bias %b groups = 2, eps = 1.000000e-05 : (tensor<2x8x4x6xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<2x8x4x6xf32>
+  return %1 : tensor<2x8x4x6xf32>
+}
+
 // Nothing without convolutions.
 // CHECK-LABEL: @none
 func.func @none(%x: tensor<2x3x4xf32>) -> tensor<2x3x4xf32> {

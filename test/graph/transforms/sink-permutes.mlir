@@ -33,3 +33,18 @@ func.func @windows(%x: tensor<2x8x10xf32>) -> tensor<2x24x8xf32> {
   %2 = graph.reshape %1 shape = [2, 24, 8] : (tensor<2x8x3x8xf32>) -> tensor<2x24x8xf32>
   return %2 : tensor<2x24x8xf32>
 }
+
+// Rows of two permutes, of different shapes: neither is better than the other.
+// CHECK-LABEL: @two_permutes
+func.func @two_permutes(%x: tensor<16x7x2x7x2x96xf32>, %q: tensor<1x1x49x64x96xf32>) -> tensor<1x3136x96xf32> {
+  // CHECK: graph.permute
+  // CHECK: graph.permute
+  // CHECK: graph.add
+  // CHECK: return
+  %0 = graph.permute %x dims = [0, 2, 4, 1, 3, 5] : (tensor<16x7x2x7x2x96xf32>) -> tensor<16x2x2x7x7x96xf32>
+  %1 = graph.reshape %0 shape = [1, 3136, 96] : (tensor<16x2x2x7x7x96xf32>) -> tensor<1x3136x96xf32>
+  %2 = graph.permute %q dims = [0, 3, 2, 1, 4] : (tensor<1x1x49x64x96xf32>) -> tensor<1x64x49x1x96xf32>
+  %3 = graph.reshape %2 shape = [1, 3136, 96] : (tensor<1x64x49x1x96xf32>) -> tensor<1x3136x96xf32>
+  %4 = graph.add %1, %3 : tensor<1x3136x96xf32>
+  return %4 : tensor<1x3136x96xf32>
+}
