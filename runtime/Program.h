@@ -78,7 +78,7 @@ struct KernelSpec {
   double flops = 0;         ///< predicted work of one launch
   double bytes = 0;         ///< predicted traffic of one launch
   /// What `entry` reads in place of numbers, where its code serves several programs.
-  std::vector<int64_t> symbols;
+  std::vector<int64_t> symbols = {};
 };
 
 struct Instruction {
