@@ -224,6 +224,9 @@ Status Call::describe(const LaunchFailure &failure) const {
                                                  "the weights of a random choice must be finite, "
                                                  "not negative, and not all 0" +
                                                  source);
+  case TESSERA_SINGULAR_MATRIX:
+    return Status::error(ErrorKind::Runtime,
+                         where(inst) + "a matrix is singular, or not positive definite" + source);
   default:
     return Status::error(ErrorKind::Runtime,
                          where(inst) + "kernel " + executable.program->kernels[inst.target].name +

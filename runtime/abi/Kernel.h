@@ -37,6 +37,8 @@ enum TesseraStatus {
   TESSERA_NEGATIVE_DEVIATION = 5,
   /// Weights of a choice that are negative, not finite, or all zero.
   TESSERA_INVALID_WEIGHTS = 6,
+  /// A matrix without an inverse, or one without a Cholesky factor.
+  TESSERA_SINGULAR_MATRIX = 7,
 };
 
 /// Computes the units [begin, end) of the kernel's parallel range.

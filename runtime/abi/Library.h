@@ -52,6 +52,13 @@ static inline int64_t tessera_ordering_scratch(int64_t elementBytes, int64_t len
   return 2 * length * (elementBytes <= 4 && length < ((int64_t)1 << 32) ? 8 : 16);
 }
 
+/// Bytes of scratch in which a function of matrices works on one of rows × columns, with
+/// `right` columns beside it where it solves for them: as much as the neediest one takes.
+static inline int64_t tessera_matrix_scratch(int64_t rows, int64_t columns, int64_t right) {
+  int64_t larger = rows > columns ? rows : columns;
+  return 8 * (5 * larger * larger + larger * right + 4 * larger);
+}
+
 /// What becomes of an element that tessera_scatter writes to.
 enum TesseraScatterMode {
   TESSERA_SCATTER_NONE, ///< the last one written stays

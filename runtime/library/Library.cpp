@@ -24,12 +24,21 @@ struct Entry {
 #define TESSERA_LIBRARY_ENTRY(name) {#name, name}
 
 static const Entry functions[] = {
+    TESSERA_LIBRARY_ENTRY(tessera_cholesky),
+    TESSERA_LIBRARY_ENTRY(tessera_eigh),
+    TESSERA_LIBRARY_ENTRY(tessera_householder_product),
+    TESSERA_LIBRARY_ENTRY(tessera_lu),
+    TESSERA_LIBRARY_ENTRY(tessera_lu_solve),
+    TESSERA_LIBRARY_ENTRY(tessera_matrix_exp),
     TESSERA_LIBRARY_ENTRY(tessera_order_statistic),
+    TESSERA_LIBRARY_ENTRY(tessera_qr),
     TESSERA_LIBRARY_ENTRY(tessera_running_extremum),
     TESSERA_LIBRARY_ENTRY(tessera_scatter),
     TESSERA_LIBRARY_ENTRY(tessera_search_sorted),
     TESSERA_LIBRARY_ENTRY(tessera_sort),
+    TESSERA_LIBRARY_ENTRY(tessera_svd),
     TESSERA_LIBRARY_ENTRY(tessera_topk),
+    TESSERA_LIBRARY_ENTRY(tessera_triangular_solve),
 };
 
 TesseraLibraryFn tessera_library_function(const char *name) {

@@ -41,10 +41,41 @@ TESSERA_LIBRARY_FUNCTION(tessera_running_extremum);
 /// Sequence, values → positions; right. Rows lie along the last dimension; a unit is a value.
 TESSERA_LIBRARY_FUNCTION(tessera_search_sorted);
 
-/// Dest, index, source → dest with `source` written along dim; dim, TesseraScatterMode, block.
-/// Index and source have dest's sizes but along dim. A unit is a block of so many columns (elements
-/// behind dim) of one place before dim.
+/// Dest, index, source → dest with `source` written along dim; dim, TesseraScatterMode, row block,
+/// column block. Index and source have dest's sizes but along dim. A unit is a block of dest: so
+/// many rows (along dim) and columns (behind it) at one place before dim.
 TESSERA_LIBRARY_FUNCTION(tessera_scatter);
+
+// Matrices lie in the last two dimensions, in f32 or f64; a unit is one of them.
+// Scratch: tessera_matrix_scratch.
+
+/// Symmetric → triangular factor, info; upper, checked. With `checked` a matrix that is not positive
+/// definite fails the call.
+TESSERA_LIBRARY_FUNCTION(tessera_cholesky);
+
+/// Matrix → packed factors, pivots, info; checked.
+TESSERA_LIBRARY_FUNCTION(tessera_lu);
+
+/// Packed factors, pivots, right sides → solutions; transpose.
+TESSERA_LIBRARY_FUNCTION(tessera_lu_solve);
+
+/// Triangle, right sides → solutions; upper, transpose, unit diagonal.
+TESSERA_LIBRARY_FUNCTION(tessera_triangular_solve);
+
+/// Matrix → packed reflections and R, tau.
+TESSERA_LIBRARY_FUNCTION(tessera_qr);
+
+/// Packed reflections, tau → their product, as many columns as the reflections have.
+TESSERA_LIBRARY_FUNCTION(tessera_householder_product);
+
+/// Symmetric → ascending eigenvalues, eigenvectors; upper (which triangle is read).
+TESSERA_LIBRARY_FUNCTION(tessera_eigh);
+
+/// Matrix → left vectors, descending singular values, right vectors transposed.
+TESSERA_LIBRARY_FUNCTION(tessera_svd);
+
+/// Square matrix → its exponential.
+TESSERA_LIBRARY_FUNCTION(tessera_matrix_exp);
 
 } // extern "C"
 

@@ -169,17 +169,44 @@ int64_t statisticAt(Entry *entries, int64_t length, TesseraStatistic statistic, 
   return modeAt(entries, length);
 }
 
-/// Brings the first `k` entries to the front.
+/// Where PyTorch changes from a heap to partitioning.
+constexpr int64_t kHeapShare = 64;
+
+/// Brings the first `k` entries to the front by partitioning.
 template <typename Entry> void selectFirst(Entry *entries, int64_t length, int64_t k, bool sorted) {
-  // Where PyTorch changes from a heap to partitioning.
-  constexpr int64_t heapShare = 64;
-  if (k * heapShare <= length) {
-    std::partial_sort(entries, entries + k, entries + length, byKey);
-    return;
-  }
   std::nth_element(entries, entries + k - 1, entries + length, byKey);
   if (sorted)
     std::sort(entries, entries + k - 1, byKey);
+}
+
+/// std::partial_sort, one element at a time: only the heap is kept, as entries, with one behind it
+/// for the newcomer. Elements that cannot enter are passed over a block at a time.
+template <typename T, typename Entry>
+void heapFirst(const T *row, int64_t length, int64_t stride, bool descending, Entry *heap,
+               int64_t k) {
+  using Key = KeyOf<T>;
+  constexpr int64_t blockLength = 64;
+  Key turn = descending ? std::numeric_limits<Key>::max() : Key(0);
+  Key keys[blockLength];
+  loadEntries(row, k, stride, descending, heap);
+  std::make_heap(heap, heap + k, byKey);
+  for (int64_t start = k; start < length; start += blockLength) {
+    int64_t count = std::min(blockLength, length - start);
+    Key least = std::numeric_limits<Key>::max();
+    for (int64_t i = 0; i < count; ++i) {
+      keys[i] = Key(keyOf(row[(start + i) * stride]) ^ turn);
+      least = std::min(least, keys[i]);
+    }
+    if (least >= heap->key())
+      continue;
+    for (int64_t i = 0; i < count; ++i) {
+      if (keys[i] >= heap->key())
+        continue;
+      heap[k] = Entry(keys[i], uint64_t(start + i));
+      std::pop_heap(heap, heap + k + 1, byKey);
+    }
+  }
+  std::sort_heap(heap, heap + k, byKey);
 }
 
 } // namespace
@@ -205,8 +232,12 @@ TESSERA_LIBRARY_FUNCTION(tessera_topk) {
   if (k == 0)
     return TESSERA_OK;
   rows.forEach(scratch, begin, end, [&](int64_t row, auto *elements, auto *entries) {
-    loadEntries(elements, rows.length, rows.stride, largest, entries);
-    selectFirst(entries, rows.length, k, sorted);
+    if (k * kHeapShare <= rows.length) {
+      heapFirst(elements, rows.length, rows.stride, largest, entries, k);
+    } else {
+      loadEntries(elements, rows.length, rows.stride, largest, entries);
+      selectFirst(entries, rows.length, k, sorted);
+    }
     rows.store(row, elements, entries, k);
   });
   return TESSERA_OK;

@@ -5,9 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// A unit copies its columns of the destination and then writes to them in the order of
-// the index, so that results depend on nothing but the operands. An index that is the
-// same for all columns (its strides there are 0) is read once a row.
+// A unit copies its part of the destination and then writes to it in the order of the
+// index, so that results depend on nothing but the operands. An index that is the same
+// for all columns (its strides there are 0) is read once a row.
 //
 //===----------------------------------------------------------------------===//
 
@@ -54,42 +54,56 @@ struct Maximum {
   }
 };
 
-/// One call: the dimensions before `dim` are outer ones, those behind it columns.
+/// One call: the dimensions before `dim` are outer ones, those behind it columns. A unit is a block
+/// of rows and columns at one outer place: it walks the whole index and writes what is its own.
 class Scatter {
 public:
   Scatter(void *const *buffers, const int64_t *description)
       : call(buffers, description), dest(call[0]), index(call[1]), source(call[2]), out(call[3]),
-        dim(call.parameters[0]), block(call.parameters[2]), size(dest.sizes[dim]),
-        count(index.sizes[dim]), columns(dest.count(dim + 1, dest.rank)),
-        blocks((columns + block - 1) / std::max<int64_t>(block, 1)), destOuter(dest, 0, dim),
-        destInner(dest, dim + 1, dest.rank), destSlab(dest, dim, dest.rank),
-        indexOuter(index, 0, dim), indexInner(index, dim + 1, index.rank),
-        sourceOuter(source, 0, dim), sourceInner(source, dim + 1, source.rank) {}
+        dim(call.parameters[0]), rowBlock(call.parameters[2]), columnBlock(call.parameters[3]),
+        size(dest.sizes[dim]), count(index.sizes[dim]), columns(dest.count(dim + 1, dest.rank)),
+        rowBlocks(blocksOf(size, rowBlock)), columnBlocks(blocksOf(columns, columnBlock)),
+        destOuter(dest, 0, dim), destInner(dest, dim + 1, dest.rank),
+        destSlab(dest, dim, dest.rank), indexOuter(index, 0, dim),
+        indexInner(index, dim + 1, index.rank), sourceOuter(source, 0, dim),
+        sourceInner(source, dim + 1, source.rank) {}
 
   TesseraDType dtype() const { return dest.dtype; }
   TesseraScatterMode mode() const { return static_cast<TesseraScatterMode>(call.parameters[1]); }
 
   template <typename T, typename Combine>
   int32_t run(int64_t begin, int64_t end, Combine combine) const {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      int64_t outer = unit / blocks, first = unit % blocks * block;
-      int64_t last = std::min(first + block, columns);
-      copy<T>(outer, first, last);
-      if (!(indexInner.isBroadcast() ? writeRows<T>(outer, first, last, combine)
-                                     : writeElements<T>(outer, first, last, combine)))
-        return TESSERA_INDEX_OUT_OF_RANGE;
+    bool good = true;
+    for (int64_t unit = begin; unit < end && good; ++unit) {
+      Block block = blockOf(unit);
+      copy<T>(block);
+      good = index.dtype == TESSERA_I64 ? write<T, int64_t>(block, combine)
+                                        : write<T, int32_t>(block, combine);
     }
-    return TESSERA_OK;
+    return good ? TESSERA_OK : TESSERA_INDEX_OUT_OF_RANGE;
   }
 
 private:
-  template <typename T> T *slabOf(int64_t outer) const {
-    return out.as<T>() + outer * size * columns;
+  struct Block {
+    int64_t outer, firstRow, lastRow, first, last; ///< columns [first, last)
+  };
+
+  static int64_t blocksOf(int64_t size, int64_t block) {
+    return (std::max<int64_t>(size, 1) + block - 1) / block;
   }
-  int64_t indexAt(int64_t offset) const {
-    return index.dtype == TESSERA_I64 ? index.as<int64_t>()[offset] : index.as<int32_t>()[offset];
+  Block blockOf(int64_t unit) const {
+    int64_t column = unit % columnBlocks * columnBlock;
+    int64_t row = unit / columnBlocks % rowBlocks * rowBlock;
+    return {unit / columnBlocks / rowBlocks, row, std::min(row + rowBlock, size), column,
+            std::min(column + columnBlock, columns)};
+  }
+  template <typename T> T *slabOf(const Block &block) const {
+    return out.as<T>() + block.outer * size * columns;
   }
   bool isInside(int64_t position) const { return uint64_t(position) < uint64_t(size); }
+  static bool isOwn(const Block &block, int64_t position) {
+    return position >= block.firstRow && position < block.lastRow;
+  }
 
   template <typename T>
   static void copyRuns(const Span &span, const T *from, int64_t begin, int64_t end, T *to) {
@@ -103,47 +117,88 @@ private:
     });
   }
 
-  /// The destination's columns [first, last) into the result.
-  template <typename T> void copy(int64_t outer, int64_t first, int64_t last) const {
-    const T *from = dest.as<T>() + destOuter.at(outer);
-    T *to = slabOf<T>(outer);
-    if (last - first == columns)
-      return copyRuns(destSlab, from, 0, size * columns, to);
-    for (int64_t d = 0; d < size; ++d)
-      copyRuns(destInner, from + d * dest.strides[dim], first, last, to + d * columns);
+  /// The destination's part of the block into the result.
+  template <typename T> void copy(const Block &block) const {
+    const T *from = dest.as<T>() + destOuter.at(block.outer);
+    T *to = slabOf<T>(block);
+    if (block.last - block.first == columns)
+      return copyRuns(destSlab, from, block.firstRow * columns, block.lastRow * columns, to);
+    for (int64_t row = block.firstRow; row < block.lastRow; ++row)
+      copyRuns(destInner, from + row * dest.strides[dim], block.first, block.last,
+               to + row * columns);
+  }
+
+  template <typename T, typename Index, typename Combine>
+  bool write(const Block &block, Combine combine) const {
+    if (columns == 1)
+      return writeVector<T, Index>(block, combine);
+    if (indexInner.isBroadcast())
+      return writeRows<T, Index>(block, combine);
+    return writeElements<T, Index>(block, combine);
+  }
+
+  /// No columns at all.
+  template <typename T, typename Index, typename Combine>
+  bool writeVector(const Block &block, Combine combine) const {
+    const T *from = source.as<T>() + sourceOuter.at(block.outer);
+    const Index *places = index.as<Index>() + indexOuter.at(block.outer);
+    T *to = slabOf<T>(block);
+    int64_t step = index.strides[dim], stride = source.strides[dim];
+    bool whole = block.lastRow - block.firstRow == size;
+    for (int64_t j = 0; j < count; ++j) {
+      int64_t position = places[j * step];
+      if (!isInside(position))
+        return false;
+      if (whole || isOwn(block, position))
+        to[position] = combine(to[position], from[j * stride]);
+    }
+    return true;
   }
 
   /// One index for all columns.
-  template <typename T, typename Combine>
-  bool writeRows(int64_t outer, int64_t first, int64_t last, Combine combine) const {
-    const T *from = source.as<T>() + sourceOuter.at(outer);
-    T *slab = slabOf<T>(outer);
-    for (int64_t j = 0, at = indexOuter.at(outer); j < count; ++j, at += index.strides[dim]) {
-      int64_t position = indexAt(at);
-      if (!isInside(position))
+  template <typename T, typename Index, typename Combine>
+  bool writeRows(const Block &block, Combine combine) const {
+    const T *from = source.as<T>() + sourceOuter.at(block.outer);
+    const Index *places = index.as<Index>() + indexOuter.at(block.outer);
+    T *slab = slabOf<T>(block);
+    int64_t step = index.strides[dim];
+    const Index *place = places;
+    for (int64_t j = 0, end = count, rows = size; j < end; ++j, place += step) {
+      int64_t position = *place;
+      if (uint64_t(position) >= uint64_t(rows))
         return false;
+      if (!isOwn(block, position))
+        continue;
       T *to = slab + position * columns;
       const T *row = from + j * source.strides[dim];
-      sourceInner.forEachRun(first, last,
+      sourceInner.forEachRun(block.first, block.last,
                              [&](int64_t start, int64_t offset, int64_t length, int64_t stride) {
-                               for (int64_t i = 0; i < length; ++i)
-                                 to[start + i] = combine(to[start + i], row[offset + i * stride]);
+                               if (stride == 1)
+                                 for (int64_t i = 0; i < length; ++i)
+                                   to[start + i] = combine(to[start + i], row[offset + i]);
+                               else
+                                 for (int64_t i = 0; i < length; ++i)
+                                   to[start + i] = combine(to[start + i], row[offset + i * stride]);
                              });
     }
     return true;
   }
 
   /// An index for each element.
-  template <typename T, typename Combine>
-  bool writeElements(int64_t outer, int64_t first, int64_t last, Combine combine) const {
-    const T *from = source.as<T>() + sourceOuter.at(outer);
-    T *slab = slabOf<T>(outer);
-    for (int64_t j = 0, at = indexOuter.at(outer); j < count; ++j, at += index.strides[dim]) {
+  template <typename T, typename Index, typename Combine>
+  bool writeElements(const Block &block, Combine combine) const {
+    const T *from = source.as<T>() + sourceOuter.at(block.outer);
+    const Index *places = index.as<Index>() + indexOuter.at(block.outer);
+    T *slab = slabOf<T>(block);
+    for (int64_t j = 0; j < count; ++j) {
       const T *row = from + j * source.strides[dim];
-      for (int64_t c = first; c < last; ++c) {
-        int64_t position = indexAt(at + indexInner.at(c));
+      const Index *wanted = places + j * index.strides[dim];
+      for (int64_t c = block.first; c < block.last; ++c) {
+        int64_t position = wanted[indexInner.at(c)];
         if (!isInside(position))
           return false;
+        if (!isOwn(block, position))
+          continue;
         T &to = slab[position * columns + c];
         to = combine(to, row[sourceInner.at(c)]);
       }
@@ -153,7 +208,7 @@ private:
 
   Call call;
   const View &dest, &index, &source, &out;
-  int64_t dim, block, size, count, columns, blocks;
+  int64_t dim, rowBlock, columnBlock, size, count, columns, rowBlocks, columnBlocks;
   Span destOuter, destInner, destSlab, indexOuter, indexInner, sourceOuter, sourceInner;
 };
 

@@ -8,41 +8,74 @@
 #include "runtime/library/Keys.h"
 #include "runtime/library/Library.h"
 
+#include <algorithm>
+
 using namespace tessera::runtime::library;
 
 namespace {
 
-/// `Wins` says whether an element replaces the one that leads so far.
+/// `wins` says whether an element replaces the one that leads so far.
 template <typename T, typename Wins>
 void runExtremum(const Call &call, int64_t dim, int64_t row, Wins wins) {
   const View &source = call[0], &values = call[1], &indices = call[2];
   const T *from = source.as<T>() + source.rowOffset(row, dim);
   T *value = values.as<T>() + values.rowOffset(row, dim);
   int64_t *index = indices.as<int64_t>() + indices.rowOffset(row, dim);
+  int64_t length = source.sizes[dim], stride = source.strides[dim];
+  int64_t valueStride = values.strides[dim], indexStride = indices.strides[dim];
+  if (length == 0)
+    return;
+  T best = from[0];
+  KeyOf<T> bestKey = keyOf(best);
   int64_t leader = 0;
-  for (int64_t i = 0; i < source.sizes[dim]; ++i) {
-    if (wins(keyOf(from[i * source.strides[dim]]), keyOf(from[leader * source.strides[dim]])))
-      leader = i;
-    value[i * values.strides[dim]] = from[leader * source.strides[dim]];
-    index[i * indices.strides[dim]] = leader;
+  for (int64_t i = 0; i < length; ++i) {
+    T element = from[i * stride];
+    KeyOf<T> key = keyOf(element);
+    bool won = wins(key, bestKey);
+    best = won ? element : best;
+    bestKey = won ? key : bestKey;
+    leader = won ? i : leader;
+    value[i * valueStride] = best;
+    index[i * indexStride] = leader;
   }
 }
 
-/// Elements of a sorted row that come before `value`: for a NaN, and where the search meets one,
-/// all up to there, as PyTorch's comparisons have it.
+/// Whether an element of the sequence comes before `value`: as PyTorch's comparisons have it, a NaN
+/// on either side says so, too.
+template <typename T> bool comesBefore(T element, T value, bool right) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return right ? !(element > value) : !(element >= value);
+  } else {
+    auto key = keyOf(element), wanted = keyOf(value);
+    return isNaNKey<T>(key) || isNaNKey<T>(wanted) || key < wanted || (right && key == wanted);
+  }
+}
+
+/// Elements of a sorted row before which `value` would not be put.
 template <typename T>
 int64_t countBefore(const T *row, int64_t length, int64_t stride, T value, bool right) {
-  auto key = keyOf(value);
-  int64_t low = 0, high = length;
-  while (low < high) {
-    int64_t middle = low + (high - low) / 2;
-    auto found = keyOf(row[middle * stride]);
-    if (found < key || (right && found == key) || isNaNKey<T>(found) || isNaNKey<T>(key))
-      low = middle + 1;
-    else
-      high = middle;
+  int64_t low = 0;
+  while (length > 0) {
+    int64_t half = length / 2;
+    bool before = comesBefore(row[(low + half) * stride], value, right);
+    low = before ? low + half + 1 : low;
+    length = before ? length - half - 1 : half;
   }
   return low;
+}
+
+/// Places of the values [first, last) of one row.
+template <typename T>
+void searchRow(const Call &call, int64_t row, int64_t first, int64_t last, bool right) {
+  const View &sequence = call[0], &values = call[1], &result = call[2];
+  int64_t dim = sequence.rank - 1;
+  const T *sorted = sequence.as<T>() + sequence.rowOffset(row, dim);
+  const T *wanted = values.as<T>() + values.rowOffset(row, dim);
+  int64_t *found = result.as<int64_t>() + result.rowOffset(row, dim);
+  int64_t length = sequence.sizes[dim], stride = sequence.strides[dim];
+  for (int64_t i = first; i < last; ++i)
+    found[i * result.strides[dim]] =
+        countBefore(sorted, length, stride, wanted[i * values.strides[dim]], right);
 }
 
 } // namespace
@@ -68,17 +101,15 @@ TESSERA_LIBRARY_FUNCTION(tessera_running_extremum) {
 
 TESSERA_LIBRARY_FUNCTION(tessera_search_sorted) {
   Call call(buffers, description);
-  const View &sequence = call[0], &values = call[1], &result = call[2];
+  const View &values = call[1];
   bool right = call.parameters[0];
-  int64_t last = sequence.rank - 1, columns = values.sizes[last];
-  withElement(sequence.dtype, [&](auto element) {
-    using T = decltype(element);
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t row = i / columns, column = i % columns;
-      T value = values.as<T>()[values.rowOffset(row, last) + column * values.strides[last]];
-      result.as<int64_t>()[result.rowOffset(row, last) + column * result.strides[last]] =
-          countBefore(sequence.as<T>() + sequence.rowOffset(row, last), sequence.sizes[last],
-                      sequence.strides[last], value, right);
+  int64_t columns = values.sizes[values.rank - 1];
+  withElement(values.dtype, [&](auto element) {
+    for (int64_t i = begin; i < end;) {
+      int64_t row = i / columns, first = i % columns;
+      int64_t last = std::min(columns, first + end - i);
+      searchRow<decltype(element)>(call, row, first, last, right);
+      i += last - first;
     }
   });
   return TESSERA_OK;

@@ -38,12 +38,12 @@ func.func @main(%x: tensor<5xi1>) -> tensor<5xi64> {
 
 // -----
 
-// A unit is a block of columns; the whole index is walked for each.
+// A unit is a block of rows; the whole index is walked for each.
 
-// CHECK:         schedule.launch library {{.*}} grain = 1 {{.*}} units = 4
+// CHECK:         schedule.launch library {{.*}} grain = 1 {{.*}} units = 15
 // CHECK-LABEL: func.func @library_
 // CHECK:         tile.call_library "tessera_scatter"(%{{.*}}, %{{.*}}, %{{.*}}) into(%{{.*}}) units
-// CHECK-SAME:      types [f32, i64, f32, f32] parameters [0, 1, 64]
+// CHECK-SAME:      types [f32, i64, f32, f32] parameters [0, 1, 67, 256]
 // CHECK-SAME:      memref<16x256xi64, strided<[1, 0]>>
 func.func @main(%x: tensor<1000x256xf32>, %i: tensor<16xi64>, %y: tensor<16x256xf32>) -> tensor<1000x256xf32> {
   %v = schedule.view %i offset 0 strides [1, 0] : tensor<16xi64> to tensor<16x256xi64>

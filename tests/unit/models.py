@@ -101,6 +101,6 @@ class Unconverted(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.linear(x)
-        inverse = torch.linalg.inv(y @ y.t() + torch.eye(4))
-        spectrum = torch.fft.fft(inverse.relu()).real
+        factor = torch.linalg.ldl_factor(y @ y.t() + torch.eye(4)).LD
+        spectrum = torch.fft.fft(factor.relu()).real
         return self.linear(spectrum.abs())

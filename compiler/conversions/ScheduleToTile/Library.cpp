@@ -14,6 +14,7 @@
 
 #include "runtime/abi/Library.h"
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
+#include "compiler/conversions/ScheduleToTile/LibraryCall.h"
 #include "compiler/graph/ir/GraphOps.h"
 #include "compiler/support/Sizes.h"
 #include "compiler/tile/ir/TileOps.h"
@@ -22,17 +23,6 @@
 
 using namespace mlir;
 using namespace tessera;
-
-namespace {
-/// A function and how it is called.
-struct LibraryCall {
-  StringRef callee;
-  SmallVector<int64_t> parameters;
-  int64_t units = 1;        ///< in all
-  int64_t unitElements = 1; ///< elements a unit handles, about
-  int64_t scratchBytes = 0;
-};
-} // namespace
 
 static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
@@ -88,25 +78,48 @@ static int64_t codeOf(graph::ScatterKind kind) {
   llvm_unreachable("every kind has a code");
 }
 
-/// Units are blocks of columns, the elements behind `dim`: few enough to be about `grain` elements,
-/// and enough for a few cache lines.
-static LibraryCall callScatter(graph::ScatterOp scatter, int64_t grain) {
-  constexpr int64_t minColumns = 64;
+/// Whether the kernel's input behind `value` is the same along all dimensions from `first` on.
+static bool isBroadcastFrom(schedule::KernelOp kernel, Value value, int64_t first) {
+  SmallVector<int64_t> strides = kernel.getInputStrides(cast<BlockArgument>(value).getArgNumber());
+  for (auto [size, stride] :
+       llvm::drop_begin(llvm::zip_equal(typeOf(value).getShape(), strides), first))
+    if (size != 1 && stride != 0)
+      return false;
+  return true;
+}
+
+/// Units are blocks of about `grain` elements, and each walks the whole index. Blocks of rows copy
+/// best, but are worth it only where an index stands for many columns: else there are blocks of
+/// columns.
+static LibraryCall callScatter(graph::ScatterOp scatter, schedule::KernelOp kernel, int64_t grain) {
+  constexpr int64_t walkShare = 64, minColumns = 64, enoughBlocks = 8;
   ArrayRef<int64_t> shape = typeOf(scatter.getDest()).getShape();
-  int64_t dim = scatter.getDim(), columns = productOf(shape.drop_front(dim + 1));
-  int64_t rows = shape[dim] + typeOf(scatter.getIndex()).getDimSize(dim);
-  int64_t block =
-      llvm::alignTo(std::max<int64_t>(grain / std::max<int64_t>(rows, 1), 1), minColumns);
-  block = std::max<int64_t>(std::min(block, columns), 1);
-  LibraryCall call{"tessera_scatter", {dim, codeOf(scatter.getKind()), block}};
-  call.units = productOf(shape.take_front(dim)) * llvm::divideCeil(columns, block);
-  call.unitElements = rows * block;
+  int64_t dim = scatter.getDim(), rows = std::max<int64_t>(shape[dim], 1);
+  int64_t columns = std::max<int64_t>(productOf(shape.drop_front(dim + 1)), 1);
+  int64_t count = std::max<int64_t>(typeOf(scatter.getIndex()).getDimSize(dim), 1);
+  int64_t work = (rows + count) * columns, wanted = std::max<int64_t>(work / grain, 1);
+  int64_t walk = count * (isBroadcastFrom(kernel, scatter.getIndex(), dim + 1) ? 1 : columns);
+  int64_t rowBlocks = std::clamp<int64_t>(work / walkShare / walk, 1, std::min(wanted, rows));
+  int64_t columnBlocks = 1;
+  if (rowBlocks < enoughBlocks) {
+    rowBlocks = 1;
+    columnBlocks = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(columns / minColumns, 1));
+  }
+  int64_t rowBlock = llvm::divideCeil(rows, rowBlocks);
+  int64_t columnBlock = llvm::divideCeil(columns, columnBlocks);
+  LibraryCall call{"tessera_scatter", {dim, codeOf(scatter.getKind()), rowBlock, columnBlock}};
+  int64_t outer = productOf(shape.take_front(dim));
+  if (productOf(shape.drop_front(dim + 1)) == 0)
+    outer = 0;
+  call.units = outer * llvm::divideCeil(rows, rowBlock) * llvm::divideCeil(columns, columnBlock);
+  call.unitElements = work / rowBlocks / columnBlocks;
   return call;
 }
 
-static FailureOr<LibraryCall> callFor(Operation *op, int64_t grain) {
+static FailureOr<LibraryCall> callFor(Operation *op, schedule::KernelOp kernel) {
+  int64_t grain = cast<schedule::LibraryAttr>(kernel.getPointAttr()).getGrain();
   return llvm::TypeSwitch<Operation *, FailureOr<LibraryCall>>(op)
-      .Case([&](graph::ScatterOp scatter) { return callScatter(scatter, grain); })
+      .Case([&](graph::ScatterOp scatter) { return callScatter(scatter, kernel, grain); })
       .Case([](graph::SortOp sort) {
         return callOnOrderedRows("tessera_sort", sort.getOperand(), sort.getDim(),
                                  {sort.getDescending(), sort.getStable()});
@@ -129,7 +142,9 @@ static FailureOr<LibraryCall> callFor(Operation *op, int64_t grain) {
         call.units = typeOf(search.getValues()).getNumElements();
         return call;
       })
-      .Default([](Operation *other) {
+      .Default([](Operation *other) -> FailureOr<LibraryCall> {
+        if (std::optional<LibraryCall> call = callOnMatrices(other))
+          return *call;
         return other->emitOpError("[kernel] has no function in the runtime's library");
       });
 }
@@ -143,7 +158,7 @@ FailureOr<KernelExtent> tessera::emitLibrary(KernelFrame &frame) {
     return frame.kernel.emitOpError(
         "[kernel] body must be one library op of the kernel's inputs, all results yielded");
   int64_t grain = cast<schedule::LibraryAttr>(frame.kernel.getPointAttr()).getGrain();
-  FailureOr<LibraryCall> call = callFor(op, grain);
+  FailureOr<LibraryCall> call = callFor(op, frame.kernel);
   if (failed(call))
     return failure();
 

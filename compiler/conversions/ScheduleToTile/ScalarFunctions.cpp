@@ -26,6 +26,8 @@ using arith::CmpFPredicate;
 // In additions: a polynomial of a dozen terms, a quotient or root.
 constexpr double functionCost = 16;
 constexpr double divisionCost = 6;
+// A call of the runtime for each lane.
+constexpr double specialCost = 120;
 
 template <typename MathOp> static Value emitMath(ScalarBuilder &b, Operation *, ValueRange x) {
   return MathOp::create(b, x[0]);
@@ -52,6 +54,11 @@ static Value emitReciprocal(ScalarBuilder &b, Operation *, ValueRange x) {
 
 static Value emitRsqrt(ScalarBuilder &b, Operation *, ValueRange x) {
   return b.divF(b.real(x[0], 1), math::SqrtOp::create(b, x[0]));
+}
+
+static Value emitSpecial(ScalarBuilder &b, Operation *op, ValueRange operands) {
+  return tile::SpecialOp::create(b, operands[0].getType(), cast<graph::SpecialOp>(op).getFunction(),
+                                 operands);
 }
 
 //===----------------------------------------------------------------------===//
@@ -122,4 +129,5 @@ void tessera::addFunctionOps(ScalarTable &table) {
   table[TypeID::get<graph::SiluOp>()] = {emitSilu, functionCost};
   table[TypeID::get<graph::GeluOp>()] = {emitGelu, functionCost};
   table[TypeID::get<graph::ErfinvOp>()] = {emitErfinv, functionCost};
+  table[TypeID::get<graph::SpecialOp>()] = {emitSpecial, specialCost};
 }

@@ -23,7 +23,8 @@ include "compiler/graph/ir/GraphConvolution.td"
 include "compiler/graph/ir/GraphAttention.td"
 include "compiler/graph/ir/GraphIndexing.td"
 include "compiler/graph/ir/GraphSorting.td"
-include "compiler/graph/ir/GraphControl.td"
+include "compiler/graph/ir/GraphLinearAlgebra.td"
 include "compiler/graph/ir/GraphRandom.td"
+include "compiler/graph/ir/GraphControl.td"
 
 #endif // TESSERA_GRAPH_OPS

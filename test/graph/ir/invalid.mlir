@@ -574,3 +574,51 @@ func.func @special_operands(%x: tensor<8xf32>) {
   %0 = graph.special "zeta"(%x) : (tensor<8xf32>) -> tensor<8xf32>
   return
 }
+
+// -----
+
+func.func @not_square(%x: tensor<2x3xf32>) {
+  // expected-error@+1 {{[cholesky] `operand` must be square, got 2x3}}
+  %0:2 = graph.cholesky %x : (tensor<2x3xf32>) -> (tensor<2x3xf32>, tensor<i32>)
+  return
+}
+
+// -----
+
+func.func @no_matrix(%x: tensor<3xf32>) {
+  // expected-error@+1 {{[svd] `operand` must be matrices of known sizes, got 3}}
+  %0:3 = graph.svd %x : (tensor<3xf32>) -> (tensor<3xf32>, tensor<3xf32>, tensor<3xf32>)
+  return
+}
+
+// -----
+
+func.func @right_sides(%x: tensor<3x3xf32>, %y: tensor<4x2xf32>) {
+  // expected-error@+1 {{[triangular_solve] `right` 4x2 does not fit matrices 3x3; expected 3x2}}
+  %0 = graph.triangular_solve %x, %y : (tensor<3x3xf32>, tensor<4x2xf32>) -> tensor<4x2xf32>
+  return
+}
+
+// -----
+
+func.func @right_types(%x: tensor<3x3xf32>, %y: tensor<3x2xf64>) {
+  // expected-error@+1 {{[triangular_solve] `right` of 'f64' does not fit matrices of 'f32'; insert graph.cast}}
+  %0 = graph.triangular_solve %x, %y : (tensor<3x3xf32>, tensor<3x2xf64>) -> tensor<3x2xf64>
+  return
+}
+
+// -----
+
+func.func @pivots(%x: tensor<3x3xf32>, %p: tensor<2xi32>, %y: tensor<3x2xf32>) {
+  // expected-error@+1 {{[lu_solve] `pivots` 2 does not fit matrices 3x3; expected 3}}
+  %0 = graph.lu_solve %x, %p, %y : (tensor<3x3xf32>, tensor<2xi32>, tensor<3x2xf32>) -> tensor<3x2xf32>
+  return
+}
+
+// -----
+
+func.func @reflections(%x: tensor<2x3xf32>, %tau: tensor<2xf32>) {
+  // expected-error@+1 {{[householder_product] `packed` 2x3 must have at least as many rows as columns, and not fewer columns than the 2 reflections of `tau`}}
+  %0 = graph.householder_product %x, %tau : (tensor<2x3xf32>, tensor<2xf32>) -> tensor<2x3xf32>
+  return
+}

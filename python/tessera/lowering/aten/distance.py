@@ -21,7 +21,6 @@ from tessera.lowering.aten.rules import (
     Arith,
     broadcast_shape,
     finish,
-    is_integral,
     opmath,
     rule,
 )
@@ -129,8 +128,6 @@ def bilinear(
     weight: GraphValue,
     bias: GraphValue | None = None,
 ) -> GraphValue:
-    if is_integral(input1.dtype):
-        raise TypeError(f"[bilinear] is not defined for {input1.dtype}")
     outputs, left, right = weight.shape
     batch = input1.shape[:-1]
     count = math.prod(batch)

@@ -310,7 +310,7 @@ def native_batch_norm(
     if training and running_mean is not None:
         raise _refuse_training("native_batch_norm")
     if training:
-        return batch_norm_training(ctx, input, weight, bias, eps)
+        return native_batch_norm_no_stats(ctx, input, weight, bias, training, momentum, eps)
     assert running_mean is not None
     assert running_var is not None
     return native_batch_norm_no_training(
@@ -328,7 +328,9 @@ def native_batch_norm_no_stats(
     momentum: float,
     eps: float,
 ) -> Statistics:
-    return batch_norm_training(ctx, input, weight, bias, eps)
+    value, mean, inverse = batch_norm_training(ctx, input, weight, bias, eps)
+    # The type that capture foretells; eager keeps them in that of wider parameters.
+    return value, ctx.cast(mean, input.dtype), ctx.cast(inverse, input.dtype)
 
 
 @rule("instance_norm")

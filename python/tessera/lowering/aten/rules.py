@@ -11,6 +11,7 @@ values and ``ts.ops`` on tensors all go through the one definition.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -81,6 +82,9 @@ def node_rule(*names: str) -> Callable[[F], F]:
         def direct(ctx: LoweringContext, *args: Any, **kwargs: Any) -> Any:
             return fn(ctx, frozenset({0}), *args, **kwargs)
 
+        signature = inspect.signature(fn)
+        kept = [each for name, each in signature.parameters.items() if name != "used"]
+        direct.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
         keys = [qualified(name) for name in names]
         register(*(f"aten.{key}" for key in keys))(lower)
         for key in keys:
