@@ -245,9 +245,9 @@ def pytest(tree: Path) -> Outcome:
         paths, extra = SANITIZED_TESTS, sanitized_environment(tree)
     command = [sys.executable, "-m", "pytest", *paths, "-q", "--tb=short", "-ra"]
     command += ["-o", "console_output_style=count", f"--junit-xml={result}"]
-    # A worker of its own: a crash fails one test, and the others still run. Torch and Tessera
-    # use every core already, so that a second worker gains nothing on two.
-    command += ["-n", str(max(1, (os.cpu_count() or 1) // 2)), "--max-worker-restart=20"]
+    # Workers: a crash fails one test, and the others still run. One for each core, since most of
+    # a test is capture and compilation, which use one.
+    command += ["-n", str(os.cpu_count() or 1), "--dist", "worksteal", "--max-worker-restart=20"]
     status = run("pytest", command, show=True, extra=extra)
     if status == 5:  # pytest's word for an empty folder
         return Outcome()
