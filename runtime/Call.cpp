@@ -254,7 +254,8 @@ Status Call::runIsland(const Instruction &inst, uint32_t index) {
     // The host's own error travels back untouched.
     if (status.kind() == ErrorKind::Host)
       return status;
-    return Status::error(status.kind(), where(inst) + status.message());
+    std::string source = inst.source.empty() ? "" : " (" + inst.source + ")";
+    return Status::error(status.kind(), where(inst) + status.message() + source);
   }
   if (results.size() != inst.outputs.size())
     return Status::error(ErrorKind::Runtime, where(inst) + "island " + std::to_string(inst.target) +

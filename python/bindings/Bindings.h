@@ -26,6 +26,7 @@ void init_dtypes(nb::module_ &m);
 void init_tensor(nb::module_ &m);
 void init_graph(nb::module_ &m);
 void init_compiler(nb::module_ &m);
+void init_native(nb::module_ &m);
 void init_executable(nb::module_ &m);
 // NOLINTEND(readability-identifier-naming)
 

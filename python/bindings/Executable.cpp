@@ -9,6 +9,7 @@
 #include "python/bindings/Bindings.h"
 #include "python/bindings/ExecutableObject.h"
 #include "python/bindings/FamilyObject.h"
+#include "python/bindings/NativeObject.h"
 #include "python/bindings/TensorExchange.h"
 #include "runtime/Team.h"
 
@@ -77,6 +78,9 @@ void addIslands(ExecutableState &state, nb::handle islands) {
     if (!PyCallable_Check(function.ptr()))
       raiseWrongType("Executable", "islands[" + std::to_string(key) + "]", "callable", function);
     state.islands[key] = nb::borrow(function);
+    NativeCallObject *native = nullptr;
+    if (nb::try_cast(function, native) && native)
+      state.natives[key] = native->call;
   }
 }
 

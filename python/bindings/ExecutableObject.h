@@ -22,6 +22,10 @@
 #include <unordered_map>
 #include <vector>
 
+namespace tessera::runtime {
+class NativeCall;
+} // namespace tessera::runtime
+
 namespace tessera::bindings {
 
 namespace nb = nanobind;
@@ -77,6 +81,8 @@ struct ExecutableState {
   std::vector<BoundParameter> parameters;
   std::shared_ptr<const runtime::Binding> binding;
   std::unordered_map<int64_t, nb::object> islands;
+  /// Those of the islands that run without Python.
+  std::unordered_map<int64_t, std::shared_ptr<const runtime::NativeCall>> natives;
   std::vector<WatchedEntry> watched;
   bool outdated = false;
   uint64_t seenWrites = uncountedWrites;

@@ -21,5 +21,6 @@ NB_MODULE(_core, m) {
   init_tensor(m);
   init_graph(m);
   init_compiler(m);
+  init_native(m);
   init_executable(m);
 }

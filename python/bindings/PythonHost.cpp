@@ -8,6 +8,7 @@
 #include "python/bindings/PythonHost.h"
 
 #include "python/bindings/TensorExchange.h"
+#include "runtime/NativeKernel.h"
 
 using namespace tessera::bindings;
 using namespace tessera::runtime;
@@ -17,6 +18,8 @@ static Status pythonError() { return Status::error(ErrorKind::Host, "an island f
 
 Status PythonHost::callIsland(int64_t id, std::span<const Tensor> inputs,
                               std::vector<Tensor> &results) {
+  if (auto native = state.natives.find(id); native != state.natives.end())
+    return native->second->run(inputs, state.executable->getOptions().threads, results);
   WithGil gil(*this);
   auto found = state.islands.find(id);
   if (found == state.islands.end())

@@ -257,6 +257,29 @@ def note_sizes(
 ) -> int: ...
 def host_info() -> HostInfo: ...
 
+# --- Kernels of users --------------------------------------------------------------------------
+
+@final
+class NativeKernel:
+    @property
+    def description(self) -> str: ...
+
+@final
+class NativeCall:
+    def __call__(self, *tensors: Any, threads: int = 1) -> list[Tensor]: ...
+    @property
+    def description(self) -> str: ...
+
+def load_native(library: str, symbol: str) -> NativeKernel: ...
+def native_call(
+    kernel: NativeKernel,
+    operands: Sequence[int],
+    attributes: list[tuple[str, Any]],
+    outputs: Sequence[tuple[_DTypeLike, Sequence[int]]],
+) -> NativeCall: ...
+
+# --- Running -----------------------------------------------------------------------------------
+
 @final
 class OutdatedError(RuntimeError): ...
 

@@ -368,7 +368,7 @@ def build_program(
         raise ConversionError(strict_message(report), report=report)
     program = Program(name, signature, captured, imported, threads, family)
     report.timings["compile"] = program.compile_ms
-    attach_kernels(report, program.compiled)
+    attach_kernels(report, program.compiled, imported.natives)
     if "timings" in settings().debug:
         print(f"{name}: {report.timings}", file=sys.stderr)
     return program

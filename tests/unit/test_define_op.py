@@ -97,6 +97,12 @@ def test_it_is_built_into_jitted_functions_and_other_operators(swiglu, define):
     assert_same(jitted(x), swiglu_of(x) * 2 + 1)
     assert re.search(r"graph\.(silu|sigmoid)", jitted.ir())
     assert_same(double_swiglu(x), swiglu_of(x) * 2)
+    # Its form is found by building it while PyTorch captures without data.
+    x = torch.randn(3, 4)
+    model = Model(double_swiglu)
+    tess = ts.from_pytorch(model, (x,), strict=True)
+    with torch.no_grad():
+        assert_same(tess(x), model(x), rtol=1e-5, atol=1e-6)
 
 
 def test_lowerings_call_it_by_its_name_in_ts_ops(swiglu):

@@ -4,6 +4,7 @@
 
 from tessera.compat.define import DefinedOp, define_op
 from tessera.compat.dynamo import compile_graph, compiled_graphs, register_backend
+from tessera.compat.native import get_include
 from tessera.compat.register import register_aten, unregister
 from tessera.compat.wrapped import Wrapped, wrap
 from tessera.lowering.registry import Unsupported
@@ -17,6 +18,7 @@ __all__ = [
     "compile_graph",
     "compiled_graphs",
     "define_op",
+    "get_include",
     "register_aten",
     "unregister",
     "wrap",

@@ -80,6 +80,11 @@ class LoweringContext:
         self._keys: Any = None
         #: how many random keys the graph takes, as one tensor before its other inputs
         self.key_count = 0
+        #: what the graph calls while it runs, by number: functions over torch tensors, and kernels
+        #: of users, which need no Python
+        self.islands: dict[int, Any] = {}
+        #: those of them that are kernels: what they are called, and where in the model
+        self.natives: dict[int, tuple[str, Location]] = {}
 
     # --- the captured graph ---------------------------------------------------------------
 
@@ -165,6 +170,26 @@ class LoweringContext:
         if len(results) != 1:
             raise InternalError(f"[graph.{op}] has {len(results)} results where one was expected")
         return results[0]
+
+    def native(
+        self,
+        name: str,
+        call: Any,
+        operands: Sequence[GraphValue],
+        results: Sequence[tuple[torch.dtype, Sequence[int]]],
+    ) -> tuple[GraphValue, ...]:
+        """One call of a user's kernel (a `_core.NativeCall`) for the operator `name`."""
+        identifier = len(self.islands)
+        self.islands[identifier] = call
+        self.natives[identifier] = (call.description, self.location)
+        handles = self.builder.island(
+            identifier,
+            f"{name} is the native kernel {call.description}",
+            [operand.handle for operand in operands],
+            [(dtype_name(dtype), list(shape)) for dtype, shape in results],
+            self.location,
+        )
+        return tuple(GraphValue(self, handle) for handle in handles)
 
     def constant(self, data: Any, dtype: torch.dtype | None = None) -> GraphValue:
         """A constant from a number, a NumPy array or a torch tensor."""

@@ -9,7 +9,7 @@ partition gathers them into islands and a second pass builds the graph around th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -62,6 +62,8 @@ class Imported:
     live: Callable[[str], torch.Tensor]
     #: how many random keys the graph takes before its other inputs; see tessera.random_keys
     random_keys: int = 0
+    #: which of the islands are kernels of users; see LoweringContext.natives
+    natives: dict[int, tuple[str, Location]] = field(default_factory=dict)
 
 
 def crossable_spec(value: Any) -> TensorSpec | None:
@@ -149,7 +151,7 @@ class _Attempt:
         self.failures: dict[fx.Node, Failure] = {}
         self.rows: dict[fx.Node, NodeRow] = {}
         self.parameters: dict[str, torch.Tensor] = {}
-        self.islands: dict[int, IslandFn] = {}
+        self.islands: dict[int, IslandFn] = self.context.islands
         self.island_rows: list[IslandRow] = []
         self.tensors: dict[fx.Node, torch.Tensor] = {}
         self._shared: dict[Any, GraphValue] = {}
@@ -225,6 +227,7 @@ class _Attempt:
     def lower_all(self, nodes: Iterable[fx.Node]) -> None:
         for node in nodes:
             self.context.location = location_of(node)
+            natives = len(self.context.natives)
             outcome = self.lowering.lower(node)
             if isinstance(outcome, Failure):
                 self.failures[node] = outcome
@@ -237,7 +240,7 @@ class _Attempt:
                     fqn,
                     file,
                     line,
-                    outcome.status,
+                    "native" if len(self.context.natives) > natives else outcome.status,
                     lowered_by=outcome.lowered_by,
                 )
 
@@ -381,6 +384,7 @@ class _Attempt:
             self.importer.outputs,
             self.importer.live_tensor,
             self.context.key_count,
+            self.context.natives,
         )
 
 

@@ -4,52 +4,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tessera.lowering.context import Location
-from tessera.report.report import KernelRow, Report
+from tessera.report.report import IslandRow, KernelRow, Report
 
 
-def attach_kernels(report: Report, compiled: Any) -> None:
-    """Rows for the launches, and on every node the kernels that compute it."""
+def attach_kernels(
+    report: Report, compiled: Any, natives: Mapping[int, tuple[str, Location]]
+) -> None:
+    """Rows for the launches, and on every node the kernels that compute it.
+
+    `natives` are the kernels of users among what the program calls; see LoweringContext.natives.
+    """
     by_place: dict[Location, list[str]] = {}
     report.kernels = []
-    for launch in compiled.launches:
-        origins = [(origin.fqn, origin.file, origin.line) for origin in launch.origins]
-        for origin in origins:
-            by_place.setdefault(origin, []).append(launch.name)
-        sources = [f"{Path(file).name}:{line}" for _, file, line in origins if file]
-        report.kernels.append(
-            KernelRow(
-                launch.name,
-                launch.kind,
-                launch.schedule,
-                list(dict.fromkeys(fqn for fqn, _, _ in origins if fqn)),
-                list(dict.fromkeys(sources)),
-                launch.flops,
-                launch.bytes,
-                launch.cached,
-            )
-        )
-    for row in report.nodes:
-        if row.status == "island":
+    launches = iter(compiled.launches)
+    for instruction in compiled.instructions:
+        target = instruction["target"]
+        if instruction["kind"] == "launch":
+            row, origins = _compiled_row(next(launches))
+        elif target in natives:
+            name, place = natives[target]
+            row, origins = KernelRow(name, "native", "", *_places([place]), native=target), [place]
+        else:
             continue
-        row.kernels = list(dict.fromkeys(by_place.get(row.location, ())))
-        if not row.kernels and row.status == "compiled":
-            row.status = "folded"
+        for origin in origins:
+            by_place.setdefault(origin, []).append(row.name)
+        report.kernels.append(row)
+    for node in report.nodes:
+        if node.status == "island":
+            continue
+        node.kernels = list(dict.fromkeys(by_place.get(node.location, ())))
+        if not node.kernels and node.status == "compiled":
+            node.status = "folded"
     report.timings["lower"] = compiled.timings.lower_ms
     report.timings["codegen"] = compiled.timings.codegen_ms
 
 
+def _compiled_row(launch: Any) -> tuple[KernelRow, list[Location]]:
+    origins = [(origin.fqn, origin.file, origin.line) for origin in launch.origins]
+    row = KernelRow(
+        launch.name, launch.kind, launch.schedule, *_places(origins), launch.flops, launch.bytes,
+        launch.cached,
+    )  # fmt: skip
+    return row, origins
+
+
+def _places(origins: Sequence[Location]) -> tuple[list[str], list[str]]:
+    """The module paths and the source lines."""
+    sources = [f"{Path(file).name}:{line}" for _, file, line in origins if file]
+    return list(dict.fromkeys(fqn for fqn, _, _ in origins if fqn)), list(dict.fromkeys(sources))
+
+
 def attach_profile(report: Report, compiled: Any, nanoseconds: Sequence[float]) -> None:
     """Measured times, one for each instruction of the program, in its order."""
-    launches = iter(report.kernels)
-    islands = {row.id: row for row in report.islands}
+    launches = iter([row for row in report.kernels if row.native is None])
+    called: dict[int, IslandRow | KernelRow] = {row.id: row for row in report.islands}
+    called.update({row.native: row for row in report.kernels if row.native is not None})
     for instruction, time in zip(compiled.instructions, nanoseconds, strict=True):
         microseconds = time / 1e3
         if instruction["kind"] == "launch":
             next(launches).measured_us = microseconds
-        elif instruction["target"] in islands:
-            islands[instruction["target"]].measured_us = microseconds
+        elif instruction["target"] in called:
+            called[instruction["target"]].measured_us = microseconds

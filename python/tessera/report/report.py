@@ -26,8 +26,8 @@ class NodeRow:
     file: str
     line: int
     #: "compiled", "decomposed" (compiled through simpler operators), "folded" (no work left at
-    #: run time), "opaque" (a submodule put in place by the user, with a program of its own) or
-    #: "island" (runs in PyTorch)
+    #: run time), "native" (a kernel of the user's own), "opaque" (a submodule put in place by the
+    #: user, with a program of its own) or "island" (runs in PyTorch)
     status: str
     #: reason code, reason and remedy of an island
     code: str = ""
@@ -67,7 +67,7 @@ class IslandRow:
 
 @dataclass
 class KernelRow:
-    """One launch of a compiled kernel."""
+    """One launch of a compiled kernel, or (of kind "native") of one of the user's own."""
 
     name: str
     kind: str
@@ -78,6 +78,8 @@ class KernelRow:
     bytes: float = 0.0
     cached: bool = False
     measured_us: float | None = None
+    #: its number among what the program calls, where it is a kernel of the user's own
+    native: int | None = None
 
 
 @dataclass

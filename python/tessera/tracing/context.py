@@ -30,7 +30,6 @@ from tessera.capture.provenance import is_user_file
 from tessera.errors import ArgumentError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_name
-from tessera.lowering.islands import IslandFn
 from tessera.lowering.registry import Unsupported
 from tessera.module import Module
 from tessera.report.report import IslandRow, NodeRow
@@ -61,7 +60,6 @@ class TracingContext(LoweringContext):
         self.opaque = opaque
         self.rows: list[NodeRow] = []
         self.island_rows: list[IslandRow] = []
-        self.islands: dict[int, IslandFn] = {}
         #: name: the live tensor, in the order the graph declares them
         self.parameters: dict[str, torch.Tensor] = {}
         #: inputs that calls do not give: the ts.Tensors from outside
@@ -88,13 +86,18 @@ class TracingContext(LoweringContext):
     # --- operators ------------------------------------------------------------------------
 
     def begin_operator(self, key: str) -> None:
+        self._begin(key.split(".")[0], f"aten.{key}", "compiled")
+
+    def _begin(self, name: str, op: str, status: str) -> None:
         file, line = _user_line()
         self.location = (self._path[-1] if self._path else "", file, line)
-        name = key.split(".")[0]
         count = self._counts[name] = self._counts.get(name, -1) + 1
         node = f"{name}_{count}" if count else name
-        fqn, file, line = self.location
-        self.rows.append(NodeRow(node, f"aten.{key}", fqn, file, line, "compiled"))
+        self.rows.append(NodeRow(node, op, *self.location, status))
+
+    def native(self, name: str, call: Any, operands: Any, results: Any) -> Any:
+        self._begin(name.split(".")[1], name, "native")
+        return self.results(super().native(name, call, operands, results))
 
     def captured(self, tensor: Any) -> GraphValue:
         if not isinstance(tensor, (torch.Tensor, Tensor)):

@@ -125,7 +125,7 @@ class TracedProgram:
         ]
         self.executable.watch(self._entries)
         report.nodes, report.islands = context.rows, context.island_rows
-        attach_kernels(report, self.compiled)
+        attach_kernels(report, self.compiled, context.natives)
 
     @property
     def outdated(self) -> bool:
