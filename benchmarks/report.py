@@ -28,7 +28,7 @@ class Row:
 
     def rate(self, name: str) -> float:
         """GFLOP/s or GB/s."""
-        return self.case.work / self.round.series[name].best / 1e9
+        return (self.case.work or 0.0) / self.round.series[name].best / 1e9
 
     @property
     def limit(self) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import json
 import logging
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import machine, measure, peers, report
 from benchmarks.zoo import Case
@@ -75,11 +78,21 @@ def float64_result(model: torch.nn.Module, inputs: peers.Inputs) -> torch.Tensor
         return None
 
 
+def _operations(model: torch.nn.Module, inputs: peers.Inputs) -> float:
+    """The operations of a call's products and convolutions."""
+    # The fused attention of the CPU is not among those that torch counts.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(*inputs)
+    return float(counter.get_total_flops())
+
+
 def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> report.Row:
     """Builds every candidate, compares it with float64, times all in turn."""
     torch.manual_seed(0)
     model, inputs = case.make()
     model.eval()
+    if case.work is None:
+        case = dataclasses.replace(case, work=_operations(model, inputs))
     reference = float64_result(model, inputs)
     candidates: dict[str, measure.Candidate] = {}
     missing: dict[str, str] = {}

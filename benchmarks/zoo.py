@@ -6,21 +6,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from benchmarks.architectures import ARCHITECTURES, Architecture
 
 Made = tuple[nn.Module, tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table. `work` a call: operations (bound "flops") or bytes moved ("bytes")."""
+    """One row of a table. `work` a call: operations (bound "flops") or bytes moved ("bytes").
+
+    None: the operations of its products and convolutions, counted on a call.
+    """
 
     name: str
     make: Callable[[], Made]
-    work: float
+    work: float | None
     bound: str = "flops"
 
 
@@ -208,6 +214,25 @@ def _gpt2() -> Made:
     return Decoder(50257, 768, 12, 12), (torch.randint(0, 50257, (1, 256)),)
 
 
+class ByName(nn.Module):
+    """A model whose arguments are given by position."""
+
+    def __init__(self, model: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.model(**dict(zip(self.names, inputs, strict=True)))
+
+
+def _transformers(architecture: Architecture) -> Case:
+    def make() -> Made:
+        model, arguments = architecture.build()
+        return ByName(model, list(arguments)), tuple(arguments.values())
+
+    return Case(f"transformers {architecture.name}", make, None)
+
+
 def _layer_flops(tokens: int, d: int) -> float:
     return 24.0 * tokens * d * d + 4.0 * tokens * tokens * d
 
@@ -218,4 +243,5 @@ MODELS: list[Case] = [
     Case("tiny mlp 1x64", _tiny, 2.0 * 64 * 74),
     Case("bert-base 1x128", _bert, 12 * _layer_flops(128, 768) + 2.0 * 768 * 768),
     Case("gpt2-small 1x256", _gpt2, 12 * _layer_flops(256, 768) + 2.0 * 256 * 768 * 50257),
+    *map(_transformers, ARCHITECTURES.values()),
 ]

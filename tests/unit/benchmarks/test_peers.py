@@ -4,25 +4,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from benchmarks import peers
 from torch import nn
-
-ROOT = str(Path(__file__).parents[3])
-
-
-@pytest.fixture
-def peers(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import peers
-
-    yield peers
-    for name in [name for name in sys.modules if name.partition(".")[0] == "benchmarks"]:
-        del sys.modules[name]
-
 
 MODELS = {
     "linear": (lambda: nn.Linear(40, 24), (3, 5, 40)),
@@ -36,7 +21,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_onednn_computes_what_eager_does(peers, name: str) -> None:
+def test_onednn_computes_what_eager_does(name: str) -> None:
     make, shape = MODELS[name]
     model, x = make().eval(), torch.randn(shape)
     result = peers.onednn(model, (x,), 1)()
@@ -44,13 +29,13 @@ def test_onednn_computes_what_eager_does(peers, name: str) -> None:
     torch.testing.assert_close(result, model(x), rtol=1e-4, atol=1e-5)
 
 
-def test_onednn_leaves_the_model_as_it_was(peers) -> None:
+def test_onednn_leaves_the_model_as_it_was() -> None:
     model, x = nn.Linear(8, 8), torch.randn(2, 8)
     peers.onednn(model, (x,), 1)()
     assert "forward" not in vars(model)
 
 
 @pytest.mark.parametrize("model", [nn.GELU(), nn.Conv1d(2, 2, 3)])
-def test_onednn_says_what_it_does_not_take(peers, model: nn.Module) -> None:
+def test_onednn_says_what_it_does_not_take(model: nn.Module) -> None:
     with pytest.raises(peers.NotApplicable, match="no linear layer"):
         peers.onednn(model, (torch.randn(1, 2, 8),), 1)
