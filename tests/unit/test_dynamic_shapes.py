@@ -153,7 +153,7 @@ def test_buffers_islands_and_modes() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.rows += x.shape[0]
-            return torch.linalg.qr(self.norm(x))[1].abs() + self.rows
+            return torch.fft.fft(self.norm(x)).abs() + self.rows
 
     model = Counting().eval()
     tess = ts.from_pytorch(

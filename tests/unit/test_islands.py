@@ -21,7 +21,7 @@ def test_islands_compute_and_are_reported():
     converted = convert_and_compare(Unconverted(), torch.randn(4, 4))
     report = converted.report
     assert not report.fully_converted
-    assert len(report.islands) == 2
+    (island,) = report.islands
     assert {"aten.linalg_ldl_factor.default", "aten.fft_fft.default"} <= {
         row.op for row in report.unconverted
     }
@@ -29,7 +29,44 @@ def test_islands_compute_and_are_reported():
         assert row.file.endswith("models.py")
         assert row.line > 0
         assert row.reason
-    assert all(row.bytes_in and row.bytes_out for row in report.islands)
+    assert island.bytes_in
+    assert island.bytes_out
+
+
+def test_a_node_kept_in_pytorch_for_its_crossings_is_no_unsupported_one():
+    report = ts.from_pytorch(Unconverted(), (torch.randn(4, 4),)).report
+    (row,) = [row for row in report.nodes if row.status == "kept"]
+    assert (row.op, row.code) == ("aten.relu.default", "crossing-cost")
+    assert row.reason == "kept in PyTorch: between two islands, crossing costs more"
+    assert row not in report.unconverted
+    assert not row.kernels
+    assert "1 more node kept in PyTorch" in report.summary()
+
+
+def test_an_expensive_node_between_two_islands_is_compiled():
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(256, 256)
+
+        def forward(self, x):
+            spectrum = torch.fft.fft(x).real
+            return torch.fft.fft(self.linear(spectrum)).real
+
+    report = ts.from_pytorch(Wide(), (torch.randn(256, 256),)).report
+    assert len(report.islands) == 2
+    assert not [row for row in report.nodes if row.status == "kept"]
+
+
+def test_independent_islands_are_one():
+    class Two(nn.Module):
+        def forward(self, x):
+            left = torch.fft.fft(x.exp()).real.sin().sum(0)
+            right = torch.fft.fft(x.cos()).real.tanh().sum(1)
+            return left + right
+
+    report = convert_and_compare(Two(), torch.randn(64, 64, dtype=torch.float64)).report
+    assert len(report.islands) == 1
 
 
 def test_complex_values_stay_inside_one_island():

@@ -156,6 +156,35 @@ def test_unsupported_makes_an_island_with_reason_and_remedy(registered):
     torch.testing.assert_close(model(x), x * 2 + 3)
 
 
+def test_whole_keeps_an_operator_in_pytorch_whatever_other_rules_there_are(registered):
+    @registered("aten.relu", "aten.gelu")
+    def lower(node, ctx):
+        raise ts.compat.Unsupported("kept", whole=True)
+
+    x = torch.randn(3)
+    for module in (nn.ReLU(), nn.GELU()):
+        model = ts.from_pytorch(module, (x,))
+        (row,) = model.report.unconverted
+        assert row.reason == "kept"
+        torch.testing.assert_close(model(x), module(x))
+
+
+def test_an_operator_with_a_lowering_of_ones_own_is_never_kept_in_pytorch(registered):
+    class Between(nn.Module):
+        def forward(self, x):
+            return torch.fft.fft(torch.fft.fft(x).real.neg()).real
+
+    x = torch.randn(3)
+    assert len(ts.from_pytorch(Between(), (x,)).report.islands) == 1
+
+    @registered("aten.neg")
+    def lower(node, ctx):
+        (value,) = ctx.get_inputs(node)
+        return ts.ops.mul(value, -1.0)
+
+    assert len(ts.from_pytorch(Between(), (x,)).report.islands) == 2
+
+
 def test_a_wrong_return_is_a_clear_error(registered):
     results = [None, 3, "x"]
 

@@ -26,7 +26,8 @@ def register_aten(
     Of several rules for an operator the one with the highest priority is used; built-in rules have
     priority 0. ``validate(node, ctx)`` may decline a node: False passes it on to the next rule, a
     string is the reason why it stays in PyTorch. Inside ``lower``, ``ts.compat.Unsupported(reason,
-    remedy)`` does the same.
+    remedy)`` does the same; with ``whole=True`` no other rule is asked and nothing is taken
+    apart, so that the operator runs in PyTorch.
     """
 
     if not isinstance(priority, int) or isinstance(priority, bool):

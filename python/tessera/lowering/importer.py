@@ -8,6 +8,7 @@ partition gathers them into islands and a second pass builds the graph around th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,11 +25,12 @@ from tessera.capture.provenance import location_of
 from tessera.capture.specialize import SpecializedProgram
 from tessera.errors import InternalError
 from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
+from tessera.lowering.costs import CostModel
 from tessera.lowering.dtypes import dtype_name, is_supported
 from tessera.lowering.islands import IslandFn, build_island
 from tessera.lowering.nodes import NodeLowering
 from tessera.lowering.outcome import Failure, Uncrossable
-from tessera.lowering.partition import Partitioner
+from tessera.lowering.partition import partition
 from tessera.lowering.registry import Registry, registry
 from tessera.report.report import IslandRow, NodeRow
 
@@ -121,22 +123,50 @@ class Importer:
         failures = attempt.failures
         if not failures:
             return attempt.finish()
-        partitioner = Partitioner(
+        # Without moved nodes where a lowering needs what an island does not tell: the value of a
+        # constant.
+        for costs in (CostModel(), None):
+            final = self._hybrid(failures, costs)
+            if not final.failures:
+                return final.finish()
+        node, failure = next(iter(final.failures.items()))
+        raise InternalError(f"{node.target} lowered at first, then not: {failure.reason}")
+
+    def _hybrid(self, failures: dict[fx.Node, Failure], costs: CostModel | None) -> _Attempt:
+        """The graph with islands for `failures`, and what `costs` moves to them."""
+        parts = partition(
             self.nodes,
+            failures,
             crossable=lambda node: crossable_spec(node.meta.get("val")) is not None,
             mergeable=lambda node: leaf_call(node) is None,
+            movable=self._is_ours,
+            outputs=self.outputs,
+            costs=costs,
         )
-        groups = partitioner.run(failures)
-        final = _Attempt(self)
-        for group in groups:
-            if partitioner.is_island(group):
-                final.island(group, failures)
+        attempt = _Attempt(self)
+        for group in parts.groups:
+            if group.island:
+                attempt.island(group.nodes, failures, parts.moved)
             else:
-                final.lower_all(group)
-        if final.failures:
-            node, failure = next(iter(final.failures.items()))
-            raise InternalError(f"{node.target} lowered at first, then not: {failure.reason}")
-        return final.finish()
+                attempt.lower_all(group.nodes)
+        return attempt
+
+    def _is_ours(self, node: fx.Node) -> bool:
+        """Whether PyTorch would compute the same: an operator of its own, lowered by our rules.
+
+        Whoever registers a lowering wants it to be used.
+        """
+        if node.op != "call_function" or node.target is operator.getitem:
+            return True
+        target = node.target
+        if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
+            return False
+        if self.rules.user_overrides_inside(target):
+            return False
+        body = self.decompositions.get(node)
+        return all(rule.builtin for rule in self.rules.lookup(target)) and (
+            body is None or all(map(self._is_ours, body.graph.find_nodes(op="call_function")))
+        )
 
 
 class _Attempt:
@@ -255,7 +285,12 @@ class _Attempt:
         handle = self.context.builder.input(name, dtype_name(spec.dtype), list(spec.shape))
         return GraphValue(self.context, handle)
 
-    def island(self, nodes: list[fx.Node], failures: dict[fx.Node, Failure]) -> None:
+    def island(
+        self,
+        nodes: list[fx.Node],
+        failures: dict[fx.Node, Failure],
+        moved: dict[fx.Node, str],
+    ) -> None:
         inside = set(nodes)
         inputs = list(
             dict.fromkeys(
@@ -271,25 +306,25 @@ class _Attempt:
             for node in nodes
             if node in wanted or any(user not in inside for user in node.users)
         ]
-        operands = [self._operand(node, failures) for node in inputs]
+        operands = [self._operand(node) for node in inputs]
         results = [self._result(node) for node in outputs]
         identifier = len(self.islands)
-        causes = [failures[node] for node in nodes if node in failures]
+        cause = _cause(nodes, failures, moved)
         self.islands[identifier] = build_island(
             self.importer.program.graph_module, nodes, inputs, outputs, self.tensors
         )
         handles = self.context.builder.island(
             identifier,
-            causes[0].reason,
+            cause.reason,
             [operand.handle for operand in operands],
             [(dtype_name(spec.dtype), list(spec.shape)) for spec in results],
             location_of(nodes[0]),
         )
         for node, handle in zip(outputs, handles, strict=True):
             self.context.bind(node, GraphValue(self.context, handle))
-        self._report_island(identifier, nodes, failures, operands, results)
+        self._report_island(identifier, nodes, cause, failures, moved, operands, results)
 
-    def _operand(self, node: fx.Node, failures: dict[fx.Node, Failure]) -> GraphValue:
+    def _operand(self, node: fx.Node) -> GraphValue:
         value = self.context.lookup(node)
         if isinstance(value, (bool, int, float)):
             return self.context.constant(value)
@@ -312,11 +347,12 @@ class _Attempt:
         self,
         identifier: int,
         nodes: Sequence[fx.Node],
+        first: Failure,
         failures: dict[fx.Node, Failure],
+        moved: dict[fx.Node, str],
         operands: Sequence[GraphValue],
         results: Sequence[TensorSpec],
     ) -> None:
-        first = next(failures[node] for node in nodes if node in failures)
         native = False
         names: list[str] = []
         for node in nodes:
@@ -330,6 +366,9 @@ class _Attempt:
             if node.op == "get_attr":
                 continue
             names.append(call.leaf.fqn if call is not None else str(node.target))
+            status = "opaque" if native else "island"
+            if node in moved:
+                status, failure = "kept", Failure("crossing-cost", moved[node], first.remedy)
             failure = failure or Failure(
                 "between", "lies between operators that run in PyTorch", first.remedy
             )
@@ -339,7 +378,7 @@ class _Attempt:
                 fqn,
                 file,
                 line,
-                "opaque" if native else "island",
+                status,
                 failure.code,
                 failure.reason,
                 failure.remedy,
@@ -407,6 +446,16 @@ def import_program(
 
         builder_factory = _core.GraphBuilder
     return Importer(program, root, input_names, outputs, rules, builder_factory).run()
+
+
+def _cause(
+    nodes: Sequence[fx.Node], failures: dict[fx.Node, Failure], moved: dict[fx.Node, str]
+) -> Failure:
+    """Why there is an island of `nodes`: the first that cannot be compiled."""
+    for node in nodes:
+        if node in failures:
+            return failures[node]
+    return Failure("crossing-cost", next(moved[node] for node in nodes if node in moved))
 
 
 def _on_module(root: nn.Module, name: str) -> bool:

@@ -127,8 +127,8 @@ class NodeLowering:
                 if isinstance(outcome, Done):
                     return outcome
                 failure = outcome or failure
-        if failure is not None and failure.whole:
-            return failure
+                if failure is not None and failure.whole:
+                    return failure
         name = target._schema.name
         if failure is None and name in _ASSERTIONS and node.meta.get("val") is None:
             return Done("folded", reported=False)

@@ -35,7 +35,7 @@ def attach_kernels(
             by_place.setdefault(origin, []).append(row.name)
         report.kernels.append(row)
     for node in report.nodes:
-        if node.status == "island":
+        if node.status in ("island", "kept"):
             continue
         node.kernels = list(dict.fromkeys(by_place.get(node.location, ())))
         if not node.kernels and node.status == "compiled":

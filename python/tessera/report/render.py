@@ -111,7 +111,13 @@ def node_table(nodes: list[NodeRow]) -> Table:
     table = Table(title="nodes", title_justify="left", header_style="bold")
     for name in ("node", "operator", "module", "source", "status", "kernel or reason"):
         table.add_column(name, overflow="fold")
-    colours = {"island": "yellow", "opaque": "magenta", "folded": "dim", "native": "cyan"}
+    colours = {
+        "island": "yellow",
+        "kept": "yellow",
+        "opaque": "magenta",
+        "folded": "dim",
+        "native": "cyan",
+    }
     for row in nodes:
         style = colours.get(row.status)
         last = row.reason or ", ".join(row.kernels)

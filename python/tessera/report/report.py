@@ -27,7 +27,8 @@ class NodeRow:
     line: int
     #: "compiled", "decomposed" (compiled through simpler operators), "folded" (no work left at
     #: run time), "native" (a kernel of the user's own), "opaque" (a submodule put in place by the
-    #: user, with a program of its own) or "island" (runs in PyTorch)
+    #: user, with a program of its own), "island" (runs in PyTorch) or "kept" (supported, but beside
+    #: islands PyTorch is cheaper)
     status: str
     #: reason code, reason and remedy of an island
     code: str = ""
@@ -122,7 +123,7 @@ class Report:
 
     @property
     def unconverted(self) -> list[NodeRow]:
-        """The nodes that run in PyTorch."""
+        """The nodes that only PyTorch can run."""
         return [row for row in self.nodes if row.status == "island"]
 
     @property
@@ -156,7 +157,8 @@ class Report:
         """One line."""
         counts = self.counts
         total = sum(counts.values())
-        done = total - counts.get("island", 0)
+        kept = counts.get("kept", 0)
+        done = total - counts.get("island", 0) - kept
         if self.mode == "pytorch":
             return f"{self.model}: runs in PyTorch as a whole"
         if self.mode == "uncompiled":
@@ -173,6 +175,8 @@ class Report:
             f"{_count(len(self.kernels), 'launch')}",
             _count(islands, "PyTorch island"),
         ]
+        if kept:
+            parts.append(f"{_count(kept, 'more node')} kept in PyTorch to save crossings")
         if own:
             parts.append(_count(own, "replaced submodule"))
         return f"{self.model}: {', '.join(parts)}"
