@@ -10,7 +10,7 @@ a small graph of simpler operators.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -161,6 +161,28 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     if any(inner.target is node.target for inner in graph.graph.nodes):
         return None
     return graph
+
+
+def trace_call(
+    function: Callable[..., Any], tensors: Sequence[torch.Tensor], mode: FakeTensorMode
+) -> fx.GraphModule | None:
+    """A call of a function of PyTorch on fake tensors of `mode`, as a graph of ATen's operators.
+
+    Operators stay whole where they can. None where the call writes to one of the tensors. What the
+    function raises passes through.
+    """
+
+    def trace(run: Callable[..., Any], whole: bool) -> fx.GraphModule:
+        with mode, torch.no_grad():
+            return make_fx(run, tracing_mode="real", pre_dispatch=whole)(*tensors)
+
+    graph = trace(function, True)
+    if _mutates(graph):
+        # Most functions only finish a tensor of their own in place.
+        if _mutates_inputs(graph):
+            return None
+        graph = trace(dispatch_functionalize(function), False)
+    return None if _mutates(graph) else graph
 
 
 def _mutates(graph: fx.GraphModule) -> bool:

@@ -280,8 +280,8 @@ class LoweringContext:
 
     # --- what tracing adds (tracing/context.py) --------------------------------------------
 
-    def begin_operator(self, key: str) -> None:
-        """Called before a function of ``ts.ops`` builds the operator `key`."""
+    def begin_operator(self, name: str, op: str) -> None:
+        """Called before a function `name` builds what the report calls `op`."""
 
     def results(self, results: Any) -> Any:
         """What the operator gave."""

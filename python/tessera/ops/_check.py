@@ -25,6 +25,9 @@ _TENSORS = (torch.Tensor, _core.Tensor, GraphValue, fx.Node)
 #: What a schema calls the first operand, and what torch's functions call it.
 _NAMES = {"self": "input"}
 _TENSOR_LIST = "a list or tuple of tensors"
+#: Stands for the overload in the keys of functions of PyTorch that are no operators; PyTorch itself
+#: checks what they are given.
+COMPOSITE = "composite"
 
 
 def check_operands(key: str, args: Any, kwargs: Any) -> None:
@@ -63,6 +66,8 @@ def argument_name(key: str, args: Any, kwargs: Any, value: Any) -> str:
 def _parameters(key: str) -> dict[str, tuple[str, bool]]:
     """Name: (type, whether None may be given) for each argument of the schema, in order."""
     name, overload = key.split(".")
+    if overload == COMPOSITE:
+        return {}
     schema = getattr(getattr(torch.ops.aten, name), overload)._schema
     found = {}
     for argument in schema.arguments:

@@ -46,7 +46,7 @@ def call(key: str, *args: Any, **kwargs: Any) -> Any:
 
         return run(key, lower, args, kwargs)
     check_operands(key, args, kwargs)
-    context.begin_operator(key)
+    context.begin_operator(key.split(".")[0], f"aten.{key}")
     args, kwargs = operands_of(context, args), operands_of(context, kwargs)
     return context.results(lower(context, *args, **kwargs))
 

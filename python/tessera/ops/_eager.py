@@ -20,7 +20,7 @@ from tessera.errors import ArgumentError, ArgumentTypeError, CompileError, Inter
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
 from tessera.lowering.registry import Unsupported
-from tessera.ops._check import argument_name, check_operands, check_tensors
+from tessera.ops._check import COMPOSITE, argument_name, check_operands, check_tensors
 from tessera.ops._dispatch import explain, plain_number
 from tessera.random_keys import with_keys
 
@@ -283,5 +283,7 @@ def _compile(key: str, graph: Any, threads: int) -> Callable[..., Any]:
 def _returns_views(key: str) -> bool:
     """Whether torch's operator returns a view of its argument."""
     name, overload = key.split(".")
+    if overload == COMPOSITE:
+        return False
     schema = getattr(getattr(torch.ops.aten, name), overload)._schema
     return any(entry.alias_info is not None for entry in schema.returns)

@@ -85,10 +85,7 @@ class TracingContext(LoweringContext):
 
     # --- operators ------------------------------------------------------------------------
 
-    def begin_operator(self, key: str) -> None:
-        self._begin(key.split(".")[0], f"aten.{key}", "compiled")
-
-    def _begin(self, name: str, op: str, status: str) -> None:
+    def begin_operator(self, name: str, op: str, status: str = "compiled") -> None:
         file, line = _user_line()
         self.location = (self._path[-1] if self._path else "", file, line)
         count = self._counts[name] = self._counts.get(name, -1) + 1
@@ -96,7 +93,7 @@ class TracingContext(LoweringContext):
         self.rows.append(NodeRow(node, op, *self.location, status))
 
     def native(self, name: str, call: Any, operands: Any, results: Any) -> Any:
-        self._begin(name.split(".")[1], name, "native")
+        self.begin_operator(name.split(".")[1], name, "native")
         return self.results(super().native(name, call, operands, results))
 
     def captured(self, tensor: Any) -> GraphValue:

@@ -9,6 +9,7 @@ from torch import nn
 from tessera import ops
 from tessera.nn import functional as F
 from tessera.nn.layers.base import Layer
+from tessera.nn.layers.composite import CompositeLayer
 from tessera.ops._dispatch import Value
 
 
@@ -260,3 +261,9 @@ class Softmax2d(Layer):
 
     def forward(self, input: Value) -> Value:
         return F.softmax(input, -3)
+
+
+class RReLU(CompositeLayer):
+    """x above zero, below it times a number drawn in training and the mean of them otherwise."""
+
+    counterpart = nn.RReLU

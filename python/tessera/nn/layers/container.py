@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
@@ -146,6 +147,18 @@ class ModuleList(_Ordered):
 
     def __add__(self, other: Iterable[Any]) -> ModuleList:
         return ModuleList([*self, *other])
+
+    def __repr__(self) -> str:
+        # Equal modules in a row are printed once.
+        runs = [(text, len(list(group))) for text, group in itertools.groupby(map(repr, self))]
+        lines, start = [], 0
+        for text, count in runs:
+            place = f"({start})" if count == 1 else f"({start}-{start + count - 1})"
+            times = "" if count == 1 else f"{count} x "
+            lines.append(f"{place}: {times}{text}".replace("\n", "\n  "))
+            start += count
+        body = "\n  ".join(["", *lines]) + "\n" if lines else ""
+        return f"{self._label()}({body})"
 
     def __iadd__(self, other: Iterable[Any]) -> ModuleList:
         return self.extend(other)

@@ -12,6 +12,7 @@ from tessera import ops
 from tessera.errors import NotYetSupportedError
 from tessera.nn import functional as F
 from tessera.nn.layers.base import Layer
+from tessera.nn.layers.composite import CompositeLayer
 from tessera.ops._dispatch import Value
 
 
@@ -49,14 +50,29 @@ class Embedding(Layer):
 
     def _adopt(self, source: nn.Module) -> None:
         super()._adopt(source)
-        if self.max_norm is not None:
-            raise NotYetSupportedError(
-                f"Embedding: max_norm={self.max_norm} would change the table in each call",
-                remedy="leave it out and normalize the rows once, or use ts.compat.wrap(module)",
-            )
+        _refuse_max_norm(self)
 
     def forward(self, input: Value) -> Value:
         return F.embedding(input, self.weight, self.padding_idx)
+
+
+class EmbeddingBag(CompositeLayer):
+    """Sums, means or maxima of rows of a table [num_embeddings, embedding_dim].
+
+    Raises NotYetSupportedError for max_norm, which would change the table in each call.
+    """
+
+    counterpart = nn.EmbeddingBag
+
+    def _adopt(self, source: nn.Module) -> None:
+        super()._adopt(source)
+        _refuse_max_norm(self)
+
+
+class Bilinear(CompositeLayer):
+    """x1 W x2 + bias, of [..., in1_features] and [..., in2_features]."""
+
+    counterpart = nn.Bilinear
 
 
 class Flatten(Layer):
@@ -80,6 +96,15 @@ class Unflatten(Layer):
                 remedy="count it: dim=1",
             )
         return ops.unflatten(input, self.dim, _sizes(self.unflattened_size))
+
+
+def _refuse_max_norm(layer: Layer) -> None:
+    if layer.max_norm is not None:
+        raise NotYetSupportedError(
+            f"{type(layer).__name__}: max_norm={layer.max_norm} would change the table in each "
+            "call",
+            remedy="leave it out and normalize the rows once, or use ts.compat.wrap(module)",
+        )
 
 
 def _sizes(value: Any) -> list[int]:

@@ -4,48 +4,84 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
-from torch.nn import functional
 
 from tessera import ops
-from tessera.nn._fallback import in_pytorch
 from tessera.nn.layers.base import Layer
+from tessera.nn.layers.composite import CompositeLayer
 from tessera.ops._dispatch import Value
 
 
-class _MaxPool(Layer):
-    function: str
-
-    def forward(self, input: Value) -> Any:
-        name = type(self).function
-        arguments = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-        if self.return_indices:
-            whole = getattr(functional, f"{name}_with_indices")
-            return in_pytorch(name, "positions are not compiled", whole, input, *arguments)
-        return getattr(ops, name)(input, *arguments)
-
-
-class MaxPool1d(_MaxPool):
+class MaxPool1d(CompositeLayer):
     """The largest element of each window of [N, C, L] or [C, L]; with return_indices its place."""
 
     counterpart = nn.MaxPool1d
-    function = "max_pool1d"
 
 
-class MaxPool2d(_MaxPool):
+class MaxPool2d(CompositeLayer):
     """As MaxPool1d, of [N, C, H, W] or [C, H, W]."""
 
     counterpart = nn.MaxPool2d
-    function = "max_pool2d"
 
 
-class MaxPool3d(_MaxPool):
+class MaxPool3d(CompositeLayer):
     """As MaxPool1d, of [N, C, D, H, W] or [C, D, H, W]."""
 
     counterpart = nn.MaxPool3d
-    function = "max_pool3d"
+
+
+class AdaptiveMaxPool1d(CompositeLayer):
+    """The largest elements of windows chosen so that so many of them come out."""
+
+    counterpart = nn.AdaptiveMaxPool1d
+
+
+class AdaptiveMaxPool2d(CompositeLayer):
+    """As AdaptiveMaxPool1d, of [N, C, H, W] or [C, H, W]."""
+
+    counterpart = nn.AdaptiveMaxPool2d
+
+
+class AdaptiveMaxPool3d(CompositeLayer):
+    """As AdaptiveMaxPool1d, of [N, C, D, H, W] or [C, D, H, W]."""
+
+    counterpart = nn.AdaptiveMaxPool3d
+
+
+class MaxUnpool1d(CompositeLayer):
+    """What MaxPool1d took, back in the places it gave; zero elsewhere."""
+
+    counterpart = nn.MaxUnpool1d
+
+
+class MaxUnpool2d(CompositeLayer):
+    """As MaxUnpool1d, of [N, C, H, W] or [C, H, W]."""
+
+    counterpart = nn.MaxUnpool2d
+
+
+class MaxUnpool3d(CompositeLayer):
+    """As MaxUnpool1d, of [N, C, D, H, W] or [C, D, H, W]."""
+
+    counterpart = nn.MaxUnpool3d
+
+
+class LPPool1d(CompositeLayer):
+    """The norm of each window, of the power norm_type."""
+
+    counterpart = nn.LPPool1d
+
+
+class LPPool2d(CompositeLayer):
+    """As LPPool1d, of [N, C, H, W] or [C, H, W]."""
+
+    counterpart = nn.LPPool2d
+
+
+class LPPool3d(CompositeLayer):
+    """As LPPool1d, of [N, C, D, H, W] or [C, D, H, W]."""
+
+    counterpart = nn.LPPool3d
 
 
 class AvgPool1d(Layer):
