@@ -6,6 +6,7 @@ compiled children, or PyTorch alone. Which one it became is in the report.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,10 @@ from tessera.capture.hooks import has_user_hooks, outermost_hooked
 from tessera.capture.ladder import climb
 from tessera.capture.leaves import Leaf
 from tessera.capture.signature import CallSignature, as_torch
+from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
-from tessera.errors import ArgumentError, CaptureError
+from tessera.errors import ArgumentError, CaptureError, InputMismatchError
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.report import IslandRow, NodeRow, Report
@@ -31,6 +33,8 @@ from tessera.watch import Entry, changed, plain_entries, watched_entries
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
+
+LOG = logging.getLogger("tessera.capture")
 
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
@@ -132,7 +136,22 @@ class ProgramExecution(Execution):
         return {**self.hybrid, **super()._parts()}
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.program(args, kwargs)
+        try:
+            return self.program(args, kwargs)
+        except OutsideCapture as reason:
+            return self._outside(reason, args, kwargs)
+
+    def _outside(
+        self, reason: OutsideCapture, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """A call for whose data the capture does not hold: PyTorch runs it, or says why not."""
+        if self.owner._options.strict:
+            raise InputMismatchError(
+                f"{self.report.model} was captured for other data: {reason}",
+                remedy="convert with strict=False, which runs such calls in PyTorch",
+            ) from reason
+        LOG.info("%s runs this call in PyTorch: %s", self.report.model, reason)
+        return EagerExecution(self.owner, self.signature, self.report).run(args, kwargs)
 
     @property
     def fast(self) -> Callable[..., Any] | None:
@@ -337,6 +356,7 @@ def _make_execution(
     options = owner._options
     threads = options.threads or torch.get_num_threads()
     plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
+    flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
     own_time = 0.0
     leaves = kept_leaves(owner)
 
@@ -352,6 +372,7 @@ def _make_execution(
                 report,
                 threads=threads,
                 strict=options.strict,
+                example=[flat[place] for place in signature.tensor_positions],
                 family=None if leaves else owner._family_for(signature, threads),
             )
         finally:

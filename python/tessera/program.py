@@ -24,6 +24,7 @@ from tessera._settings import settings
 from tessera.capture.export import Captured
 from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.signature import CallSignature, as_torch
+from tessera.capture.stages import depends_on_data
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
 from tessera.lowering.importer import Imported, crossable_spec, import_program
@@ -64,6 +65,35 @@ class WriteBack:
     tensor: torch.Tensor | None
 
 
+@dataclass(frozen=True)
+class Code:
+    """What runs a graph."""
+
+    compiled: Any
+    executable: Any
+    #: the parameters it reads, in order
+    parameters: list[torch.Tensor]
+    compile_ms: float = 0.0
+
+
+def make_code(name: str, imported: Imported, threads: int, family: Any = None) -> Code:
+    """Compiles a graph and binds it to the parameters and islands it needs."""
+    begin = time.perf_counter()
+    try:
+        compiled = _core.compile(imported.graph, threads=threads, **settings().cache, family=family)
+    except RuntimeError as error:
+        raise CompileError(
+            f"{name}: {error}",
+            remedy="convert the submodules one by one to find the part, "
+            "or keep it in PyTorch with ts.compat.wrap",
+        ) from error
+    compile_ms = (time.perf_counter() - begin) * 1e3
+    # The compiler may have dropped parameters that nothing depends on in the end.
+    parameters = [imported.parameters[item] for item in compiled.parameter_names]
+    executable = _core.Executable(compiled, parameters, imported.islands, name, threads, family)
+    return Code(compiled, with_keys(executable, imported.random_keys), parameters, compile_ms)
+
+
 class Program:
     """One static program: a model for one form of its arguments. Never changes once made."""
 
@@ -73,33 +103,17 @@ class Program:
         signature: CallSignature,
         captured: Captured,
         imported: Imported,
+        code: Code,
         threads: int,
-        family: Any = None,
     ) -> None:
         self.name = name
         self.signature = signature
         self._positions = signature.tensor_positions
         self._imported = imported
         self._out_spec = captured.out_spec
-        begin = time.perf_counter()
-        try:
-            self.compiled = _core.compile(
-                imported.graph, threads=threads, **settings().cache, family=family
-            )
-        except RuntimeError as error:
-            raise CompileError(
-                f"{name}: {error}",
-                remedy="convert the submodules one by one to find the part, "
-                "or keep it in PyTorch with ts.compat.wrap",
-            ) from error
-        self.compile_ms = (time.perf_counter() - begin) * 1e3
-        # The compiler may have dropped parameters that nothing depends on in the end.
-        parameters = [imported.parameters[item] for item in self.compiled.parameter_names]
-        self.executable = with_keys(
-            _core.Executable(self.compiled, parameters, imported.islands, name, threads, family),
-            imported.random_keys,
-        )
-        self._owned = parameters
+        self.compiled = code.compiled
+        self.executable = code.executable
+        self._owned = code.parameters
         self._threads = threads
         names = [*imported.parameters, *(name for name, _ in captured.tensors.values())]
         self._bound = {name: imported.live(name) for name in dict.fromkeys(names)}
@@ -208,6 +222,8 @@ class Program:
             }
             aliased: set[int] = set()
             for index, value in enumerate(values):
+                if not isinstance(value, torch.Tensor):
+                    continue
                 if value.numel() and value.untyped_storage().data_ptr() in taken:
                     aliased.add(index)
                 taken.add(value.untyped_storage().data_ptr())
@@ -332,8 +348,8 @@ def _imported(root: nn.Module, signature: CallSignature, captured: Captured) -> 
     return import_program(
         captured.program,
         root,
-        input_names=[_escape(signature.names[item]) for item in signature.tensor_positions],
-        outputs=_result_nodes(captured),
+        input_names=[escaped(signature.names[item]) for item in signature.tensor_positions],
+        outputs=result_nodes(captured),
     )
 
 
@@ -354,9 +370,17 @@ def build_program(
     *,
     threads: int,
     strict: bool,
+    example: Sequence[torch.Tensor],
     family: Any = None,
 ) -> Program:
     """Imports and compiles a capture; fills `report`. Raises ConversionError under `strict`."""
+    if depends_on_data(captured.program, result_nodes(captured)):
+        from tessera.staged import build_staged
+
+        return build_staged(
+            name, root, signature, captured, report, example,
+            threads=threads, strict=strict, family=family,
+        )  # fmt: skip
     begin = time.perf_counter()
     imported = _imported(root, signature, captured)
     report.nodes = imported.nodes
@@ -366,8 +390,9 @@ def build_program(
         print(imported.graph, file=sys.stderr)
     if strict and report.unconverted:
         raise ConversionError(strict_message(report), report=report)
-    program = Program(name, signature, captured, imported, threads, family)
-    report.timings["compile"] = program.compile_ms
+    code = make_code(name, imported, threads, family)
+    program = Program(name, signature, captured, imported, code, threads)
+    report.timings["compile"] = code.compile_ms
     attach_kernels(report, program.compiled, imported.natives)
     if "timings" in settings().debug:
         print(f"{name}: {report.timings}", file=sys.stderr)
@@ -401,7 +426,7 @@ def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
     return first < second_end and second < first_end
 
 
-def _escape(name: str) -> str:
+def escaped(name: str) -> str:
     return name.replace('"', "'")
 
 
@@ -453,7 +478,7 @@ def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
     return plan
 
 
-def _result_nodes(captured: Captured) -> list[fx.Node]:
+def result_nodes(captured: Captured) -> list[fx.Node]:
     results = [value for kind, value, _ in _plan(captured) if kind == "result"]
     return list(dict.fromkeys([*results, *(node for _, _, node in captured.mutations)]))
 

@@ -29,6 +29,7 @@ struct SimplifyPass : GreedyPass<impl::GraphSimplifyBase<SimplifyPass>> {
     populateArithmeticPatterns(owned);
     populateCastPatterns(owned);
     populateConstantPatterns(owned);
+    populateEmptyPatterns(owned);
     populateMatmulPatterns(owned);
   }
 };

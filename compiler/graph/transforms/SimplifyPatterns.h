@@ -20,6 +20,8 @@ void populateArithmeticPatterns(mlir::RewritePatternSet &patterns);
 void populateCastPatterns(mlir::RewritePatternSet &patterns);
 /// Elementwise ops and movement on constants.
 void populateConstantPatterns(mlir::RewritePatternSet &patterns);
+/// Results without elements.
+void populateEmptyPatterns(mlir::RewritePatternSet &patterns);
 /// Transposes and leading dimensions of matrix products.
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
 

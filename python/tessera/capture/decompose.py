@@ -10,7 +10,7 @@ a small graph of simpler operators.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -183,6 +183,46 @@ def trace_call(
             return None
         graph = trace(dispatch_functionalize(function), False)
     return None if _mutates(graph) else graph
+
+
+def inline(
+    graph: fx.Graph, node: fx.Node, function: Callable[..., Any], copies: Mapping[fx.Node, Any]
+) -> Any:
+    """What `function` of a node's arguments is, built into `graph`: a node, or a tuple of them.
+
+    `copies` are the values of the node's own graph in `graph`, whose fake tensors are traced with.
+    """
+    flat, spec = pytree.tree_flatten((node.args, node.kwargs))
+    values = [copies[item] if isinstance(item, fx.Node) else item for item in flat]
+    tensors = [item for item in values if isinstance(item, fx.Node)]
+    places = [index for index, item in enumerate(values) if isinstance(item, fx.Node)]
+
+    def run(*given: torch.Tensor) -> Any:
+        leaves = list(values)
+        for place, tensor in zip(places, given, strict=True):
+            leaves[place] = tensor
+        args, kwargs = pytree.tree_unflatten(leaves, spec)
+        return function(*args, **kwargs)
+
+    fakes = [item.meta["val"] for item in tensors]
+    body = trace_call(run, fakes, fakes[0].fake_mode)
+    assert body is not None, "the function of an operator writes to nothing"
+    inside: dict[fx.Node, Any] = {}
+    given = iter(tensors)
+    for inner in body.graph.nodes:
+        if inner.op == "placeholder":
+            inside[inner] = next(given)
+        elif inner.op == "output":
+            return fx.node.map_arg(inner.args[0], lambda item: inside[item])
+        else:
+            # No other node of the program is called so, also of those that are still to come.
+            name = f"{node.name}__{inner.name}"
+            args, kwargs = fx.node.map_arg((inner.args, inner.kwargs), lambda item: inside[item])
+            copy = graph.create_node(inner.op, inner.target, args, kwargs, name=name)
+            inside[inner] = copy
+            copy.meta = {**node.meta, "val": inner.meta.get("val")}
+            copy.meta.pop("unbacked_bindings", None)
+    raise AssertionError("a traced graph ends in its results")
 
 
 def _mutates(graph: fx.GraphModule) -> bool:

@@ -376,16 +376,16 @@ def _boundary(
     for spec in program.graph_signature.output_specs:
         if spec.kind != OutputKind.USER_OUTPUT:
             mutations.append((spec.kind, str(spec.target), nodes[spec.arg.name]))
-        elif isinstance(spec.arg, TensorArgument):
-            outputs.append(nodes[spec.arg.name])
         elif isinstance(spec.arg, ConstantArgument):
             outputs.append((spec.arg.value,))
         elif isinstance(spec.arg, _SYMBOLIC) and spec.arg.name in numbers:
             outputs.append((numbers[spec.arg.name],))
+        elif isinstance(spec.arg, (TensorArgument, *_SYMBOLIC)):
+            outputs.append(nodes[spec.arg.name])
         else:
             raise CaptureError(
-                f"the model returns {spec.arg.name}, a number that depends on data",
-                remedy="return it as a tensor (leave out .item())",
+                f"the model returns {spec.arg.name}, a {type(spec.arg).__name__}",
+                remedy="return tensors and plain values",
             )
     tensors = {
         spec.arg.name: (str(spec.target), spec.kind)

@@ -137,7 +137,8 @@ def _built(
             raise
         result.attempts.append(_attempt(f"{rung}, then compiling", error, RUNG_MODULES))
     finally:
-        captured.session.close()
+        if not captured.session.kept:
+            captured.session.close()
     return result
 
 

@@ -188,6 +188,8 @@ class LeafSession:
 
     def __init__(self) -> None:
         self._ids: list[int] = []
+        #: whether somebody imports parts of the graph later, and closes this then
+        self.kept = False
 
     def add(self, call: LeafCall) -> int:
         with _CALLS_LOCK:

@@ -3,7 +3,8 @@
 """A program captured for many sizes, made concrete for one.
 
 Capturing costs seconds and is done once, with symbols for the sizes. For the sizes of a call the
-graph is copied with every number in its place: what follows knows nothing of symbols.
+graph is copied with every number in its place: what follows knows nothing of symbols. Sizes that
+depend on data stay symbols until `SpecializedProgram.settled` is told what they are in this call.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, InputKind
 from torch.utils import _pytree as pytree
+
+from tessera.capture.decompose import inline
+from tessera.capture.sized import sized_operator
 
 Number = bool | int | float
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
@@ -47,6 +51,13 @@ class SpecializedProgram:
     constants: Mapping[str, Any]
     #: nodes that became numbers, by name
     numbers: dict[str, Number]
+    sizes: Sizes
+
+    def settled(self, values: Sequence[tuple[sympy.Expr, int]]) -> SpecializedProgram:
+        """This program with sizes that depended on data; OutsideCapture where it does not hold."""
+        result = _Specializer(self, self.sizes.with_values(values)).run()
+        result.numbers = {**self.numbers, **result.numbers}
+        return result
 
     @property
     def graph(self) -> fx.Graph:
@@ -73,15 +84,31 @@ class Sizes:
                     derived.append((expression, size))
         for expression, size in derived:
             self._settle(expression, size)
-        for symbol, bounds in program.range_constraints.items():
+        self._ranges = program.range_constraints
+        self._check_ranges()
+        _check_guards(program, shapes)
+
+    def with_values(self, values: Sequence[tuple[sympy.Expr, int]]) -> Sizes:
+        """These and those of expressions that were not known."""
+        result = object.__new__(Sizes)
+        result._values, result._known = dict(self._values), dict(self._known)
+        result._ranges = self._ranges
+        for expression, value in values:
+            result._settle(expression, value)
+        result._check_ranges()
+        return result
+
+    def _check_ranges(self) -> None:
+        for symbol, bounds in self._ranges.items():
             value = self._values.get(symbol)
             if value is not None and not bounds.lower <= value <= bounds.upper:
                 raise OutsideCapture(f"{value} is not in {bounds.lower}…{bounds.upper}")
-        _check_guards(program, shapes)
 
     def _settle(self, expression: sympy.Expr, size: int) -> None:
         unknown = [symbol for symbol in expression.free_symbols if symbol not in self._values]
-        if len(unknown) == 1:
+        if unknown == [expression]:
+            self._values[expression] = size
+        elif len(unknown) == 1:
             solutions = sympy.solve(sympy.Eq(expression.xreplace(self._substitutes()), size))
             if len(solutions) == 1 and getattr(solutions[0], "is_Integer", False):
                 self._values[unknown[0]] = int(solutions[0])
@@ -111,7 +138,13 @@ class Sizes:
 
     def concrete(self, value: Any) -> Any:
         """A symbolic number as a number; everything else as it is."""
-        return self.number(value.node.expr) if isinstance(value, _SYMBOLIC) else value
+        if not isinstance(value, _SYMBOLIC):
+            return value
+        number = self.number(value.node.expr)
+        return float(number) if isinstance(value, torch.SymFloat) else number
+
+    def knows(self, expression: sympy.Expr) -> bool:
+        return all(symbol in self._values for symbol in expression.free_symbols)
 
 
 def _check_guards(program: ExportedProgram, shapes: Sequence[Sequence[int]]) -> None:
@@ -138,7 +171,7 @@ def _input_values(program: ExportedProgram) -> list[torch.Tensor]:
 
 
 class _Specializer:
-    def __init__(self, program: ExportedProgram, sizes: Sizes) -> None:
+    def __init__(self, program: ExportedProgram | SpecializedProgram, sizes: Sizes) -> None:
         self.program = program
         self.sizes = sizes
         self.mode = FakeTensorMode()
@@ -151,10 +184,10 @@ class _Specializer:
             number = self._number(node)
             if number is not None:
                 self.values[node] = self.numbers[node.name] = number
-            elif _is_check(node):
-                self._check(node)
+            elif is_check(node) and self._check(node):
+                continue
             else:
-                self.values[node] = self._copy(graph, node)
+                self.values[node] = self._settled_copy(graph, node)
         module = fx.GraphModule(self.program.graph_module, graph)
         return SpecializedProgram(
             module,
@@ -163,6 +196,7 @@ class _Specializer:
             self.program.state_dict,
             self.program.constants,
             self.numbers,
+            self.sizes,
         )
 
     def _number(self, node: fx.Node) -> Number | None:
@@ -172,24 +206,68 @@ class _Specializer:
             return None
         if isinstance(value, _SYMBOLIC):
             try:
-                return self.sizes.number(value.node.expr)
+                number: Number = self.sizes.concrete(value)
+                return number
             except Unsettled:
                 return None
         if isinstance(value, (bool, int, float)) and _is_arithmetic(node):
             return value
         return None
 
-    def _check(self, node: fx.Node) -> None:
+    def _check(self, node: fx.Node) -> bool:
+        """Whether all is said about a check; OutsideCapture where it fails."""
         condition = node.args[0] if node.args else None
         holds = self.values.get(condition) if isinstance(condition, fx.Node) else condition
-        if node.target is torch.ops.aten._assert_scalar.default and holds is False:
+        if node.target is not torch.ops.aten._assert_scalar.default:
+            return True
+        if holds is False:
             raise OutsideCapture(str(node.args[1] if len(node.args) > 1 else node))
+        return not isinstance(holds, fx.Node)
+
+    def _settled_copy(self, graph: fx.Graph, node: fx.Node) -> Any:
+        """A copy, or what stands for an operator whose size depended on data and is known now."""
+        if node.target is operator.getitem:
+            source, index = node.args
+            parts = self.values[source] if isinstance(source, fx.Node) else None
+            if isinstance(parts, tuple) and isinstance(index, int):
+                return self._named(graph, node, parts[index])
+        sized = sized_operator(node)
+        value = self._meta(node)
+        tensors = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+        shapes = [tensor.shape for tensor in tensors]
+        known = all(isinstance(size, int) for shape in shapes for size in shape)
+        if sized is None or not known:
+            return self._copy(graph, node)
+        size = self._size(node, shapes[0])
+        results = inline(
+            graph, node, lambda *args, **kwargs: sized.build(size, *args, **kwargs), self.values
+        )
+        if isinstance(results, fx.Node):
+            return self._named(graph, node, results)
+        return tuple(results)
+
+    def _size(self, node: fx.Node, shape: Sequence[int]) -> int:
+        """The number the size of an operator follows from."""
+        for expression, _ in bindings(node):
+            return int(self.sizes.number(expression))
+        return shape[0]  # that of another operator on the same tensor
+
+    def _named(self, graph: fx.Graph, node: fx.Node, value: fx.Node) -> fx.Node:
+        """`value` under the name that other parts of the program know `node` by."""
+        copy = graph.create_node(
+            "call_function", torch.ops.aten.alias.default, (value,), name=node.name
+        )
+        copy.meta = {**node.meta, "val": self._meta(node)}
+        return copy
+
+    def _meta(self, node: fx.Node) -> Any:
+        return pytree.tree_map(self._value, node.meta.get("val"))
 
     def _copy(self, graph: fx.Graph, node: fx.Node) -> fx.Node:
         copy = graph.node_copy(node, lambda source: self.values[source])
         copy.meta = dict(node.meta)
         if "val" in node.meta:
-            copy.meta["val"] = pytree.tree_map(self._value, node.meta["val"])
+            copy.meta["val"] = self._meta(node)
         return copy
 
     def _value(self, value: Any) -> Any:
@@ -216,14 +294,41 @@ def _is_arithmetic(node: fx.Node) -> bool:
     return module in ("_operator", "math", "torch") and node.target is not operator.getitem
 
 
-def _is_check(node: fx.Node) -> bool:
+def is_check(node: fx.Node) -> bool:
     packet = getattr(node.target, "_overloadpacket", None)
     return packet is not None and packet._qualified_op_name.partition("::")[2] in _CHECKS
 
 
-def specialize(program: ExportedProgram, shapes: Sequence[Sequence[int]]) -> SpecializedProgram:
-    """`program` for inputs of these shapes, one for each tensor it takes.
+def bindings(node: fx.Node) -> list[tuple[sympy.Expr, pytree.KeyPath]]:
+    """The sizes that only running `node` tells, and where in its result each is found."""
+    found = node.meta.get("unbacked_bindings")
+    if not found:
+        return []
+    env = next((symbol.node.shape_env for symbol in symbols(node.meta.get("val"))), None)
+    if env is None:
+        return []
+    names = env.unbacked_renamings
+    return [(env.replace(names.get(key, key)), path) for key, path in found.items()]
+
+
+def symbols(value: Any) -> list[Any]:
+    """The symbolic numbers in a value and in the sizes of its tensors."""
+    found: list[Any] = []
+    for leaf in pytree.tree_leaves(value):
+        if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided:
+            found += [size for size in (*leaf.shape, *leaf.stride()) if isinstance(size, _SYMBOLIC)]
+        elif isinstance(leaf, _SYMBOLIC):
+            found.append(leaf)
+    return found
+
+
+def specialize(
+    program: ExportedProgram, shapes: Sequence[Sequence[int]] | None = None
+) -> SpecializedProgram:
+    """`program` for inputs of these shapes (or those it was captured with), one for each tensor.
 
     Raises OutsideCapture for sizes the program does not hold for.
     """
+    if shapes is None:
+        shapes = [tuple(value.shape) for value in _input_values(program)]
     return _Specializer(program, Sizes(program, shapes)).run()

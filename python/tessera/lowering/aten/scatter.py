@@ -387,9 +387,13 @@ def _put_at_mask(
         spread = [*shape[:first], *[1] * mask.ndim, *shape[first + 1 :]]
         source = ctx.reshape(values, spread)
     else:
+        rows = ctx.reshape(values, shape)
         places = _order_of(ctx, mask, shape[first])
-        taken = ctx.emit("gather", [ctx.reshape(values, shape), places], dim=first)
-        source = taken
+        if not shape[first]:
+            # There is a row to look at where nothing is chosen.
+            shape = (*shape[:first], 1, *shape[first + 1 :])
+            rows = ctx.broadcast(number(ctx, 0, self.dtype), shape)
+        source = ctx.emit("gather", [rows, places], dim=first)
     source = ctx.broadcast(source, self.shape)
     a = Arith(ctx, self.dtype)
     return a.select(chosen, a.add(self, source) if accumulate else source, self)

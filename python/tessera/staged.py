@@ -1,0 +1,351 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Programs with sizes that depend on data: stages, each compiled for the sizes that are known.
+
+What is compiled for one set of sizes is kept and found again by those sizes. See
+docs/decisions/0010-data-dependent-sizes.md; capture/stages.py does the cutting.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.utils import _pytree as pytree
+
+from tessera import _core
+from tessera._core import OutdatedError
+from tessera.capture import autocast
+from tessera.capture.export import Captured
+from tessera.capture.provenance import location_of
+from tessera.capture.signature import CallSignature
+from tessera.capture.specialize import OutsideCapture
+from tessera.capture.stages import Cutter, Probe, Stage, first_program
+from tessera.errors import ArgumentError, ConversionError
+from tessera.lowering.importer import CannotCross, Imported, Importer, import_program
+from tessera.lowering.registry import registry
+from tessera.program import Code, Program, escaped, make_code, result_nodes
+from tessera.report.attach import attach_kernels
+from tessera.report.report import IslandRow, NodeRow, Report, strict_message
+from tessera.watch import Entry, changed
+
+LOG = logging.getLogger("tessera.dynamic")
+
+#: Sizes that the programs behind one stage are kept for; the oldest goes first.
+MAX_SIZES = 256
+
+
+@dataclass
+class _Step:
+    """A stage with its code, and what follows for the sizes met so far."""
+
+    stage: Stage
+    code: Code | None
+    nodes: list[fx.Node]
+    following: dict[tuple[int, ...], _Step] = field(default_factory=dict)
+
+
+class StagedExecutable:
+    """Tensors in, the values of a capture's result nodes out, as of an executable."""
+
+    def __init__(
+        self,
+        name: str,
+        root: nn.Module,
+        captured: Captured,
+        report: Report,
+        *,
+        threads: int,
+        strict: bool,
+        family: Any,
+    ) -> None:
+        self._name = name
+        self._root = root
+        self._threads = threads
+        self._strict = strict
+        self._family = family if family is not None else _core.KernelFamily()
+        self._lock = threading.RLock()
+        self._inputs = list(captured.user_inputs)
+        self._results = [node.name for node in result_nodes(captured)]
+        self._entries: list[Entry] = []
+        self._warned = False
+        #: filled while it is set: with what the example needs
+        self.report: Report | None = report
+        self.program = first_program(captured.program)
+        self._first = self._step(Cutter(self.program, set(self._inputs), self._results))
+        captured.session.kept = True
+        weakref.finalize(self, captured.session.close)
+
+    # --- calling --------------------------------------------------------------------------
+
+    def __call__(self, *tensors: torch.Tensor) -> Any:
+        if self.outdated:
+            raise OutdatedError("the model was changed")
+        with torch.no_grad(), autocast.suspended():
+            values = self._run(dict(zip(self._inputs, tensors, strict=True)))
+        return values[0] if len(values) == 1 else tuple(values)
+
+    def _run(self, env: dict[str, Any]) -> list[Any]:
+        step = self._first
+        while True:
+            self._compute(step, env)
+            if not step.stage.probes:
+                break
+            sizes = tuple(
+                size for probe in step.stage.probes for size in self._read(probe, step, env)
+            )
+            step = step.following.get(sizes) or self._follow(step, sizes, set(env))
+        numbers = dict(step.stage.program.numbers)
+        for node in step.stage.numbers:
+            numbers[node.name] = _evaluate(node, numbers, env)
+        return [numbers[name] if name in numbers else env[name] for name in self._results]
+
+    def _compute(self, step: _Step, env: dict[str, Any]) -> None:
+        if step.code is None:
+            return
+        results = step.code.executable(*[env[name] for name in step.stage.inputs])
+        values = (results,) if len(step.nodes) == 1 else results
+        by_node = dict(zip(step.nodes, values, strict=True))
+        env.update({name: by_node[node] for name, node in step.stage.outputs.items()})
+
+    def _read(self, probe: Probe, step: _Step, env: dict[str, Any]) -> list[int]:
+        """The sizes a stage ends in."""
+        if probe.measure is not None:
+            return [int(env[probe.measure].item())]
+        owner = step.stage.program.graph_module
+        result = _call(probe.node, step.stage.program.numbers, env, owner)
+        env[probe.node.name] = result
+        for user in probe.node.users:
+            if isinstance(result, (tuple, list)) and user.name not in env:
+                env[user.name] = result[int(user.args[1])]  # type: ignore[arg-type]
+        return [int(pytree.key_get(result, path)) for _, path in probe.sizes]
+
+    # --- compiling ------------------------------------------------------------------------
+
+    def _follow(self, step: _Step, sizes: tuple[int, ...], available: set[str]) -> _Step:
+        """What follows a stage for sizes that are met for the first time."""
+        with self._lock, torch.inference_mode(False), torch.no_grad():
+            found = step.following.get(sizes)
+            if found is not None:
+                return found
+            expressions = [name for probe in step.stage.probes for name, _ in probe.sizes]
+            if any(size < 0 for size in sizes):
+                raise OutsideCapture(f"the arguments of {step.stage.probes[0].node.target}")
+            program = step.stage.whole.settled(list(zip(expressions, sizes, strict=True)))
+            made = self._step(Cutter(program, available, self._results))
+            if len(step.following) >= MAX_SIZES:
+                self._warn()
+                del step.following[next(iter(step.following))]
+            step.following[sizes] = made
+            return made
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            LOG.warning(
+                "%s met more than %d sizes that depend on data; programs for the oldest are "
+                "forgotten. What to do: use fewer sizes (torch.nonzero_static, a mask in place of "
+                "a selection)",
+                self._name,
+                MAX_SIZES,
+            )
+
+    def _step(self, cutter: Cutter) -> _Step:
+        stage = cutter.cut()
+        if stage is None:
+            raise CannotCross(
+                "a size that depends on data follows from no operator of the graph",
+                "keep the size of what torch.cond, while_loop and scan return fixed",
+            )
+        self._report_probes(stage)
+        if not stage.outputs:
+            return _Step(stage, None, [])
+        begin = time.perf_counter()
+        imported = import_program(
+            stage.program,
+            self._root,
+            input_names=[escaped(name) for name in stage.inputs],
+            outputs=list(stage.outputs.values()),
+        )
+        import_ms = (time.perf_counter() - begin) * 1e3
+        report = Report(self._name, nodes=imported.nodes, islands=imported.island_rows)
+        if self._strict and report.unconverted:
+            raise ConversionError(strict_message(report), report=report)
+        code = make_code(self._name, imported, self._threads, self._family)
+        attach_kernels(report, code.compiled, imported.natives)
+        report.timings.update({"import": import_ms, "compile": code.compile_ms})
+        self._report(report)
+        return _Step(stage, code, imported.outputs)
+
+    # --- reports --------------------------------------------------------------------------
+
+    def _report_probes(self, stage: Stage) -> None:
+        rows = [
+            _island_row(probe.node)
+            for probe in stage.probes
+            if probe.measure is None and not _reads_number(probe.node)
+        ]
+        if not rows:
+            return
+        islands = [
+            IslandRow(index, row.fqn, [row.op], row.code, row.reason, row.remedy)
+            for index, row in enumerate(rows)
+        ]
+        for index, row in enumerate(rows):
+            row.island = index
+        report = Report(self._name, nodes=rows, islands=islands)
+        if self._strict:
+            raise ConversionError(strict_message(report), report=report)
+        self._report(report)
+
+    def _report(self, part: Report) -> None:
+        """Adds what became of one stage."""
+        whole = self.report
+        if whole is None:
+            return
+        offset = len(whole.islands)
+        for row in part.nodes:
+            row.island = None if row.island is None else row.island + offset
+        for island in part.islands:
+            island.id += offset
+        whole.nodes += part.nodes
+        whole.islands += part.islands
+        whole.kernels += part.kernels
+        for name, time_ms in part.timings.items():
+            whole.timings[name] = whole.timings.get(name, 0.0) + time_ms
+
+    # --- as of an executable --------------------------------------------------------------
+
+    def watch(self, entries: list[Entry]) -> None:
+        self._entries = entries
+
+    @property
+    def outdated(self) -> bool:
+        return changed(self._entries)
+
+    def steps(self) -> list[_Step]:
+        """Everything compiled so far, in the order in which it runs."""
+        found, index = [self._first], 0
+        with self._lock:
+            while index < len(found):
+                found += found[index].following.values()
+                index += 1
+        return found
+
+    def refresh(self) -> None:
+        for step in self.steps():
+            if step.code is not None:
+                step.code.executable.refresh()
+
+
+def _call(node: fx.Node, numbers: Any, env: dict[str, Any], owner: fx.GraphModule) -> Any:
+    """What PyTorch makes of one node."""
+
+    def value(item: fx.Node) -> Any:
+        if item.op == "get_attr" and item.name not in env:
+            return getattr(owner, str(item.target))
+        return numbers[item.name] if item.name in numbers else env[item.name]
+
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
+    return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def _evaluate(node: fx.Node, numbers: dict[str, Any], env: dict[str, Any]) -> Any:
+    try:
+        return _call(node, numbers, env, node.graph.owning_module)  # type: ignore[arg-type]
+    except RuntimeError as error:
+        # A check: PyTorch runs the call, and says it in the model's own words.
+        raise OutsideCapture(str(error)) from error
+
+
+def _reads_number(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool))
+
+
+def _island_row(node: fx.Node) -> NodeRow:
+    fqn, file, line = location_of(node)
+    return NodeRow(
+        node.name,
+        str(node.target),
+        fqn,
+        file,
+        line,
+        "island",
+        "data-dependent-shape",
+        f"{node.target} has a result whose size depends on the data",
+        "use an operator of fixed size (torch.where, torch.nonzero_static, a product with a mask)",
+        island=0,
+    )
+
+
+class StagedProgram(Program):
+    """A program in stages behind the same call."""
+
+    executable: StagedExecutable
+
+    def _separate(self, given: list[Any], values: list[Any]) -> None:
+        # Which results share memory may differ from size to size.
+        self._aliased = None
+        super()._separate(given, values)
+
+    @property
+    def fast(self) -> None:
+        return None
+
+    def quick(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        return None
+
+    def rebound(self, root: nn.Module) -> None:
+        return None
+
+    def ir(self, level: str, locations: bool = False) -> str:
+        parts = []
+        for number, step in enumerate(self.executable.steps()):
+            if step.code is not None:
+                parts.append(f"// stage {number}\n{step.code.compiled.ir(level, locations)}")
+        if not parts:
+            raise ArgumentError(f"{self.name} computes nothing but numbers, so it has no IR")
+        return "\n".join(parts)
+
+    def profile(self, report: Report, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        begin = time.perf_counter()
+        result = self(args, kwargs)
+        report.timings["call"] = (time.perf_counter() - begin) * 1e3
+        return result
+
+
+def build_staged(
+    name: str,
+    root: nn.Module,
+    signature: CallSignature,
+    captured: Captured,
+    report: Report,
+    example: Sequence[torch.Tensor],
+    *,
+    threads: int,
+    strict: bool,
+    family: Any,
+) -> StagedProgram:
+    """Compiles what the example needs; fills `report`."""
+    executable = StagedExecutable(
+        name, root, captured, report, threads=threads, strict=strict, family=family
+    )
+    with torch.random.fork_rng(devices=[]):
+        try:
+            executable(*example)
+        except OutsideCapture as reason:
+            # Calls with other data may fit; those that do not run in PyTorch.
+            LOG.info("%s: the example is outside of what was captured: %s", name, reason)
+    executable.report = None
+    importer = Importer(executable.program, root, (), (), registry, _core.GraphBuilder)
+    owned = {target: importer.live_tensor(target) for target, _ in captured.tensors.values()}
+    imported = Imported(None, owned, {}, [], [], result_nodes(captured), importer.live_tensor)
+    code = Code(None, executable, list(owned.values()))
+    return StagedProgram(name, signature, captured, imported, code, threads)
