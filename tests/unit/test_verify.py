@@ -132,6 +132,27 @@ def test_modulewise() -> None:
     assert any("other" in note for note in found.notes)
 
 
+def test_replaced_and_hooked_submodules() -> None:
+    x = torch.randn(3, 8)
+    model = Model().eval()
+    model.first.register_forward_hook(lambda module, args, result: result + 1)
+    tess = ts.from_pytorch(model, example_inputs=(x,))
+    tess.last = ts.compat.wrap(model.last)
+    found = tess.verify(x)
+    assert found.ok
+    assert "last was replaced by" in str(found)
+    assert "taken as it is" in str(found)
+    assert "inner" in {check.module for check in found.modules}
+    assert tess.last.programs == 1  # no program for another precision was made
+    with wrong_sinh():
+        tess = ts.from_pytorch(model, example_inputs=(x,))
+        tess.last = ts.compat.wrap(model.last)
+        found = tess.verify(x)
+        assert not found.ok
+        assert found.first is not None
+        assert found.first.module == "inner"
+
+
 def test_random_is_refused() -> None:
     tess = ts.from_pytorch(
         nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)).train(), example_inputs=(torch.randn(2, 4),)

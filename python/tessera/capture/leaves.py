@@ -213,9 +213,14 @@ class LeafSession:
 
 def leaf_call(node: fx.Node) -> LeafCall | None:
     """The call behind a node of the captured graph, or None when it is no leaf."""
-    if node.op != "call_function" or node.target is not torch.ops.tessera.leaf.default:
+    return leaf_call_of(node.target, node.args) if node.op == "call_function" else None
+
+
+def leaf_call_of(target: Any, args: Sequence[Any]) -> LeafCall | None:
+    """The call that calling `target` with `args` stands for, or None when it is no leaf's."""
+    if target is not torch.ops.tessera.leaf.default:
         return None
-    index = node.args[0]
+    index = args[0]
     call = _CALLS.get(index) if isinstance(index, int) else None
     if call is None:
         raise InternalError(f"leaf call {index} outlived its capture")

@@ -43,8 +43,7 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
         console.print(island_table(report.islands))
     if nodes and report.nodes:
         console.print(node_table(report.nodes))
-    advice = hotspots(report)
-    for line in advice:
+    for line in report.hotspots:
         console.print(f"{indent}  [cyan]→[/cyan] {_escape(line)}", highlight=False)
     for path, child in report.children.items():
         console.print(f"{indent}  [bold]{_escape(path)}[/bold]", highlight=False)
@@ -131,30 +130,6 @@ def node_table(nodes: list[NodeRow]) -> Table:
             style=style,
         )
     return table
-
-
-def hotspots(report: Report) -> list[str]:
-    """What takes the time, and what promoting an island would save at most."""
-    islands = [row for row in report.islands if row.measured_us]
-    kernels = [row for row in report.kernels if row.measured_us]
-    total = sum(row.measured_us or 0.0 for row in islands)
-    total += sum(row.measured_us or 0.0 for row in kernels)
-    if not total:
-        return []
-    lines = []
-    for row in sorted(islands, key=lambda item: -(item.measured_us or 0.0))[:3]:
-        share = 100 * (row.measured_us or 0.0) / total
-        hint = f": {row.remedy}" if row.remedy else ""
-        lines.append(
-            f"{share:.0f} % of the time is in PyTorch for {', '.join(row.ops)}"
-            f"{f' in {row.fqn}' if row.fqn else ''}{hint}"
-        )
-    if kernels:
-        top = max(kernels, key=lambda item: item.measured_us or 0.0)
-        share = 100 * (top.measured_us or 0.0) / total
-        where = ", ".join(top.fqns) or "(root)"
-        lines.append(f"{share:.0f} % of the time is the {top.kind} kernel of {where}")
-    return lines
 
 
 def _escape(text: str) -> str:

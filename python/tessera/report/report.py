@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.lowering.context import Location
+from tessera.report.hotspots import hotspots
 
 #: Version of the JSON layout.
 FORMAT = 1
@@ -142,13 +143,25 @@ class Report:
         """Milliseconds Tessera itself needed, torch's capture apart."""
         return sum(value for key, value in self.timings.items() if key in ("import", "compile"))
 
+    @property
+    def hotspots(self) -> list[str]:
+        """Sentences that say where the time of a profiled call goes and what promoting an island
+        would save; empty before ``tess.profile(…)``."""
+        return hotspots(self)
+
     # --- output ---------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the JSON layout."""
         data = dataclasses.asdict(self)
         data["children"] = {fqn: child.to_dict() for fqn, child in self.children.items()}
-        return {"format": FORMAT, **data, "counts": self.counts, "tessera_ms": self.tessera_ms}
+        return {
+            "format": FORMAT,
+            **data,
+            "counts": self.counts,
+            "tessera_ms": self.tessera_ms,
+            "hotspots": self.hotspots,
+        }
 
     def to_json(self, indent: int | None = 2) -> str:
         return json.dumps(self.to_dict(), indent=indent)
@@ -208,6 +221,7 @@ def render_text(report: Report) -> str:
     for kernel in report.kernels:
         measured = "" if kernel.measured_us is None else f" {kernel.measured_us:9.1f} us"
         lines.append(f"  {kernel.kind:<12}{measured} {kernel.name}  {', '.join(kernel.sources)}")
+    lines += [f"  → {line}" for line in report.hotspots]
     for fqn, child in report.children.items():
         lines += [f"  {fqn}: {line}" for line in render_text(child).splitlines()]
     return "\n".join(lines)

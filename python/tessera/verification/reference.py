@@ -11,6 +11,8 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from tessera.capture.leaves import leaf_call_of, run_leaf
+
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -39,6 +41,13 @@ class Replay(fx.Interpreter):
     def compute(self, node: fx.Node) -> Any:
         return super().run_node(node)
 
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = leaf_call_of(target, args)
+        if call is None:
+            return super().call_function(target, args, kwargs)
+        # What stands in a submodule's place is no business of PyTorch's: it runs as it is.
+        return list(run_leaf(call)(*args[1]))
+
 
 class WideReplay(Replay):
     """The same with all floating-point numbers in float64.
@@ -56,6 +65,8 @@ class WideReplay(Replay):
             return super().compute(node)
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         try:
+            if leaf_call_of(node.target, args) is not None:
+                raise TypeError("a submodule in another's place knows the model's types only")
             wide = pytree.tree_map_only(torch.dtype, _wide_dtype, (args, kwargs))
             value = self.call_function(node.target, wide[0], wide[1])
             if _has_form(value, node.meta.get("val")):

@@ -55,16 +55,18 @@ def verify(
         )
         return verify_program(subject)
 
+    leaves = kept_leaves(owner)
     result = climb(
         module,
         args,
         kwargs,
         build,
-        leaves=kept_leaves(owner),
+        leaves=leaves,
         training=owner._training_flags(),
     )
     if result.value is not None:
         found: Verification = result.value
+        found.notes += [f"{leaf.reason}: it is taken as it is" for leaf in leaves if leaf.native]
         return found
     return _modulewise(owner, name, args, kwargs, rtol, atol)
 
