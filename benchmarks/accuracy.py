@@ -66,17 +66,17 @@ def tensors_of(result: Any) -> list[Tensor]:
     return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]
 
 
-def measure(architecture: Architecture, *, small: bool = False) -> Outcome:
+def measure(architecture: Architecture, *, small: bool = False, strict: bool = True) -> Outcome:
     """Converts one of the models, and compares a call of it with PyTorch's in float32 and float64.
 
-    Raises ConversionError where something could not be converted.
+    Raises ConversionError where something could not be converted, if `strict`.
     """
     import tessera as ts
 
     model, arguments = architecture.build(small=small)
     outcome = Outcome(architecture.name)
     begin = time.process_time()
-    converted = ts.from_pytorch(model, example_kwargs=arguments, strict=True)
+    converted = ts.from_pytorch(model, example_kwargs=arguments, strict=strict)
     result = converted(**arguments)
     outcome.seconds = time.process_time() - begin
     report = converted.report

@@ -24,8 +24,10 @@ from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError, InputMismatchError
+from tessera.lowering.islands import Calls
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
+from tessera.report.crossings import warning_of
 from tessera.report.report import IslandRow, NodeRow, Report
 from tessera.strict import complete_error
 from tessera.tensor import Tensor, from_torch
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
 LOG = logging.getLogger("tessera.capture")
+CROSSINGS_LOG = logging.getLogger("tessera.islands")
 
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
@@ -106,6 +109,7 @@ class Execution:
 
     def full_report(self) -> Report:
         """The report, with those of the submodules that have programs of their own."""
+        self.report.count(self._counters())
         self.report.children = {}
         for path, child in self._parts().items():
             current = getattr(child, "_current", None)
@@ -115,6 +119,10 @@ class Execution:
 
     def _parts(self) -> dict[str, AnyModule]:
         return self.owner._replaced()
+
+    def _counters(self) -> dict[int, Calls]:
+        """Of the islands, by their ids."""
+        return {}
 
 
 class ProgramExecution(Execution):
@@ -134,6 +142,9 @@ class ProgramExecution(Execution):
 
     def _parts(self) -> dict[str, AnyModule]:
         return {**self.hybrid, **super()._parts()}
+
+    def _counters(self) -> dict[int, Calls]:
+        return self.program.counters
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
@@ -187,6 +198,7 @@ class EagerExecution(Execution):
     def __init__(self, owner: CompiledModule, signature: CallSignature, report: Report) -> None:
         super().__init__(owner, signature, report)
         self._flags = owner._training_flags()
+        self._calls = Calls()
         # One copy for calls of every form: what forward() keeps in attributes is in it.
         copies = owner._python_copies
         found = copies.get(type(self))
@@ -196,6 +208,9 @@ class EagerExecution(Execution):
         self._module: nn.Module = found[0]
         self._compiled: dict[str, AnyModule] = found[1]
         self._modes: list[dict[int, bool]] = found[2]
+
+    def _counters(self) -> dict[int, Calls]:
+        return {0: self._calls}
 
     def _make_module(self) -> tuple[nn.Module, dict[str, AnyModule]]:
         """The copy, and by their paths the children in it that are compiled on their own."""
@@ -232,8 +247,10 @@ class EagerExecution(Execution):
         call_args, call_kwargs = pytree.tree_unflatten(given, signature.spec)
         if self._modes[0] is not self._flags:
             self._set_modes()
+        begin = time.perf_counter_ns()
         with torch.no_grad():
             result = self._module(*call_args, **call_kwargs)
+        self._calls.add(time.perf_counter_ns() - begin)
         return pytree.tree_map_only(torch.Tensor, from_torch, opened(result)) if native else result
 
 
@@ -429,6 +446,7 @@ def _make_execution(
     report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
     report.capture = result.attempts
     if result.value is not None:
+        _warn_of_crossings(owner, report)
         return ProgramExecution(owner, result.value, report, hybrid)
     _report_forward(report, owner)
     if owner._children:
@@ -436,6 +454,17 @@ def _make_execution(
         return ModulewiseExecution(owner, signature, report)
     report.mode = "pytorch"
     return EagerExecution(owner, signature, report)
+
+
+def _warn_of_crossings(owner: CompiledModule, report: Report) -> None:
+    """Says so, once a model, when its calls go back and forth between compiled code and PyTorch."""
+    text = warning_of(report)
+    root: Any = owner
+    while (above := next(root._living_owners(), None)) is not None:
+        root = above
+    if text and not root.__dict__.get("_told_of_crossings"):
+        root.__dict__["_told_of_crossings"] = True
+        CROSSINGS_LOG.warning("%s", text)
 
 
 def _hybrid_child(

@@ -28,6 +28,7 @@ from tessera.capture.stages import depends_on_data
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
 from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.lowering.islands import Calls, counters
 from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
@@ -268,6 +269,11 @@ class Program:
     def outdated(self) -> bool:
         """Whether the model now has other tensor objects than the program was made with."""
         return any(self._imported.live(name) is not tensor for name, tensor in self._bound.items())
+
+    @property
+    def counters(self) -> dict[int, Calls]:
+        """How often each island has run."""
+        return counters(self._imported.islands)
 
     def refresh(self) -> None:
         """Prepares everything derived from parameters again."""

@@ -63,10 +63,12 @@ def _trial(owner: CompiledModule, args: tuple[Any, ...], kwargs: dict[str, Any])
 @contextlib.contextmanager
 def _silence() -> Any:
     """The failures of the trial are in the error that is being made."""
-    logger = logging.getLogger("tessera.capture")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("tessera.capture", "tessera.islands")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

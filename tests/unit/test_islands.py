@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 
@@ -15,6 +16,7 @@ from torch import nn
 
 import tessera as ts
 from tessera.errors import CaptureError, ConversionError
+from tessera.report.report import render_text
 
 
 def test_islands_compute_and_are_reported():
@@ -67,6 +69,75 @@ def test_independent_islands_are_one():
 
     report = convert_and_compare(Two(), torch.randn(64, 64, dtype=torch.float64)).report
     assert len(report.islands) == 1
+
+
+def test_islands_are_counted_as_they_run():
+    model = ts.from_pytorch(Unconverted(), (torch.randn(4, 4),))
+    (island,) = model.report.islands
+    assert (island.calls, island.total_us, island.total_bytes) == (0, 0, 0)
+    for _ in range(3):
+        model(torch.randn(4, 4))
+    (island,) = model.report.islands
+    assert island.calls == 3
+    assert island.total_us > 0
+    assert island.total_bytes == 3 * (island.bytes_in + island.bytes_out)
+    assert "so far 3 calls" in str(model.report)
+    data = json.loads(model.report.to_json())
+    assert data["islands"][0]["calls"] == 3
+    assert data["crossing_us"] == model.report.crossing_us > 0
+
+
+def test_what_stays_python_is_counted():
+    model = ts.from_pytorch(Branching(), (torch.ones(4, 4),))
+    for _ in range(2):
+        model(torch.ones(4, 4))
+    assert model.report.islands[0].calls == 2
+
+
+class Often(nn.Module):
+    """Between its islands stands what is worth compiling."""
+
+    def __init__(self, islands, width=256):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(islands))
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.fft.fft(layer(x)).real
+        return x
+
+
+def test_a_model_that_crosses_often_says_so_once(caplog):
+    x = torch.randn(256, 256)
+    wrapped = ts.compat.wrap(Often(9))
+    with torch.no_grad():
+        wrapped(x)
+        wrapped(torch.cat([x, x]))
+    (record,) = [item for item in caplog.records if item.name == "tessera.islands"]
+    text = record.getMessage()
+    assert "leaves compiled code for PyTorch 9 times" in text
+    assert "aten.fft_fft.default" in text
+    assert "islands 0, 1, 2 and 6 more" in text
+    assert "register_aten" in text
+    caplog.clear()
+    ts.from_pytorch(Often(3), (x,))
+    assert not [item for item in caplog.records if item.name == "tessera.islands"]
+
+
+def test_text_and_json_say_of_each_node_what_became_of_it():
+    report = ts.from_pytorch(Unconverted(), (torch.randn(4, 4),)).report
+    text = render_text(report, nodes=True)
+    data = json.loads(report.to_json())
+    assert len(data["nodes"]) == len(report.nodes)
+    for row, saved in zip(report.nodes, data["nodes"], strict=True):
+        assert (saved["node"], saved["status"], saved["reason"]) == (
+            row.node,
+            row.status,
+            row.reason,
+        )
+        (line,) = [line for line in text.splitlines() if line.startswith(f"  {row.node} = ")]
+        assert f": {row.status}" in line
+        assert row.reason in line
 
 
 def test_complex_values_stay_inside_one_island():

@@ -37,6 +37,10 @@ class Prices:
     #: what compiled code saves of a floating-point operation in PyTorch
     flop: float = 0.15 / 100_000
 
+    def crossing(self, tensors: int, size: int) -> float:
+        """What an island costs besides what it computes."""
+        return self.island + tensors * self.tensor + size * self.crossing_byte
+
 
 @dataclass(frozen=True)
 class NodeCost:
@@ -58,11 +62,16 @@ class CostModel:
         self._flops: dict[Any, float | None] = {}
 
     def of(self, node: fx.Node) -> NodeCost:
-        if node.op != "call_function" or node.target is operator.getitem:
+        if node.op != "call_function":
             return NodeCost(0, 0, True)
+        if node.target is operator.getitem:
+            source = node.args[0]
+            picked = isinstance(source, fx.Node) and not _is_view(source)
+            return NodeCost(0, bytes_of(node) if picked else 0, True)
+        several = isinstance(node.meta.get("val"), (tuple, list))
         view = _is_view(node)
         pointwise = torch.Tag.pointwise in getattr(node.target, "tags", ())
-        return NodeCost(1, 0 if view else bytes_of(node), view or pointwise)
+        return NodeCost(1, 0 if view or several else bytes_of(node), view or pointwise)
 
     def flops(self, node: fx.Node) -> float | None:
         """Floating-point operations, as torch counts them; None where that cannot be told."""

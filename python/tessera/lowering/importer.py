@@ -9,7 +9,7 @@ partition gathers them into islands and a second pass builds the graph around th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,12 +25,12 @@ from tessera.capture.provenance import location_of
 from tessera.capture.specialize import SpecializedProgram
 from tessera.errors import InternalError
 from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
-from tessera.lowering.costs import CostModel
+from tessera.lowering.costs import CostModel, Prices
 from tessera.lowering.dtypes import dtype_name, is_supported
 from tessera.lowering.islands import IslandFn, build_island
 from tessera.lowering.nodes import NodeLowering
 from tessera.lowering.outcome import Failure, Uncrossable
-from tessera.lowering.partition import partition
+from tessera.lowering.partition import Partition, partition
 from tessera.lowering.registry import Registry, registry
 from tessera.report.report import IslandRow, NodeRow
 
@@ -118,9 +118,7 @@ class Importer:
         return value
 
     def run(self) -> Imported:
-        attempt = _Attempt(self)
-        attempt.lower_all(self.nodes)
-        failures = attempt.failures
+        attempt, failures = self.first_pass()
         if not failures:
             return attempt.finish()
         # Without moved nodes where a lowering needs what an island does not tell: the value of a
@@ -132,9 +130,15 @@ class Importer:
         node, failure = next(iter(final.failures.items()))
         raise InternalError(f"{node.target} lowered at first, then not: {failure.reason}")
 
-    def _hybrid(self, failures: dict[fx.Node, Failure], costs: CostModel | None) -> _Attempt:
-        """The graph with islands for `failures`, and what `costs` moves to them."""
-        parts = partition(
+    def first_pass(self) -> tuple[_Attempt, dict[fx.Node, Failure]]:
+        """Lowers every node; which cannot be lowered, and why."""
+        attempt = _Attempt(self)
+        attempt.lower_all(self.nodes)
+        return attempt, attempt.failures
+
+    def partition(self, failures: Mapping[fx.Node, Failure], costs: CostModel | None) -> Partition:
+        """The nodes in compiled stretches and islands for `failures`, as `costs` has it."""
+        return partition(
             self.nodes,
             failures,
             crossable=lambda node: crossable_spec(node.meta.get("val")) is not None,
@@ -143,6 +147,9 @@ class Importer:
             outputs=self.outputs,
             costs=costs,
         )
+
+    def _hybrid(self, failures: dict[fx.Node, Failure], costs: CostModel | None) -> _Attempt:
+        parts = self.partition(failures, costs)
         attempt = _Attempt(self)
         for group in parts.groups:
             if group.island:
@@ -355,6 +362,7 @@ class _Attempt:
     ) -> None:
         native = False
         names: list[str] = []
+        causes: list[str] = []
         for node in nodes:
             fqn, file, line = location_of(node)
             failure = failures.get(node)
@@ -366,6 +374,8 @@ class _Attempt:
             if node.op == "get_attr":
                 continue
             names.append(call.leaf.fqn if call is not None else str(node.target))
+            if failure is not None:
+                causes.append(names[-1])
             status = "opaque" if native else "island"
             if node in moved:
                 status, failure = "kept", Failure("crossing-cost", moved[node], first.remedy)
@@ -384,6 +394,8 @@ class _Attempt:
                 failure.remedy,
                 island=identifier,
             )
+        bytes_in = sum(_bytes(item.shape, item.dtype) for item in operands)
+        bytes_out = sum(_bytes(item.shape, item.dtype) for item in results)
         self.island_rows.append(
             IslandRow(
                 identifier,
@@ -392,9 +404,11 @@ class _Attempt:
                 first.code,
                 first.reason,
                 first.remedy,
-                bytes_in=sum(_bytes(item.shape, item.dtype) for item in operands),
-                bytes_out=sum(_bytes(item.shape, item.dtype) for item in results),
+                bytes_in=bytes_in,
+                bytes_out=bytes_out,
                 native=native,
+                causes=list(dict.fromkeys(causes)),
+                crossing_us=Prices().crossing(len(operands) + len(results), bytes_in + bytes_out),
             )
         )
 

@@ -263,15 +263,13 @@ class _Partitioner:
         }
         found = []
         for phase, units in phases.items():
-            if not all(self.units[n].movable for n in units) or not refused.isdisjoint(units):
-                continue
             beside = (phase - 1 in islands) + (phase + 1 in islands)
-            if not beside:
+            if not beside or not refused.isdisjoint(units):
                 continue
             saved = self.prices.segment + (self.prices.island if beside == 2 else 0.0)
             saved += self._tensors_saved(plan, phase, set(units))
             price = self._price(units, saved)
-            if price < saved:
+            if price < saved and all(map(self.graph.movable, units)):
                 found.append(_Move(units, price, saved - price, BETWEEN if beside == 2 else BESIDE))
         return sorted(found, key=lambda move: (-move.gain, move.units))
 

@@ -34,8 +34,6 @@ class Unit:
     in_pytorch: bool
     #: an opaque call: it is never put into one island with anything else
     alone: bool
-    #: may run in PyTorch instead of compiled, if that is cheaper
-    movable: bool
     before: list[int] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
 
@@ -62,12 +60,14 @@ class UnitGraph:
         ]
         self._held = [not crossable(node) for node in nodes]
         self._mergeable, self._may_move = mergeable, movable
-        self._ordered = [has_effect(node) for node in nodes]
+        #: what keeps its order in PyTorch, and compiled
+        self._ordered = {True: list(map(has_effect, nodes)), False: list(map(_takes_key, nodes))}
         self._barriers = [position for position, node in enumerate(nodes) if _mutates(node)]
         self._parent = list(range(len(nodes)))
         self._in_pytorch = [False] * len(nodes)
         self._keep_picks()
         self._close(index[node] for node in unsupported)
+        self._movable_units: dict[int, bool] = {}
         #: the unit of each node
         self.unit_of: list[int] = []
         self.units: list[Unit] = self._make_units()
@@ -157,7 +157,7 @@ class UnitGraph:
         for side in (False, True):
             chain = [
                 position
-                for position, ordered in enumerate(self._ordered)
+                for position, ordered in enumerate(self._ordered[side])
                 if ordered and self._in_pytorch[position] is side
             ]
             yield from itertools.pairwise(chain)
@@ -201,12 +201,20 @@ class UnitGraph:
             members,
             in_pytorch,
             in_pytorch and not all(self._mergeable(self.nodes[member]) for member in members),
-            not in_pytorch and all(self._movable(member, members) for member in members),
         )
+
+    def movable(self, number: int) -> bool:
+        """Whether a unit that is compiled may run in PyTorch instead."""
+        found = self._movable_units.get(number)
+        if found is None:
+            members = self.units[number].members
+            found = all(self._movable(member, members) for member in members)
+            self._movable_units[number] = found
+        return found
 
     def _movable(self, position: int, members: list[int]) -> bool:
         node = self.nodes[position]
-        if self._ordered[position] or not (self._mergeable(node) and self._may_move(node)):
+        if self._ordered[True][position] or not (self._mergeable(node) and self._may_move(node)):
             return False
         inside = set(members)
         return not (
@@ -216,16 +224,39 @@ class UnitGraph:
 
 
 def has_effect(node: fx.Node) -> bool:
-    """Whether `node` must keep its place among others of its kind."""
+    """Whether `node`, run in PyTorch, must keep its place among others of its kind."""
     if node.op != "call_function" or node.target is operator.getitem:
         return False
     if leaf_call(node) is not None:
         return True
     if isinstance(node.target, torch._ops.OpOverload):
-        return bool(node.is_impure())
+        return bool(node.is_impure()) and not _is_dormant(node)
     # Arithmetic on sizes; any other Python function, and an operator with a body, may do anything.
     module = getattr(node.target, "__module__", "")
     return module not in (operator.add.__module__, math.floor.__module__, "torch")
+
+
+def _takes_key(node: fx.Node) -> bool:
+    """Whether `node`, compiled, may draw random numbers; keys are handed out in order."""
+    if isinstance(node.target, torch._ops.OpOverload):
+        return torch.Tag.nondeterministic_seeded in node.target.tags and not _is_dormant(node)
+    return has_effect(node)
+
+
+def _is_dormant(node: fx.Node) -> bool:
+    """Whether `node` could draw random numbers but its arguments say it does not: dropout in
+    evaluation, attention without dropout."""
+    target = node.target
+    assert isinstance(target, torch._ops.OpOverload)
+    if target._schema.is_mutable or torch.Tag.nondeterministic_seeded not in target.tags:
+        return False
+    given = {
+        argument.name: node.kwargs.get(argument.name, argument.default_value)
+        for argument in target._schema.arguments
+    }
+    given.update(zip(given, node.args, strict=False))
+    evaluates = any(given.get(name) is False for name in ("train", "training"))
+    return evaluates or given.get("dropout_p") in (0, 0.0)
 
 
 def _mutates(node: fx.Node) -> bool:

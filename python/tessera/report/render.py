@@ -17,7 +17,7 @@ def print_report(report: Report, *, nodes: bool = False, console: Any = None) ->
     try:
         from rich.console import Console
     except ImportError:
-        print(render_text(report))
+        print(render_text(report, nodes=nodes))
         return
     if console is None:
         console = Console()
@@ -88,7 +88,7 @@ def island_table(islands: list[IslandRow]) -> Table:
     )
     for name in ("module", "operators", "why", "what to do"):
         table.add_column(name, overflow="fold")
-    for name in ("KB in", "KB out", "µs"):
+    for name in ("KB in", "KB out", "µs", "calls", "mean µs"):
         table.add_column(name, justify="right")
     for row in islands:
         table.add_row(
@@ -99,6 +99,8 @@ def island_table(islands: list[IslandRow]) -> Table:
             f"{row.bytes_in / 1e3:.1f}",
             f"{row.bytes_out / 1e3:.1f}",
             "" if row.measured_us is None else f"{row.measured_us:.1f}",
+            str(row.calls),
+            f"{row.total_us / row.calls:.1f}" if row.calls else "",
         )
     return table
 

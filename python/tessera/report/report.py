@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ class IslandRow:
     #: it is an opaque submodule that Tessera compiles inside where it can
     native: bool = False
     measured_us: float | None = None
+    #: the operators only PyTorch can run; the others in `ops` keep them company
+    causes: list[str] = field(default_factory=list)
+    #: what going there and back costs by the partitioner's prices
+    crossing_us: float = 0.0
+    #: at run time, up to now: calls, microseconds and bytes in all of them
+    calls: int = 0
+    total_us: float = 0.0
+    total_bytes: int = 0
 
 
 @dataclass
@@ -149,6 +158,19 @@ class Report:
         would save; empty before ``tess.profile(…)``."""
         return hotspots(self)
 
+    @property
+    def crossing_us(self) -> float:
+        """Microseconds of a call for going to islands and back, by the partitioner's prices."""
+        return sum(row.crossing_us for row in self.islands)
+
+    def count(self, counters: Mapping[int, Any]) -> None:
+        """Notes how often islands have run; `counters` are `lowering.islands.Calls` by id."""
+        for row in self.islands:
+            calls = counters.get(row.id)
+            if calls is not None:
+                row.calls, row.total_us = calls.count, calls.nanoseconds / 1e3
+                row.total_bytes = row.calls * (row.bytes_in + row.bytes_out)
+
     # --- output ---------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,6 +183,7 @@ class Report:
             "counts": self.counts,
             "tessera_ms": self.tessera_ms,
             "hotspots": self.hotspots,
+            "crossing_us": self.crossing_us,
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -206,8 +229,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else plural}"
 
 
-def render_text(report: Report) -> str:
-    """The report as plain text."""
+def render_text(report: Report, *, nodes: bool = False) -> str:
+    """The report as plain text; with `nodes` also one line for each node of the model."""
     lines = [report.summary()]
     lines += [f"  capture: {attempt}" for attempt in report.capture]
     if report.timings:
@@ -218,12 +241,23 @@ def render_text(report: Report) -> str:
         lines.append(f"  island {island.id}{where}: {', '.join(island.ops)}: {island.reason}")
         if island.remedy:
             lines.append(f"    what to do: {island.remedy}")
+        if island.calls:
+            mean, crossed = island.total_us / island.calls, island.total_bytes / 1e6
+            lines.append(
+                f"    so far {_count(island.calls, 'call')} of {mean:.1f} us, "
+                f"{crossed:.2f} MB crossed"
+            )
     for kernel in report.kernels:
         measured = "" if kernel.measured_us is None else f" {kernel.measured_us:9.1f} us"
         lines.append(f"  {kernel.kind:<12}{measured} {kernel.name}  {', '.join(kernel.sources)}")
     lines += [f"  → {line}" for line in report.hotspots]
+    for node in report.nodes if nodes else ():
+        what = node.reason or ", ".join(node.kernels)
+        place = " ".join(part for part in (node.fqn, node.source) if part)
+        lines.append(f"  {node.node} = {node.op} ({place}): {node.status}: {what}".rstrip(": "))
     for fqn, child in report.children.items():
-        lines += [f"  {fqn}: {line}" for line in render_text(child).splitlines()]
+        text = render_text(child, nodes=nodes)
+        lines += [f"  {fqn}: {line}" for line in text.splitlines()]
     return "\n".join(lines)
 
 

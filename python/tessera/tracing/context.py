@@ -26,10 +26,11 @@ from tessera.capture.leaves import (
     run_leaf,
     same_tree,
 )
-from tessera.capture.provenance import is_user_file
+from tessera.capture.provenance import is_user_file, source_text
 from tessera.errors import ArgumentError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_name
+from tessera.lowering.islands import guarded
 from tessera.lowering.registry import Unsupported
 from tessera.module import Module
 from tessera.report.report import IslandRow, NodeRow
@@ -217,7 +218,11 @@ class TracingContext(LoweringContext):
         file, line = _user_line()
         self.location = (fqn, file, line)
         identifier = len(self.islands)
-        self.islands[identifier] = run_leaf(LeafCall(leaf, inputs, outputs))
+        self.islands[identifier] = guarded(
+            run_leaf(LeafCall(leaf, inputs, outputs)),
+            f"{type(opaque.module).__name__}.forward",
+            source_text(self.location),
+        )
         handles = self.builder.island(
             identifier,
             opaque.reason,

@@ -163,6 +163,8 @@ class Forms:
             raise ArgumentError(
                 "nothing is compiled before the first call", remedy="call the function once"
             )
+        if isinstance(self._current, TracedProgram):
+            self._current.report.count(self._current.counters)
         return self._current.report
 
     def ir(self, level: str, locations: bool) -> str:

@@ -19,6 +19,7 @@ from tessera.capture.signature import CallSignature, as_torch
 from tessera.errors import ArgumentError, CompileError
 from tessera.lowering.context import GraphValue
 from tessera.lowering.dtypes import dtype_name
+from tessera.lowering.islands import counters
 from tessera.lowering.registry import Unsupported
 from tessera.ops._eager import shared_results
 from tessera.random_keys import with_keys
@@ -126,6 +127,8 @@ class TracedProgram:
         self.executable.watch(self._entries)
         report.nodes, report.islands = context.rows, context.island_rows
         attach_kernels(report, self.compiled, context.natives)
+        #: how often each island has run
+        self.counters = counters(context.islands)
 
     @property
     def outdated(self) -> bool:
