@@ -218,7 +218,8 @@ def sanitized_environment(tree: Path) -> dict[str, str]:
         link = package / item.name
         if item.suffix != ".so" and not link.is_symlink():
             link.symlink_to(item)
-    compiler = cached(tree, "CMAKE_CXX_COMPILER")
+    # The second is what cmake/ChooseCompiler.cmake found, where nobody named one.
+    compiler = cached(tree, "CMAKE_CXX_COMPILER") or cached(tree, "TESSERA_CLANGXX")
     # Python is not instrumented, so the sanitizer must be there before it. The C++ library comes
     # with it: the sanitizer looks for the function that throws as soon as it is loaded.
     names = ("libclang_rt.asan-x86_64.so" if "clang" in compiler else "libasan.so", "libstdc++.so")

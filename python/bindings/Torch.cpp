@@ -76,6 +76,7 @@ const Torch *Torch::find() {
   torch->requiresGradField = field(tensor, "requires_grad");
   torch->versionField = field(tensor, "_version");
   torch->isNegMethod = method(tensor, "is_neg");
+  torch->detachMethod = method(tensor, "detach");
   // These live as long as the process, as torch does.
   torch->tensorType = reinterpret_cast<PyTypeObject *>(tensor.release().ptr());
   torch->parameterType = reinterpret_cast<PyTypeObject *>(parameter.release().ptr());
@@ -104,8 +105,13 @@ int64_t Torch::version(PyObject *object) const {
 }
 
 bool Torch::share(PyObject *object, Tensor &tensor) const {
+  // torch's capsule holds the tensor itself, which lets go of its memory when `.data` is assigned
+  // or `set_()` called; another tensor on the same memory does not.
+  nb::object alias = nb::steal(call(detachMethod, object));
+  if (!alias.is_valid())
+    return false;
   DLManagedTensorVersioned *managed = nullptr;
-  if (api->managed_tensor_from_py_object_no_sync(object, &managed) != 0)
+  if (api->managed_tensor_from_py_object_no_sync(alias.ptr(), &managed) != 0)
     return false;
   Status status = importDLPack(managed, tensor);
   if (status.failed())

@@ -42,7 +42,8 @@ public:
   bool look(PyObject *object, runtime::dlpack::DLTensor &view) const {
     return api->dltensor_from_py_object_no_sync(object, &view) == 0;
   }
-  /// A share in a plain tensor's memory. False with Python's error set.
+  /// A share in a plain tensor's memory, whatever becomes of the tensor. False with Python's error
+  /// set.
   bool share(PyObject *object, runtime::Tensor &tensor) const;
   /// A torch tensor that shares `tensor`. Null with Python's error set.
   PyObject *wrap(runtime::Tensor tensor) const;
@@ -82,7 +83,7 @@ private:
   PyTypeObject *tensorType = nullptr, *parameterType = nullptr;
   const runtime::dlpack::DLPackExchangeAPI *api = nullptr;
   Field requiresGradField, versionField;
-  Method isNegMethod;
+  Method isNegMethod, detachMethod;
   PyObject *gradEnabled = nullptr;
 };
 

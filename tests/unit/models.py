@@ -92,6 +92,17 @@ class BranchingInside(nn.Module):
         return self.last(self.middle(self.first(x)))
 
 
+@torch.library.custom_op("tessera_tests::kept", mutates_args=())
+def kept(x: torch.Tensor) -> torch.Tensor:
+    """An operator that no lowering knows, now or later."""
+    return x.flip(0)
+
+
+@kept.register_fake
+def _(x: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(x)
+
+
 class Unconverted(nn.Module):
     """Two operators without a lowering, apart from one another, among others that have one."""
 

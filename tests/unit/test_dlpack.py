@@ -14,6 +14,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import dlpack
 
+import tessera as ts
 from tessera import _core
 
 DTYPES = {
@@ -314,3 +315,17 @@ def test_ten_thousand_exchanges_leak_nothing() -> None:
     assert live() == before
     # 256 KB are touched in each round: one lost in a hundred would show.
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss < 16 << 10
+
+
+def test_shared_memory_stays_when_the_tensor_gets_other_memory() -> None:
+    for replace in (
+        lambda t: setattr(t, "data", torch.zeros(4096)),
+        lambda t: t.set_(torch.zeros(4096)),
+    ):
+        tensor = torch.full((4096,), 3.0)
+        shared = ts.from_dlpack(tensor)
+        replace(tensor)
+        # Takes the memory that would have been given back.
+        other = [torch.full((4096,), 7.0) for _ in range(8)]
+        assert (np.from_dlpack(shared) == 3).all()
+        del other
