@@ -23,6 +23,8 @@ using namespace tessera::runtime::library;
 
 static constexpr double epsilon = std::numeric_limits<double>::epsilon();
 static constexpr int maxSweeps = 60;
+/// Singular values below are zero: one over them is no number.
+static constexpr double smallestValue = 1e-300;
 
 namespace {
 struct Rotation {
@@ -97,6 +99,34 @@ static void orthogonalizeRows(double *w, double *v, int64_t count, int64_t lengt
   }
 }
 
+/// Makes row `k` a unit vector orthogonal to the unit vectors before it, of which there are fewer
+/// than they have elements.
+static void completeRow(double *rows, int64_t k, int64_t length) {
+  // The axis that lies in their span least.
+  int64_t axis = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t j = 0; j < length; ++j) {
+    double share = 0;
+    for (int64_t i = 0; i < k; ++i)
+      share += rows[i * length + j] * rows[i * length + j];
+    if (share < least)
+      least = share, axis = j;
+  }
+  double *row = rows + k * length;
+  for (int64_t j = 0; j < length; ++j)
+    row[j] = j == axis;
+  for (int pass = 0; pass < 2; ++pass)
+    for (int64_t i = 0; i < k; ++i) {
+      const double *other = rows + i * length;
+      double share = std::inner_product(row, row + length, other, 0.0);
+      for (int64_t j = 0; j < length; ++j)
+        row[j] -= share * other[j];
+    }
+  double size = std::sqrt(std::inner_product(row, row + length, row, 0.0));
+  for (int64_t j = 0; j < length; ++j)
+    row[j] /= size;
+}
+
 /// The numbers below `count` by ascending key.
 template <typename Key> static void sortBy(int64_t *order, int64_t count, Key key) {
   std::iota(order, order + count, 0);
@@ -153,12 +183,17 @@ TESSERA_LIBRARY_FUNCTION(tessera_svd) {
       values[i] = std::sqrt(std::inner_product(row, row + length, row, 0.0));
     }
     sortBy(order, count, [&](int64_t i) { return -values[i]; });
-    // Rows of w are (singular value) · (singular vector); zero where the value is.
+    // Rows of w are (singular value) · (singular vector). Where the value is zero, any vector
+    // will do that is orthogonal to the others.
     for (int64_t k = 0; k < count; ++k) {
-      double value = values[order[k]], inverse = value > 0 ? 1 / value : 0;
-      const double *longRow = w + order[k] * length, *shortRow = v + order[k] * count;
+      double value = values[order[k]], *longRow = a + k * length;
+      const double *scaled = w + order[k] * length, *shortRow = v + order[k] * count;
       for (int64_t j = 0; j < length; ++j)
-        (wide ? right[k * columns + j] : u[j * count + k]) = longRow[j] * inverse;
+        longRow[j] = scaled[j] / value;
+      if (value < smallestValue)
+        completeRow(a, k, length);
+      for (int64_t j = 0; j < length; ++j)
+        (wide ? right[k * columns + j] : u[j * count + k]) = longRow[j];
       for (int64_t j = 0; j < count; ++j)
         (wide ? u[j * count + k] : right[k * columns + j]) = shortRow[j];
     }

@@ -71,6 +71,34 @@ INEXACT = {
 }
 
 
+# Vectors have any sign, those of equal values any rotation: what they promise is that they are
+# orthonormal and make up the matrix again.
+
+
+def _of_eigh(values: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    matrix = (vectors * values.unsqueeze(-2)) @ vectors.mT
+    return values, matrix, vectors.mT @ vectors
+
+
+def _of_svd(left: Tensor, values: Tensor, right: Tensor) -> tuple[Tensor, ...]:
+    count = values.shape[-1]
+    matrix = (left[..., :count] * values.unsqueeze(-2)) @ right[..., :count].mT
+    return values, matrix, left.mT @ left, right.mT @ right
+
+
+def _of_linalg_svd(left: Tensor, values: Tensor, right: Tensor) -> tuple[Tensor, ...]:
+    return _of_svd(left, values, right.mT)
+
+
+MEANINGS: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+    "linalg.eigh": _of_eigh,
+    "linalg.svd": _of_linalg_svd,
+    "pca_lowrank": _of_svd,
+    "svd": _of_svd,
+    "svd_lowrank": _of_svd,
+}
+
+
 @dataclass
 class Sample:
     """One call: `module(*args, **kwargs)`."""
@@ -83,6 +111,8 @@ class Sample:
     undefined: bool = False
     #: what PyTorch's own tests allow: rtol, atol; None for what the dtype allows
     tolerance: tuple[float, float] | None = None
+    #: of results that are not unique: what is, given all of them
+    meaning: Callable[..., tuple[Tensor, ...]] | None = None
 
 
 class Function(nn.Module):
@@ -145,6 +175,7 @@ def operator_samples(name: str, dtype: torch.dtype, *, extremes: bool = False) -
             function.tensors,
             undefined=op.name.startswith(UNDEFINED),
             tolerance=_tolerance(op, dtype),
+            meaning=MEANINGS.get(name),
         )
 
 

@@ -10,7 +10,6 @@ from harness import Case, check, values
 from torch import Tensor, linalg
 
 import tessera as ts
-from tessera.errors import ConversionError
 
 
 def _matrix(rows: int, columns: int, dtype: torch.dtype, batch: tuple[int, ...] = (2,)) -> Tensor:
@@ -119,13 +118,42 @@ def test_a_matrix_that_cannot_be_factored_is_an_error() -> None:
     torch.testing.assert_close(converted(2 * torch.eye(3)), 0.5 * torch.eye(3))
 
 
-def test_vectors_without_a_sign_stay_in_pytorch() -> None:
-    class Vectors(torch.nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return linalg.eigh(x).eigenvectors
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["any", "low rank", "zero"])
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4)])
+def test_vectors_make_up_the_matrix(shape: tuple[int, int], kind: str, dtype: torch.dtype) -> None:
+    x = values(2, *shape, dtype=dtype)
+    x = x[..., :1] * x[..., :1, :] if kind == "low rank" else x * (kind != "zero")
+    count = min(shape)
 
-    with pytest.raises(ConversionError, match="unique up to their sign"):
-        ts.from_pytorch(Vectors(), (torch.eye(3),), strict=True)
-    hybrid = ts.from_pytorch(Vectors(), (torch.eye(3),))
-    x = _positive(3, torch.float32)[0]
-    torch.testing.assert_close(hybrid(x), linalg.eigh(x).eigenvectors)
+    def of_singular(x: Tensor, left: Tensor, sizes: Tensor, right: Tensor) -> list[Tensor]:
+        matrix = left[..., :count] * sizes.unsqueeze(-2) @ right[..., :count, :]
+        return [matrix, left.mT @ left, right @ right.mT, sizes]
+
+    def of_symmetric(x: Tensor) -> list[Tensor]:
+        sizes, vectors = linalg.eigh(x)
+        return [vectors * sizes.unsqueeze(-2) @ vectors.mT, vectors.mT @ vectors]
+
+    def transposed(x: Tensor, some: bool) -> list[Tensor]:
+        left, sizes, right = torch.svd(x, some=some)
+        return of_singular(x, left, sizes, right.mT)
+
+    tolerance = _tolerance(dtype)
+    check(
+        [
+            Case("full", lambda x: of_singular(x, *linalg.svd(x)), [x], **tolerance),
+            Case("reduced", lambda x: of_singular(x, *linalg.svd(x, full_matrices=False)), [x],
+                 **tolerance),
+            Case("some", lambda x: transposed(x, True), [x], **tolerance),
+            Case("all", lambda x: transposed(x, False), [x], **tolerance),
+            Case("eigh", lambda x: of_symmetric(x @ x.mT), [x], **tolerance),
+        ]
+    )  # fmt: skip
+
+
+def test_powers() -> None:
+    a, numbers = _matrix(4, 4, torch.float64) / 10, torch.arange(9).view(3, 3)
+    cases = [Case("integers", lambda x: linalg.matrix_power(x, 3), [numbers])]
+    for n in (-3, -1, 0, 1, 6):
+        cases.append(Case(f"power {n}", lambda x, n=n: linalg.matrix_power(x, n), [a]))
+    check(cases)

@@ -145,8 +145,7 @@ def Graph_EighOp : Graph_FactorizationOp<"eigh"> {
 def Graph_SVDOp : Graph_FactorizationOp<"svd"> {
   let summary = "singular values and vectors of matrices";
   let description = [{
-    A = left · diag(values) · right. The values descend; the sign of a pair of vectors is anybody's choice,
-    and a vector on the longer side of the matrix is zero where its value is.
+    A = left · diag(values) · right. The values descend; the sign of a pair of vectors is anybody's choice.
 
     Example:
     ```mlir

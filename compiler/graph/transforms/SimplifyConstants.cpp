@@ -173,6 +173,21 @@ struct FoldElementwise : OpTraitRewritePattern<Elementwise> {
   }
 };
 
+/// An op without elements computes nothing; in a kernel it would be stored with whatever shape the
+/// others there have.
+struct FoldEmpty : OpTraitRewritePattern<Elementwise> {
+  using OpTraitRewritePattern::OpTraitRewritePattern;
+
+  LogicalResult matchAndRewrite(Operation *op, PatternRewriter &rewriter) const override {
+    RankedTensorType type = rankedType(op->getResult(0));
+    if (!type.hasStaticShape() || type.getNumElements() != 0)
+      return rewriter.notifyMatchFailure(op, "expected a result without elements");
+    rewriter.replaceOpWithNewOp<ConstantOp>(op,
+                                            DenseElementsAttr::get(type, ArrayRef<Attribute>()));
+    return success();
+  }
+};
+
 /// An op on a choice of two constants is a choice of two constants: what a mask was made of, such
 /// as (select(c, 1, 0) == 0), folds down to its condition.
 struct FoldIntoSelect : OpTraitRewritePattern<Elementwise> {
@@ -281,7 +296,8 @@ struct FoldMovement : OpTraitRewritePattern<Movement> {
 } // namespace
 
 void populateConstantPatterns(RewritePatternSet &patterns) {
-  patterns.add<FoldElementwise, FoldMovement, FoldIntoSelect, ShrinkSplat>(patterns.getContext());
+  patterns.add<FoldElementwise, FoldEmpty, FoldMovement, FoldIntoSelect, ShrinkSplat>(
+      patterns.getContext());
 }
 
 } // namespace tessera::graph

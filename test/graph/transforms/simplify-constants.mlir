@@ -96,6 +96,15 @@ func.func @shrink(%x: tensor<8x4xf32>, %b: tensor<4xf32>) -> (tensor<8x4xf32>, t
   return %0, %1 : tensor<8x4xf32>, tensor<8x4xf32>
 }
 
+// CHECK-LABEL: @no_elements
+// CHECK: %[[E:.*]] = graph.constant dense<> : tensor<3x0xf32>
+// CHECK-NEXT: return %[[E]]
+func.func @no_elements(%x: tensor<3x0xf32>) -> tensor<3x0xf32> {
+  %0 = graph.reduce sum %x dims = [1] {keepdim} : (tensor<3x0xf32>) -> tensor<3x1xf32>
+  %1 = graph.mul %x, %0 : (tensor<3x0xf32>, tensor<3x1xf32>) -> tensor<3x0xf32>
+  return %1 : tensor<3x0xf32>
+}
+
 // CHECK-LABEL: @select_of_constants
 // CHECK-SAME: %[[C:.*]]: tensor<8xi1>
 // CHECK: %[[N:.*]] = graph.bitwise_not %[[C]]

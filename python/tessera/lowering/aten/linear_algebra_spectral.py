@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Linear algebra: QR, eigenvalues, singular values and what is made of them.
 
-Eigenvectors and singular vectors are determined up to their sign only. A program that reads them
-keeps them in PyTorch, so that it sees the signs it saw before; what does not depend on the signs
-(values, ranks, norms, the pseudoinverse) is compiled.
+Eigenvectors and singular vectors are determined up to their sign only (those of equal values, up to
+a rotation), which is not the one PyTorch's library happens to choose.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from tessera.lowering.aten.contraction import product
 from tessera.lowering.aten.creation import filled
 from tessera.lowering.aten.linear_algebra import (
     batched,
+    identity,
+    linalg_inv,
     require_matrices,
     triangle,
 )
 from tessera.lowering.aten.movement import matrix_transpose, slice_along
+from tessera.lowering.aten.movement_copy import join
 from tessera.lowering.aten.reduction import reduce
 from tessera.lowering.aten.rules import Arith, broadcast_shape, node_rule, number, rule
 from tessera.lowering.context import GraphValue, LoweringContext
-from tessera.lowering.registry import Unsupported
 
 Pair = tuple[GraphValue, GraphValue]
+Triple = tuple[GraphValue, GraphValue, GraphValue]
 
 
 # --- QR --------------------------------------------------------------------------------------
@@ -83,45 +85,46 @@ def ormqr(
 # --- eigenvalues and singular values ---------------------------------------------------------
 
 
-def _refuse_vectors(op: str, what: str) -> Unsupported:
-    return Unsupported(
-        f"[{op}] {what} are unique up to their sign only",
-        "leave them in PyTorch, or read the values alone",
-        code="not-unique",
-        whole=True,
-    )
-
-
-@node_rule("_linalg_eigh")
+@rule("_linalg_eigh")
 def linalg_eigh(
-    ctx: LoweringContext,
-    used: frozenset[int],
-    A: GraphValue,
-    UPLO: str = "L",
-    compute_v: bool = True,
-) -> tuple[GraphValue, None]:
-    return _eigh_values(ctx, used if compute_v else frozenset(), A, UPLO)
+    ctx: LoweringContext, A: GraphValue, UPLO: str = "L", compute_v: bool = True
+) -> Pair:
+    values, vectors = _eigh(ctx, A, UPLO.upper() == "U")
+    return values, vectors if compute_v else filled(ctx, [0], 0, A.dtype)
 
 
-def _eigh_values(
-    ctx: LoweringContext, used: frozenset[int], A: GraphValue, uplo: str
-) -> tuple[GraphValue, None]:
-    if 1 in used:
-        raise _refuse_vectors("eigh", "eigenvectors")
-    return _eigh(ctx, A, uplo.upper() == "U")[0], None
-
-
-@node_rule("linalg_eigh")
-def linalg_eigh_values(
-    ctx: LoweringContext, used: frozenset[int], self: GraphValue, UPLO: str = "L"
-) -> tuple[GraphValue, None]:
-    return _eigh_values(ctx, used, self, UPLO)
+@rule("linalg_eigh")
+def linalg_eigh_pair(ctx: LoweringContext, self: GraphValue, UPLO: str = "L") -> Pair:
+    return _eigh(ctx, self, UPLO.upper() == "U")
 
 
 def _eigh(ctx: LoweringContext, A: GraphValue, upper: bool) -> Pair:
     require_matrices("eigh", A, square=True)
     values, vectors = ctx.emit_many("eigh", [A], upper=upper)
     return values, vectors
+
+
+def _svd(ctx: LoweringContext, A: GraphValue, full: bool) -> Triple:
+    """A = left diag(values) right; `full` makes left and right square."""
+    require_matrices("svd", A)
+    left, values, right = ctx.emit_many("svd", [A])
+    if full:
+        left = _completed(ctx, left)
+        right = matrix_transpose(ctx, _completed(ctx, matrix_transpose(ctx, right)))
+    return left, values, right
+
+
+def _completed(ctx: LoweringContext, columns: GraphValue) -> GraphValue:
+    """Orthonormal columns and as many more as make them square."""
+    rows, count = columns.shape[-2:]
+    if not count:
+        return identity(ctx, columns, rows)
+    if rows == count:
+        return columns
+    packed, tau = ctx.emit_many("qr", [columns])
+    square = ctx.emit("householder_product", [_with_columns(ctx, packed, rows), tau])
+    last = columns.ndim - 1
+    return join(ctx, [columns, slice_along(ctx, square, last, count, rows)], last)
 
 
 @node_rule("_linalg_svd")
@@ -133,40 +136,35 @@ def linalg_svd(
     compute_uv: bool = True,
     *,
     driver: str | None = None,
-) -> tuple[None, GraphValue, None]:
-    return _svd_values(ctx, used if compute_uv else frozenset(), A)
+) -> tuple[GraphValue | None, GraphValue, GraphValue | None]:
+    if not compute_uv:
+        return None, _svd(ctx, A, False)[1], None
+    return _svd(ctx, A, full_matrices)
 
 
-@node_rule("linalg_svd")
-def linalg_svd_values(
+@rule("linalg_svd")
+def linalg_svd_triple(
     ctx: LoweringContext,
-    used: frozenset[int],
     A: GraphValue,
     full_matrices: bool = True,
     *,
     driver: str | None = None,
-) -> tuple[None, GraphValue, None]:
-    return _svd_values(ctx, used, A)
+) -> Triple:
+    return _svd(ctx, A, full_matrices)
 
 
 @node_rule("svd")
-def svd_values(
+def svd(
     ctx: LoweringContext,
     used: frozenset[int],
     self: GraphValue,
     some: bool = True,
     compute_uv: bool = True,
-) -> tuple[None, GraphValue, None]:
-    return _svd_values(ctx, used if compute_uv else frozenset({0, 2}), self)
-
-
-def _svd_values(
-    ctx: LoweringContext, used: frozenset[int], A: GraphValue
-) -> tuple[None, GraphValue, None]:
-    if used & {0, 2}:
-        raise _refuse_vectors("svd", "singular vectors")
-    require_matrices("svd", A)
-    return None, ctx.emit_many("svd", [A])[1], None
+) -> tuple[GraphValue | None, GraphValue, GraphValue | None]:
+    left, values, right = _svd(ctx, self, compute_uv and not some)
+    if not compute_uv:
+        return None, values, None
+    return left, values, matrix_transpose(ctx, right)
 
 
 def _tolerance(
@@ -237,3 +235,19 @@ def matrix_exp(ctx: LoweringContext, self: GraphValue) -> GraphValue:
         return ctx.cast(matrix_exp(ctx, ctx.cast(self, torch.float32)), self.dtype)
     require_matrices("matrix_exp", self, square=True)
     return ctx.emit("matrix_exp", [self])
+
+
+@rule("linalg_matrix_power", "matrix_power")
+def matrix_power(ctx: LoweringContext, self: GraphValue, n: int) -> GraphValue:
+    if self.ndim < 2 or self.shape[-1] != self.shape[-2]:
+        raise ValueError(f"[matrix_power] needs square matrices, but got shape {self.shape}")
+    square = linalg_inv(ctx, self) if n < 0 else self
+    result: GraphValue | None = None
+    left = abs(n)
+    while left:
+        if left & 1:
+            result = square if result is None else product(ctx, "matrix_power", result, square)
+        left >>= 1
+        if left:
+            square = product(ctx, "matrix_power", square, square)
+    return identity(ctx, self, self.shape[-1]) if result is None else result
