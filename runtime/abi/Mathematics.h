@@ -31,6 +31,7 @@ extern "C" {
   FUNCTION(digamma, 1)                                                                             \
   FUNCTION(erfcx, 1)                                                                               \
   FUNCTION(exponent, 1)                                                                            \
+  FUNCTION(gcd, 2)                                                                                 \
   FUNCTION(hermite_h, 2)                                                                           \
   FUNCTION(hermite_he, 2)                                                                          \
   FUNCTION(i0, 1)                                                                                  \
@@ -51,6 +52,7 @@ extern "C" {
   FUNCTION(ndtri, 1)                                                                               \
   FUNCTION(nextafter, 2)                                                                           \
   FUNCTION(nextafter_bf16, 2)                                                                      \
+  FUNCTION(nextafter_f16, 2)                                                                       \
   FUNCTION(shifted_chebyshev_t, 2)                                                                 \
   FUNCTION(shifted_chebyshev_u, 2)                                                                 \
   FUNCTION(shifted_chebyshev_v, 2)                                                                 \

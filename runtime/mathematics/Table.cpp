@@ -13,9 +13,11 @@
 #include "runtime/abi/Mathematics.h"
 #include "runtime/mathematics/Mathematics.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 using namespace tessera;
 
@@ -63,6 +65,37 @@ float nextAfterBF16(float x, float y) {
   return x;
 }
 
+/// The neighbour of a float16 that stands in a float.
+float nextAfterF16(float x, float y) {
+  constexpr float largest = 65504;
+  constexpr int smallestExponent = -14, mantissaBits = 10;
+  if (std::isnan(x) || std::isnan(y))
+    return x + y;
+  if (x == y)
+    return y;
+  if (x == 0)
+    return std::copysign(std::ldexp(1.0f, smallestExponent - mantissaBits), y);
+  bool inwards = (x < y) == (x < 0);
+  if (std::isinf(x))
+    return std::copysign(largest, x);
+  int exponent = std::max(std::ilogb(x), smallestExponent);
+  // Below a power of two numbers are twice as close, except at the smallest.
+  bool closer = inwards && exponent > smallestExponent && std::ldexp(1.0f, exponent) == std::abs(x);
+  float step = std::ldexp(1.0f, exponent - mantissaBits - (closer ? 1 : 0));
+  float size = inwards ? std::abs(x) - step : std::abs(x) + step;
+  return std::copysign(size > largest ? std::numeric_limits<float>::infinity() : size, x);
+}
+
+/// Of whole numbers that double holds exactly; the sign is what C's remainders leave.
+double greatestCommonDivisor(double x, double y) {
+  while (x != 0) {
+    double rest = std::fmod(y, x);
+    y = x;
+    x = rest;
+  }
+  return y;
+}
+
 // At infinity PyTorch has no answer.
 double j0Function(double x) { return std::isinf(x) ? x - x : ::j0(x); }
 double j1Function(double x) { return std::isinf(x) ? x - x : ::j1(x); }
@@ -107,6 +140,7 @@ static const Entry entries[] = {
     unary<mathematics::digamma>("digamma"),
     unary<mathematics::erfcScaled>("erfcx"),
     either("exponent", exponent<double>, exponent<float>),
+    binary<greatestCommonDivisor>("gcd"),
     binary<mathematics::hermiteH>("hermite_h"),
     binary<mathematics::hermiteHe>("hermite_he"),
     unary<mathematics::besselI0>("i0"),
@@ -127,6 +161,7 @@ static const Entry entries[] = {
     unary<mathematics::ndtri>("ndtri"),
     either("nextafter", nextAfter<double>, nextAfter<float>),
     either("nextafter_bf16", nextAfter<double>, nextAfterBF16),
+    either("nextafter_f16", nextAfter<double>, nextAfterF16),
     binary<mathematics::shiftedChebyshevT>("shifted_chebyshev_t"),
     binary<mathematics::shiftedChebyshevU>("shifted_chebyshev_u"),
     binary<mathematics::shiftedChebyshevV>("shifted_chebyshev_v"),

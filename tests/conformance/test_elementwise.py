@@ -312,8 +312,17 @@ def test_integers(dtype: torch.dtype) -> None:
     cases += [
         Case("shift left by tensors", torch.bitwise_left_shift, [x, amounts]),
         Case("shift right by tensors", torch.bitwise_right_shift, [x, amounts]),
+        Case("gcd", torch.gcd, [x, amounts * 6]),
+        Case("lcm", torch.lcm, [x, amounts]),
     ]
     check(cases)
+
+
+def test_common_divisors_of_large_numbers() -> None:
+    high, low = torch.iinfo(torch.int64).max, torch.iinfo(torch.int64).min
+    x = torch.tensor([2**62, high, low, low, 0, 0, 7540113804746346429, 3 * 2**60])
+    y = torch.tensor([2**61, high - 1, 6, 0, low, 0, 4660046610375530309, 2**60])
+    check([Case("gcd", torch.gcd, [x, y])])
 
 
 def test_bools() -> None:

@@ -65,6 +65,7 @@ REDUCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "cumsum": lambda x: torch.cumsum(x, 1),
     "cumsum -1": lambda x: torch.cumsum(x, -1),
     "cumprod": lambda x: torch.cumprod(x[:, :4], 1),
+    "logcumsumexp": lambda x: torch.logcumsumexp(x, 1),
     "softmax": lambda x: torch.softmax(x, -1),
     "softmax 0": lambda x: torch.softmax(x, 0),
     "softmax 1": lambda x: torch.softmax(x, 1),

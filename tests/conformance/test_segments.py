@@ -71,6 +71,24 @@ def test_segments(reduce: str) -> None:
     )
 
 
+def test_elements_behind_the_last_segment() -> None:
+    def total(x: Tensor, lengths: Tensor) -> Tensor:
+        return torch.segment_reduce(x, "sum", lengths=lengths, unsafe=True)
+
+    check([Case("unsafe", total, [values(7, 3), torch.tensor([2, 0, 3])])])
+
+
+def test_repeats_that_are_data() -> None:
+    x, repeats = values(3, 4), torch.tensor([1, 0, 3])
+    calls: dict[str, Callable[..., Any]] = {
+        "rows": lambda x, r: x.repeat_interleave(r, 0, output_size=4),
+        "flat": lambda x, r: x[:, 0].repeat_interleave(r, output_size=4),
+        "one for all": lambda x, r: x.repeat_interleave(r[2:], 1, output_size=12),
+        "places": lambda x, r: torch.repeat_interleave(r, output_size=4),
+    }
+    check([Case(name, call, [x, repeats]) for name, call in calls.items()])
+
+
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 def test_bags(mode: str) -> None:
     weight, sample = values(5, 6), values(7, seed=3)

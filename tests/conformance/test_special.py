@@ -114,6 +114,14 @@ def test_parts_of_numbers(dtype: torch.dtype) -> None:
     check([Case("frexp", torch.frexp, [x], exact=True)])
 
 
+@pytest.mark.parametrize("towards", [math.inf, -math.inf, 0.0])
+def test_neighbours_in_float16(towards: float) -> None:
+    x = special(torch.float16)
+    more = torch.tensor([1.0, -1.0, 1.5, 65504.0, -65504.0, 6e-8, -6e-8, 6.1e-5, 1024.0]).half()
+    x = torch.cat([x, more])
+    check([Case("nextafter", torch.nextafter, [x, torch.full_like(x, towards)], exact=True)])
+
+
 def test_neighbours_in_bfloat16() -> None:
     x = torch.tensor([1.0, 1.0, -1.0, 0.0, 0.0, 3.0, 2.0, math.inf, math.nan]).bfloat16()
     y = torch.tensor([2.0, 0.0, 0.0, -1.0, 1.0, 3.0, math.inf, 0.0, 0.0]).bfloat16()

@@ -105,6 +105,40 @@ def _integer_or_float(ctx: LoweringContext, op: str, self: Operand, other: Opera
     return finish(ctx, ctx.emit(op, [x, y]), result)
 
 
+#: Steps of Euclid's algorithm after which 64-bit integers are exact as float64.
+_EUCLID_STEPS = 22
+
+
+@rule("gcd")
+def gcd(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphValue:
+    dtype = _integral(ctx, "gcd", self, other)
+    if dtype == torch.bool:
+        raise TypeError("[gcd] is not defined for bool tensors; cast them to an integer dtype")
+    a = Arith(ctx, dtype)
+    x, y = (a.unary("abs", value) for value in promote_to(ctx, dtype, self, other))
+    for _ in range(_EUCLID_STEPS if dtype == torch.int64 else 0):
+        done = a.compare("eq", x, 0)
+        rest = a.emit("fmod", y, a.select(done, 1, x))
+        x, y = a.select(done, 0, rest), a.select(done, y, x)
+    found = ctx.cast(
+        ctx.emit("special", promote_to(ctx, torch.float64, x, y), function="gcd"), dtype
+    )
+    # Found already, it may be too large for float64.
+    return a.select(a.compare("eq", x, 0), y, found)
+
+
+@rule("lcm")
+def lcm(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphValue:
+    divisor = gcd(ctx, self, other)
+    # C computes narrow integers in 32 bits.
+    wide = divisor.dtype if torch.iinfo(divisor.dtype).bits > 32 else torch.int32
+    a = Arith(ctx, wide)
+    x, y, by = promote_to(ctx, wide, *promote_to(ctx, divisor.dtype, self, other), divisor)
+    none = a.compare("eq", by, 0)
+    share = a.emit("trunc_div", x, a.select(none, 1, by))
+    return ctx.cast(a.select(none, 0, a.unary("abs", a.mul(share, y))), divisor.dtype)
+
+
 def _register_float_pair(op: str, *names: str) -> None:
     @rule(*names)
     def lower(ctx: LoweringContext, self: Operand, other: Operand) -> GraphValue:

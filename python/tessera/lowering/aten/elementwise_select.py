@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import torch
+from torch import fx
 
 from tessera.lowering.aten.creation import check_factory
 from tessera.lowering.aten.rules import (
@@ -24,6 +25,7 @@ from tessera.lowering.aten.rules import (
     rule,
 )
 from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.registry import register
 
 COMPARISONS: dict[str, tuple[str, ...]] = {
     "eq": ("eq",),
@@ -231,6 +233,13 @@ def to_copy(
 ) -> GraphValue:
     check_factory(layout, device)
     return self if dtype is None else ctx.cast(self, dtype)
+
+
+@register("prims.convert_element_type.default")
+def convert_element_type(node: fx.Node, ctx: LoweringContext) -> GraphValue:
+    # What PyTorch's own decompositions write for a cast.
+    value, dtype = ctx.get_inputs(node)
+    return ctx.cast(value, dtype)
 
 
 @rule("to.dtype")

@@ -141,7 +141,8 @@ def frexp(ctx: LoweringContext, self: GraphValue) -> tuple[GraphValue, GraphValu
 @rule("nextafter")
 def nextafter(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphValue:
     (x, y), result = promoted(ctx, self, other, wide=True)
-    if is_integral(result) or result == torch.float16:
+    if is_integral(result):
         raise Unsupported(f"[nextafter] is not compiled for {result}")
-    function = "nextafter_bf16" if result == torch.bfloat16 else "nextafter"
+    narrow = {torch.bfloat16: "nextafter_bf16", torch.float16: "nextafter_f16"}
+    function = narrow.get(result, "nextafter")
     return finish(ctx, _special(ctx, function, x, y), result)

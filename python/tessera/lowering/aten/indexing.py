@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import torch
 
 from tessera.lowering.aten.creation import positions
-from tessera.lowering.aten.movement import permute_to
+from tessera.lowering.aten.movement import permute_to, slice_along
+from tessera.lowering.aten.reduction_scan import cumsum
 from tessera.lowering.aten.rules import (
     Arith,
     Number,
@@ -84,6 +85,47 @@ def take(ctx: LoweringContext, self: GraphValue, index: GraphValue) -> GraphValu
     flat = ctx.reshape(self, (self.numel(),))
     index = wrapped(ctx, as_index(ctx, "take", index), self.numel())
     return _gather(ctx, flat, index, 0)
+
+
+@rule("repeat_interleave.self_Tensor")
+def repeat_interleave(
+    ctx: LoweringContext,
+    self: GraphValue,
+    repeats: GraphValue,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> GraphValue:
+    if dim is None:
+        self, dim = ctx.reshape(self, (self.numel(),)), 0
+    axis = normalize_dim(dim, self.ndim, "repeat_interleave")
+    self = ctx.reshape(self, self.shape or (1,))
+    repeats = ctx.broadcast(ctx.reshape(repeats, (repeats.numel(),)), (self.shape[axis],))
+    return _gather(ctx, self, repeated(ctx, repeats, output_size=output_size), axis)
+
+
+@rule("repeat_interleave.Tensor")
+def repeated(
+    ctx: LoweringContext, repeats: GraphValue, *, output_size: int | None = None
+) -> GraphValue:
+    """Every position as often as `repeats` says."""
+    if output_size is None:
+        raise Unsupported(
+            "[repeat_interleave] the size of the result depends on data",
+            "give output_size=",
+            code="dynamic-shape",
+        )
+    dtype, count = repeats.dtype, repeats.shape[0]
+    ends = cumsum(ctx, as_index(ctx, "repeat_interleave", repeats), 0)
+    place = positions(ctx, (output_size,), 0)
+    if not count or not output_size:
+        return ctx.cast(place, dtype)
+    index = Arith(ctx, INDEX)
+    # Out of range, hence an error, where the repeats do not come to the size.
+    total = slice_along(ctx, ends, 0, count - 1, count)
+    fits = ctx.broadcast(index.compare("eq", total, output_size), place.shape)
+    found = ctx.emit("search_sorted", [ends, place], right=True)
+    return ctx.cast(index.select(fits, found, -1), dtype)
 
 
 # --- one index for every element -------------------------------------------------------------

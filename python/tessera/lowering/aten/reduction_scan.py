@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Reductions that keep every partial result: cumulative sums and products.
+"""Reductions that keep every partial result: cumulative sums, products, sums of exponentials.
 
 Written as log2(n) additions of the tensor to itself, shifted by 1, 2, 4, …: each is one
 elementwise kernel over its neighbour's padding.
@@ -8,9 +8,14 @@ elementwise kernel over its neighbour's padding.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 
+from tessera.lowering.aten.elementwise_binary import logaddexp
 from tessera.lowering.aten.rules import (
+    Number,
     finish,
     is_integral,
     normalize_dim,
@@ -24,11 +29,13 @@ from tessera.lowering.context import GraphValue, LoweringContext
 def _scan(
     ctx: LoweringContext,
     op: str,
-    neutral: int,
+    neutral: Number,
     self: GraphValue,
     dim: int,
     dtype: torch.dtype | None,
+    combine: Callable[[GraphValue, GraphValue], GraphValue] | None = None,
 ) -> GraphValue:
+    """Partial results along `dim` of the graph op `op`, or of what `combine` writes for it."""
     result = dtype or (torch.int64 if is_integral(self.dtype) else self.dtype)
     axis = normalize_dim(dim, self.ndim, f"cumulative {op}")
     if not self.ndim:
@@ -40,7 +47,8 @@ def _scan(
     while shift < x.shape[axis]:
         low, high = [0] * x.ndim, [0] * x.ndim
         low[axis], high[axis] = shift, -shift
-        x = ctx.emit(op, [x, ctx.emit("pad", [x, fill], low=low, high=high)])
+        shifted = ctx.emit("pad", [x, fill], low=low, high=high)
+        x = ctx.emit(op, [x, shifted]) if combine is None else combine(x, shifted)
         shift *= 2
     return finish(ctx, x, result)
 
@@ -57,3 +65,11 @@ def cumprod(
     ctx: LoweringContext, self: GraphValue, dim: int, *, dtype: torch.dtype | None = None
 ) -> GraphValue:
     return _scan(ctx, "mul", 1, self, dim, dtype)
+
+
+@rule("logcumsumexp")
+def logcumsumexp(ctx: LoweringContext, self: GraphValue, dim: int) -> GraphValue:
+    def combine(x: GraphValue, shifted: GraphValue) -> GraphValue:
+        return logaddexp(ctx, x, shifted)
+
+    return _scan(ctx, "logaddexp", -math.inf, self, dim, None, combine)

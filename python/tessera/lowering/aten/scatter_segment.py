@@ -70,17 +70,21 @@ def segment_reduce(
     place = ctx.broadcast(positions(ctx, (size,), 0), (*data.shape[:dim], size))
     if count and size:
         place = ctx.emit("search_sorted", [end, place], right=True)
-        # Out of range, hence an error, where the lengths are not those of the data.
-        total = slice_along(ctx, end, dim, count - 1, count)
-        fits = ctx.broadcast(index.compare("eq", total, size), place.shape)
-        place = place if unsafe else index.select(fits, place, -1)
+        if not unsafe:
+            # Out of range, hence an error, where the lengths are not those of the data.
+            total = slice_along(ctx, end, dim, count - 1, count)
+            fits = ctx.broadcast(index.compare("eq", total, size), place.shape)
+            place = index.select(fits, place, -1)
     for _ in data.shape[dim + 1 :]:
         place = insert_dim(ctx, place, place.ndim)
     a = Arith(ctx, opmath(data.dtype))
     start, kind = SEGMENTS[reduce]
     shape = [*data.shape[:dim], count, *data.shape[dim + 1 :]]
-    dest = ctx.broadcast(number(ctx, start if initial is None else initial, a.dtype), shape)
+    # Elements behind the last piece, which only `unsafe` allows, go into one that nobody reads.
+    room = [*data.shape[:dim], count + int(unsafe), *data.shape[dim + 1 :]]
+    dest = ctx.broadcast(number(ctx, start if initial is None else initial, a.dtype), room)
     result = write(ctx, kind, dest, dim, ctx.broadcast(place, data.shape), ctx.cast(data, a.dtype))
+    result = slice_along(ctx, result, dim, 0, count)
     if reduce == "mean":
         held = ctx.cast(ctx.reshape(length, (*length.shape, *[1] * (data.ndim - dim - 1))), a.dtype)
         empty = ctx.broadcast(a.compare("eq", held, 0.0), shape)
