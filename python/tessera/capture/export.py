@@ -42,6 +42,7 @@ from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import SpecializedProgram, specialize
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
+from tessera.capture.traceable import Traceable, make_traceable, require_unseen_copies
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
@@ -144,6 +145,7 @@ def export(
         copy = copy_structure(module, replace=replace, training=training)
         # The root's own hooks run around the program, not inside of it.
         strip_user_hooks(copy)
+        make_traceable(copy)
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
             positions, tensors = _take_tensors_only(copy, args, kwargs, state)
@@ -153,6 +155,7 @@ def export(
 
             raw = capture()
             state.require_harmless(raw, capture)
+            require_unseen_copies(raw)
             aliases = output_aliases(_user_outputs(raw))
             program = functionalize(raw) if needs_functionalization(raw) else raw
         return _boundary(program, aliases, positions, session)
@@ -175,6 +178,7 @@ class DynamicCapture:
     ) -> None:
         copy = copy_structure(module, training=training)
         strip_user_hooks(copy)
+        make_traceable(copy)
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
             self._positions, tensors = _take_tensors_only(copy, args, kwargs, state)
@@ -185,6 +189,7 @@ class DynamicCapture:
 
             self._raw = capture()
             state.require_harmless(self._raw, capture)
+            require_unseen_copies(self._raw)
             functional = needs_functionalization(self._raw)
             self._program = functionalize(self._raw) if functional else self._raw
 
@@ -251,7 +256,9 @@ def _take_tensors_only(
             leaves[index] = tensor
         call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
         state.begin()
-        result = original(*call_args, **call_kwargs)
+        # Inside of torch.export's own such mode, which reads indices out of tensors.
+        with Traceable():
+            result = original(*call_args, **call_kwargs)
         state.end()
         return opened(result)
 

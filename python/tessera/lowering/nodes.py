@@ -21,6 +21,8 @@ from tessera.lowering.outcome import Done, Failure, Uncrossable
 from tessera.lowering.registry import Registry, Rule, Unsupported
 
 MAX_DEPTH = 8
+#: Of a tensor that is computed while importing.
+MAX_KNOWN_BYTES = 1 << 18
 _REGISTER = 'register a lowering with @ts.compat.register_aten("{op}"), or leave it in PyTorch'
 
 #: Operators that only say something about their argument, which the static program knows already.
@@ -139,6 +141,8 @@ class NodeLowering:
         decomposed = self._decompose(node, depth)
         if isinstance(decomposed, Done):
             return decomposed
+        if failure is None and self._is_known(node):
+            return Done("folded", "known while importing")
         if decompose_first:
             for rule in self.rules.lookup(target):
                 outcome = self._apply(rule, node)
@@ -153,6 +157,26 @@ class NodeLowering:
             f"{target} has no lowering{inside}",
             _REGISTER.format(op=target),
         )
+
+    def _is_known(self, node: fx.Node) -> bool:
+        """Computes now what is made from nothing but numbers: windows, ranges, tables."""
+        meta = node.meta.get("val")
+        assert isinstance(node.target, torch._ops.OpOverload)
+        if (
+            node.all_input_nodes
+            or torch.Tag.nondeterministic_seeded in node.target.tags
+            or not isinstance(meta, torch.Tensor)
+            or meta.device.type != "cpu"
+            or meta.layout != torch.strided
+            or meta.numel() * meta.element_size() > MAX_KNOWN_BYTES
+        ):
+            return False
+        try:
+            value = self.context.constant(node.target(*node.args, **node.kwargs))
+        except Unsupported:
+            return False
+        self.context.bind(node, value)
+        return True
 
     # --- rules ----------------------------------------------------------------------------
 

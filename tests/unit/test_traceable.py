@@ -1,0 +1,148 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Functions that look at data on their way: compiled where the shape does not depend on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import tessera as ts
+from tessera.errors import TesseraError
+
+
+class Calling(nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *given: Tensor) -> Any:
+        return self.function(*given)
+
+
+def _check(function: Callable[..., Any], *given: Tensor) -> None:
+    """Strictly, on what it was converted with and on other numbers."""
+    converted = ts.from_pytorch(Calling(function), given, strict=True)
+    wanted = function(*(item.clone() for item in given))
+    torch.testing.assert_close(converted(*(item.clone() for item in given)), wanted)
+
+
+X = torch.linspace(-2, 3, 24).reshape(2, 3, 4).sin()
+M = X[0]
+
+
+@pytest.mark.filterwarnings("ignore:cov")
+@pytest.mark.parametrize("correction", [0, 1, 4])
+def test_covariance(correction: int) -> None:
+    counts, weights = torch.tensor([1, 2, 0, 3]), torch.tensor([0.5, 0.1, 2.0, 1.0])
+    _check(lambda x: torch.cov(x, correction=correction), M)
+    _check(lambda x, f, a: x.cov(correction=correction, fweights=f, aweights=a), M, counts, weights)
+    _check(lambda x, a: torch.cov(x[0], aweights=a), M, weights)
+    _check(torch.corrcoef, M)
+    _check(torch.corrcoef, torch.arange(12).reshape(3, 4) % 5)
+
+
+def test_weights_that_pytorch_refuses_give_nan() -> None:
+    converted = ts.from_pytorch(
+        Calling(lambda x, w: torch.cov(x, aweights=w)), (M, torch.ones(4)), strict=True
+    )
+    assert converted(M, -torch.ones(4)).isnan().all()
+
+
+@pytest.mark.parametrize("r", [1, 2, 3, 5])
+def test_combinations(r: int) -> None:
+    _check(lambda x: torch.combinations(x, r), M[0])
+    _check(lambda x: torch.combinations(x, r, with_replacement=True), M[0])
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_gaussian_loss(reduction: str) -> None:
+    def loss(x: Tensor, y: Tensor, variance: Tensor) -> Tensor:
+        return functional.gaussian_nll_loss(x, y, variance, full=True, reduction=reduction)
+
+    variance = M.abs() + 0.1
+    for given in (variance, variance[:, 0], variance[:, :1]):
+        _check(loss, M, M + 1, given)
+    converted = ts.from_pytorch(Calling(loss), (M, M, variance), strict=True)
+    assert converted(M, M, -variance).isnan().all()
+
+
+def test_the_mean_of_all_batches() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(3, 5, 2), nn.BatchNorm1d(5, momentum=None)).train()
+    other = nn.Sequential(nn.Conv1d(3, 5, 2), nn.BatchNorm1d(5, momentum=None)).train()
+    other.load_state_dict(model.state_dict())
+    converted = ts.from_pytorch(model, (X,), strict=True)
+    with torch.no_grad():
+        for step in range(3):
+            torch.testing.assert_close(converted(X + step), other(X + step))
+    for ours, theirs in zip(model.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def _changed(change: Callable[[Tensor, Tensor], None]) -> Callable[[Tensor, Tensor], Tensor]:
+    def function(x: Tensor, i: Tensor) -> Tensor:
+        x = x.clone()
+        change(x, i)
+        return x
+
+    return function
+
+
+def _write(x: Tensor, i: Tensor) -> None:
+    x[:, i] = x[:, 0] * 2
+    x[i, 1:] = 3
+    x[..., i] += 1
+    x[i, :, i] = 2.5
+
+
+@pytest.mark.parametrize("index", [torch.tensor(1), torch.tensor(-1, dtype=torch.int32)])
+def test_an_index_in_a_tensor(index: Tensor) -> None:
+    parts: list[Callable[[Tensor, Tensor], Tensor]] = [
+        lambda x, i: x[i],
+        lambda x, i: x[:, i, 1:],
+        lambda x, i: x[..., i],
+        lambda x, i: x[i, None, :, i],
+        lambda x, i: x.narrow(2, i.abs() - 3, 2),
+    ]
+    for part in parts:
+        _check(part, X, index)
+    _check(_changed(_write), X, index)
+
+
+def test_an_index_in_a_tensor_out_of_range() -> None:
+    converted = ts.from_pytorch(Calling(lambda x, i: x[i]), (X, torch.tensor(1)), strict=True)
+    with pytest.raises(IndexError):
+        converted(X, torch.tensor(2))
+
+
+def _write_to_part(x: Tensor, i: Tensor) -> Tensor:
+    x = x.clone()
+    x[i].add_(1)
+    return x
+
+
+def _write_before_use(x: Tensor, i: Tensor) -> Tensor:
+    x = x.clone()
+    part = x[i]
+    x.mul_(2)
+    return part + 1
+
+
+@pytest.mark.parametrize("function", [_write_to_part, _write_before_use])
+def test_a_part_whose_memory_matters_stays_in_pytorch(function: Callable[..., Tensor]) -> None:
+    given = (X, torch.tensor(1))
+    with pytest.raises(TesseraError, match="an index in a tensor"):
+        ts.from_pytorch(Calling(function), given, strict=True)
+    torch.testing.assert_close(ts.from_pytorch(Calling(function), given)(*given), function(*given))
+
+
+@pytest.mark.parametrize("window", ["hamming", "bartlett", "blackman", "kaiser"])
+def test_tables_are_computed_while_importing(window: str) -> None:
+    make = getattr(torch, f"{window}_window")
+    _check(lambda x: x * make(4, periodic=False), M)
