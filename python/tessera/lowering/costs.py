@@ -20,22 +20,22 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Prices:
-    """Microseconds on one thread, as `python -m benchmarks.partition --prices` measures them."""
+    """Microseconds on one thread, as `python -m benchmarks.crossings` measures them."""
 
     #: a call of an island, out of compiled code and back
     island: float = 3.0
     #: a tensor that goes into an island or comes out of it
-    tensor: float = 0.6
+    tensor: float = 0.5
     #: launching what is compiled between two islands
     segment: float = 0.5
     #: an operator of PyTorch's, whatever it computes
-    dispatch: float = 0.9
+    dispatch: float = 1.0
     #: a byte written to memory and read again
-    byte: float = 2 / 10_000
+    byte: float = 2.5e-5
     #: a byte that crosses: cold caches, a layout of PyTorch's instead of our own
-    crossing_byte: float = 0.5 / 10_000
+    crossing_byte: float = 0.5e-5
     #: what compiled code saves of a floating-point operation in PyTorch
-    flop: float = 0.15 / 100_000
+    flop: float = 5e-6
 
     def crossing(self, tensors: int, size: int) -> float:
         """What an island costs besides what it computes."""
