@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 import tessera as ts
-from tessera.errors import ArgumentError, ArgumentTypeError, CaptureError, ConversionError
+from tessera.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    CaptureError,
+    ConversionError,
+    TesseraError,
+)
 
 #: Compiled in full, with the right values.
 PASS = "pass"
@@ -58,7 +64,7 @@ def judge(sample: Sample, *, hybrid: bool = True) -> Verdict:
 def _judge(sample: Sample, wanted: _Wanted, hybrid: bool) -> Verdict:
     try:
         converted = _convert(sample, strict=True)
-    except (ConversionError, CaptureError) as error:
+    except (ConversionError, CaptureError, ArgumentError) as error:
         verdict = Verdict(REFUSED, _why(error))
     else:
         wanted.compare(converted, sample)
@@ -87,7 +93,7 @@ def _has_state(module: nn.Module) -> bool:
     return next(module.parameters(), None) is not None or next(module.buffers(), None) is not None
 
 
-def _why(error: ConversionError | CaptureError) -> str:
+def _why(error: TesseraError) -> str:
     """The reasons, without the advice."""
     if isinstance(error, ConversionError):
         islands = [row for row in error.report.nodes if row.reason and row.code != "between"]

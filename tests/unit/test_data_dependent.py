@@ -209,6 +209,14 @@ def test_numbers_in_the_result() -> None:
         assert (number, type(number)) == (expected[2], float)
 
 
+def test_nothing_but_a_number_in_the_result() -> None:
+    class Number(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return x.item()
+
+    assert ts.from_pytorch(Number(), (torch.tensor(2.0),), strict=True)(torch.tensor(3.0)) == 3.0
+
+
 def test_numbers_that_no_size_follows_from_do_not_recompile(caplog: Any) -> None:
     model = Fn(lambda x: (x * x.sum().item())[x > 0])
     tess = ts.from_pytorch(model, (masked_input(5),))

@@ -226,6 +226,8 @@ class Cutter:
                 copies[node].meta = dict(node.meta)
         outputs = {node.name: copies[node] for node in kept if node.name not in self.available}
         probes = [self._probe(graph, node, copies, outputs) for node in sources]
+        if not graph.nodes or all(node.op == "placeholder" for node in graph.nodes):
+            graph.output(())  # a function needs a body
         given = [str(spec.arg.name) for spec in specs if spec.kind == InputKind.USER_INPUT]
         return Stage(self._around(graph, specs), self.program, given, outputs, probes, numbers)
 
