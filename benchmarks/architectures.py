@@ -32,9 +32,6 @@ class Architecture:
 
         torch.manual_seed(0)
         model = self.make(transformers, small)
-        for part in model.modules():
-            if hasattr(part, "config"):
-                part.config.use_cache = False
         arguments = self.arguments(model.config, small)
         _settle(model, arguments)
         return model.eval(), arguments

@@ -183,7 +183,7 @@ class CompiledModule(Mirror):
             key = (mode, signature.key())
         elif self._example is None:
             args, kwargs = args or (), kwargs or {}
-            signature = CallSignature.of(self._torch.forward, args, kwargs)
+            signature = CallSignature.of(self._torch.forward, args, kwargs, objects=True)
             key = (mode, signature.key())
         found: Execution | None = self._programs.get(key)
         full = found is None and self._is_full()
@@ -222,7 +222,7 @@ class CompiledModule(Mirror):
         example = self.__dict__.get("_sized")
         if example is None:
             given = self._example_arguments()
-            example = CallSignature.of(self._torch.forward, *given)
+            example = CallSignature.of(self._torch.forward, *given, objects=True)
             self.__dict__["_sized"] = example
             if args is None or kwargs is None:
                 return example, *given
@@ -279,7 +279,7 @@ class CompiledModule(Mirror):
     ) -> Execution:
         if signature is None or args is None or kwargs is None:
             args, kwargs = self._example_arguments()
-            signature = CallSignature.of(self._torch.forward, args, kwargs)
+            signature = CallSignature.of(self._torch.forward, args, kwargs, objects=True)
         return compile_execution(self, signature, args, kwargs)
 
     def _example_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from torch.utils import _pytree as pytree
-
 from tessera.capture.signature import CallSignature
 from tessera.errors import ArgumentError
 from tessera.execution import EagerExecution, Execution
@@ -25,8 +23,8 @@ class OverflowExecution(EagerExecution):
     """PyTorch alone, for calls of every form that there is no program for."""
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        signature = CallSignature.of(self.owner._torch.forward, args, kwargs)
-        return self._in_pytorch(signature, pytree.tree_leaves((args, kwargs)))
+        signature = CallSignature.of(self.owner._torch.forward, args, kwargs, objects=True)
+        return self._in_pytorch(signature, signature.match(args, kwargs))
 
 
 def overflow_execution(owner: CompiledModule, signature: CallSignature | None) -> Execution:

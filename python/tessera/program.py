@@ -23,6 +23,7 @@ from tessera import _core
 from tessera._settings import settings
 from tessera.capture.export import Captured
 from tessera.capture.flat import builder_of, is_flat_call
+from tessera.capture.objects import answering, apply_changes
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.errors import ArgumentError, CompileError, ConversionError
@@ -110,6 +111,7 @@ class Program:
         self.name = name
         self.signature = signature
         self._positions = signature.tensor_positions
+        self._has_objects = bool(signature.handles)
         self._imported = imported
         self._out_spec = captured.out_spec
         self.compiled = code.compiled
@@ -192,7 +194,12 @@ class Program:
                 target: Any = write.tensor if write.argument is None else given[write.argument]
                 target.copy_(values[write.result])
             leaves = self._assemble(flat, given, values, native)
-        return pytree.tree_unflatten(leaves, self._out_spec)
+        if not self._has_objects:
+            return pytree.tree_unflatten(leaves, self._out_spec)
+        with answering(flat):
+            result, changes = pytree.tree_unflatten(leaves, self._out_spec)
+        apply_changes(changes, flat)
+        return result
 
     def _refuse_overlaps(self, given: list[Any]) -> None:
         """Writes take place after the call, so what is written must be nobody else's memory."""

@@ -229,7 +229,7 @@ def test_wrong_arguments_of_from_pytorch():
 def test_containers_pytorch_does_not_know():
     class Pair:
         def __init__(self, x):
-            self.x = x
+            self.x, self.me = x, self
 
     class Taking(nn.Module):
         def forward(self, pair):

@@ -22,6 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
+from tessera.capture.trees import staying_open
 
 #: In-place by name only: nothing that anyone can see changes.
 _HARMLESS = {"aten::detach_", "aten::lift_fresh", "aten::requires_grad_"}
@@ -85,9 +86,10 @@ def functionalize(program: ExportedProgram) -> ExportedProgram:
     # apart.
     hiding = torch.ops.aten.instance_norm.default
     hidden = any(node.target is hiding and updates_statistics(node) for node in program.graph.nodes)
-    result: ExportedProgram = program.run_decompositions(
-        {hiding: decomposition_of(hiding)} if hidden else {}
-    )
+    with staying_open():
+        result: ExportedProgram = program.run_decompositions(
+            {hiding: decomposition_of(hiding)} if hidden else {}
+        )
     return result
 
 

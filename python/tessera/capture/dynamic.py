@@ -20,6 +20,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._sympy.numbers import int_oo
 
 from tessera.capture.leaves import TensorSpec
+from tessera.capture.objects import opened_arguments
 from tessera.capture.signature import CallSignature
 from tessera.errors import ArgumentError, ArgumentTypeError, InputMismatchError
 
@@ -46,7 +47,7 @@ class DynamicShapes:
             annotation = _completed(combined, dynamic_shapes)
             found: list[Dims] = []
             _tree_map_with_path(
-                lambda path, leaf, spec: found.append(_dims_of(path, leaf, spec)),
+                lambda path, leaf, spec: found.extend(_dims_inside(path, leaf, spec)),
                 combined,
                 annotation,
                 tree_name="example_inputs",
@@ -78,7 +79,7 @@ class DynamicShapes:
 
     def examples(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """(args, kwargs) to capture with: torch takes a size of 0 or 1 for a constant."""
-        leaves, spec = pytree.tree_flatten((args, kwargs))
+        leaves, spec = pytree.tree_flatten(opened_arguments((args, kwargs)))
         for index, dims in enumerate(self.leaves):
             shape = list(leaves[index].shape) if dims else []
             if any(shape[dim] < 2 for dim in dims):
@@ -213,6 +214,20 @@ def _completed(combined: dict[str, Any], annotation: Any) -> Any:
         name: annotation[name] if name in annotation else pytree.tree_map(lambda _: None, value)
         for name, value in combined.items()
     }
+
+
+def _dims_inside(path: Any, leaf: Any, spec: Any) -> list[Dims]:
+    """Of each leaf of the signature: what is inside of an object has no dynamic sizes."""
+    inside = pytree.tree_leaves(opened_arguments(leaf))
+    if len(inside) == 1 and inside[0] is leaf:
+        return [_dims_of(path, leaf, spec)]
+    if spec is not None:
+        raise ArgumentError(
+            f"from_pytorch: dynamic_shapes{pytree.keystr(path)} is {spec!r} for an object of type "
+            f"{type(leaf).__name__}, whose tensors keep their sizes",
+            remedy="annotate tensors only, and leave the object's entry out or None",
+        )
+    return [{} for _ in inside]
 
 
 def _dims_of(path: Any, leaf: Any, spec: Any) -> Dims:

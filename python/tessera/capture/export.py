@@ -38,12 +38,12 @@ from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
 from tessera.capture.leaves import Leaf, LeafModule, LeafSession
+from tessera.capture.objects import Effects, Handle, copied_arguments, opened_arguments
 from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import SpecializedProgram, specialize
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
 from tessera.capture.traceable import Traceable, make_traceable, require_unseen_copies
-from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
@@ -218,7 +218,7 @@ def capture_symbolic(
         violated = UserErrorType.CONSTRAINT_VIOLATION
         if not isinstance(error, UserError) or error.error_type != violated:
             raise
-        names = CallSignature.of(module.forward, args, kwargs)
+        names = CallSignature.of(module.forward, args, kwargs, objects=True)
         tensors = [names.names[place] for place in names.tensor_positions]
         fixed = re.findall(
             r"marked L\['given'\]\[(\d+)\]\.size\(\)\[(\d+)\].* constant \((\d+)\)", str(error)
@@ -242,8 +242,11 @@ def _take_tensors_only(
 
     torch.export knows only some types of arguments (no dtypes, no configuration objects), and a
     program holds for their values anyway. Gives the tensors and their places among all leaves.
+    Where there are objects among them, the result is a pair: what forward() returns, and what it
+    changes in the objects.
     """
-    flat, spec = pytree.tree_flatten(opened((tuple(args), kwargs), sizes_only=True))
+    flat, spec = pytree.tree_flatten(opened_arguments((tuple(args), kwargs)))
+    handles = [index for index, leaf in enumerate(flat) if isinstance(leaf, Handle)]
     positions = [index for index, leaf in enumerate(flat) if isinstance(leaf, torch.Tensor)]
     stand_ins = {id(flat[index]): _without_base(flat[index]) for index in positions}
     tensors = tuple(stand_ins[id(flat[index])] for index in positions)
@@ -251,16 +254,19 @@ def _take_tensors_only(
     original = _forward_of_graph(copy) if isinstance(copy, fx.GraphModule) else copy.forward
 
     def forward(*given: torch.Tensor) -> Any:
-        leaves = list(template)
+        leaves: list[Any] = list(template)
         for index, tensor in zip(positions, given, strict=True):
             leaves[index] = tensor
+        for index in handles:
+            leaves[index] = Handle()
         call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
+        effects = Effects({index: leaves[index].value for index in handles})
         state.begin()
         # Inside of torch.export's own such mode, which reads indices out of tensors.
         with Traceable():
             result = original(*call_args, **call_kwargs)
         state.end()
-        return opened(result)
+        return effects.result(result)
 
     copy.__dict__["forward"] = forward
     return positions, tensors
@@ -344,15 +350,15 @@ def _record(
         return copy
 
     with torch.no_grad(), quiet():
-        given = opened((tuple(args), kwargs))
+        given = (tuple(args), kwargs)
         try:
             copy = recording()
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with mode:
-                fakes = pytree.tree_map_only(torch.Tensor, mode.from_tensor, given)
+                fakes = copied_arguments(given, mode.from_tensor)
                 copy(*fakes[0], **fakes[1])
         except Exception:  # anything: data-dependent code, operators without a fake kernel, …
-            examples = pytree.tree_map_only(torch.Tensor, torch.clone, given)
+            examples = copied_arguments(given, torch.clone)
             recording()(*examples[0], **examples[1])
 
 

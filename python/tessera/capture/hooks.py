@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Forward hooks on the user's modules.
 
-PyTorch's own hooks (weight norm, pruning, …) only compute and are traced with the rest. The
-user's may do anything, so a module that has some keeps running in PyTorch, hooks and all.
+PyTorch's own hooks (weight norm, pruning, …) only compute and are traced with the rest, as are
+those by which transformers collects hidden states and attention weights. The user's may do
+anything, so a module that has some keeps running in PyTorch, hooks and all.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from torch import nn
 _DICTS = ("_forward_hooks", "_forward_pre_hooks")
 
 
-def _is_torchs_own(hook: Any) -> bool:
+#: Whose hooks do nothing but compute.
+_COMPUTING = ("torch.nn.", "transformers.utils.output_capturing")
+
+
+def _only_computes(hook: Any) -> bool:
     owner = getattr(hook, "__module__", None) or type(hook).__module__
-    return str(owner).startswith("torch.nn.")
+    return str(owner).startswith(_COMPUTING)
 
 
 def has_user_hooks(module: nn.Module) -> bool:
     """Whether `module` itself has forward hooks that are not PyTorch's own."""
     return any(
-        not _is_torchs_own(hook) for name in _DICTS for hook in getattr(module, name).values()
+        not _only_computes(hook) for name in _DICTS for hook in getattr(module, name).values()
     )
 
 
@@ -31,7 +36,7 @@ def strip_user_hooks(module: nn.Module) -> None:
     """Removes the user's forward hooks from a (copied) module."""
     for name in _DICTS:
         hooks = getattr(module, name)
-        for key in [key for key, hook in hooks.items() if not _is_torchs_own(hook)]:
+        for key in [key for key, hook in hooks.items() if not _only_computes(hook)]:
             del hooks[key]
 
 

@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
 from tessera.capture.flat import call_builder_of, flattener_of
+from tessera.capture.objects import carries_state
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError, InternalError
 from tessera.lowering.context import describe_type
@@ -171,6 +172,12 @@ class LeafModule(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         leaf: Leaf = self.__dict__["_leaf"]
         inputs = TreeOfTensors.of((args, kwargs))
+        if carries_state((args, kwargs)):
+            raise CaptureError(
+                f"the submodule {leaf.fqn!r}, which capture does not look into, is given an object "
+                "that it may change",
+                remedy="pass it the tensors it needs",
+            )
         inner = self.__dict__["_inner"]
         if inner is not None:
             result = inner(*args, **kwargs)

@@ -18,6 +18,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from tessera.capture.leaves import TensorSpec
+from tessera.capture.objects import Handle, opened_arguments
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentTypeError, InputMismatchError
 from tessera.tensor import Tensor, is_tensor, torch_dtype
@@ -36,6 +37,11 @@ class StaticLeaf:
 
 
 @dataclass(frozen=True)
+class ObjectLeaf(StaticLeaf):
+    """An argument that was taken apart: `value` is its class."""
+
+
+@dataclass(frozen=True)
 class CallSignature:
     """Structure and leaves of ``(args, kwargs)``."""
 
@@ -44,20 +50,32 @@ class CallSignature:
     #: a TensorSpec or a StaticLeaf each
     leaves: tuple[Any, ...]
     parameters: tuple[tuple[str, inspect.Parameter], ...] | None
+    #: whether objects are taken apart
+    objects: bool = False
 
     @staticmethod
     def of(
-        forward: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+        forward: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        *,
+        objects: bool = False,
     ) -> CallSignature:
-        paths, spec = pytree.tree_flatten_with_path(_sized(args, kwargs))
+        """Of the arguments of a call. With `objects` caches and their like are taken apart."""
+        paths, spec = pytree.tree_flatten_with_path(_opened(args, kwargs, objects))
         parameters = _parameters(forward)
         names = tuple(_leaf_name(path, parameters, len(args)) for path, _ in paths)
         leaves = tuple(_leaf_spec(leaf) for _, leaf in paths)
-        return CallSignature(spec, names, leaves, parameters)
+        return CallSignature(spec, names, leaves, parameters, objects)
 
     @property
     def tensor_positions(self) -> list[int]:
         return [index for index, leaf in enumerate(self.leaves) if isinstance(leaf, TensorSpec)]
+
+    @property
+    def handles(self) -> list[int]:
+        """The places of objects that were taken apart."""
+        return [index for index, leaf in enumerate(self.leaves) if isinstance(leaf, ObjectLeaf)]
 
     @property
     def is_flat(self) -> bool:
@@ -115,17 +133,19 @@ class CallSignature:
                     f"argument {self.names[index]!r} of {what}: {problem}", remedy=remedy
                 )
             leaves.append(wanted)
-        return CallSignature(self.spec, self.names, tuple(leaves), self.parameters)
+        return CallSignature(self.spec, self.names, tuple(leaves), self.parameters, self.objects)
 
     def _arranged(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> list[Any]:
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:
-            flat, spec = pytree.tree_flatten(_sized(args, kwargs))
+            flat, spec = pytree.tree_flatten(_opened(args, kwargs, self.objects))
         if spec != self.spec:
             rearranged = self._rearrange(args, kwargs, what)
             try:
                 # Dictionaries may have their keys in any order.
-                flat = self.spec.flatten_up_to(rearranged or (tuple(args), kwargs))
+                flat = self.spec.flatten_up_to(
+                    _opened(*(rearranged or (args, kwargs)), self.objects)
+                )
             except ValueError as error:
                 raise InputMismatchError(
                     self._structure_message(args, kwargs, what), remedy=REMEDY_STATIC
@@ -142,6 +162,8 @@ class CallSignature:
     def _leaf_problem(self, index: int, leaf: Any) -> tuple[str, str]:
         """What is wrong with an argument and what to do about it; empty when it fits."""
         wanted = self.leaves[index]
+        if isinstance(wanted, ObjectLeaf):
+            return "", ""  # its class is part of the structure
         if not isinstance(wanted, TensorSpec):
             if is_tensor(leaf) or not _equal(leaf, wanted.value):
                 text = f"the program was compiled for the value {wanted.value!r}, got {_show(leaf)}"
@@ -204,9 +226,10 @@ class CallSignature:
         return f"{what} was compiled for {self}, called with ({', '.join(given)})"
 
 
-def _sized(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _opened(args: Sequence[Any], kwargs: dict[str, Any], objects: bool) -> Any:
     """The arguments of a call with sizes that stay a torch.Size."""
-    return opened((tuple(args), kwargs), sizes_only=True)
+    given = (tuple(args), kwargs)
+    return opened_arguments(given) if objects else opened(given, sizes_only=True)
 
 
 def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Parameter], ...] | None:
@@ -219,6 +242,8 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Paramet
 def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
     if is_tensor(leaf):
         return TensorSpec(tuple(int(size) for size in leaf.shape), torch_dtype(leaf))
+    if isinstance(leaf, Handle):
+        return ObjectLeaf(type(leaf.value))
     holds = pytree.tree_leaves(getattr(leaf, "__dict__", None))
     # A module among the arguments is the same one in each call; its tensors are read from it.
     if not hasattr(leaf, "named_parameters") and any(is_tensor(item) for item in holds):

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.export import Captured, export, quiet
 from tessera.capture.leaves import Leaf
+from tessera.capture.objects import copied_arguments
 from tessera.capture.provenance import first_line
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
@@ -150,8 +151,7 @@ def _require_same_result(
     def run(what: nn.Module) -> Any:
         state = torch.random.get_rng_state()
         try:
-            given = opened((tuple(args), kwargs))
-            copied = pytree.tree_map_only(torch.Tensor, torch.clone, given)
+            copied = copied_arguments((tuple(args), kwargs), torch.clone)
             return opened(what(*copied[0], **copied[1]))
         finally:
             torch.random.set_rng_state(state)

@@ -9,8 +9,11 @@ unflattened by pytree as ever, it gives the value that PyTorch would.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from typing import Any
+import threading
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import torch
 from torch.utils import _pytree as pytree
@@ -28,24 +31,40 @@ class _Node:
         self.values = values
 
 
-def opened(tree: Any, *, sizes_only: bool = False, leaves: tuple[type, ...] = ()) -> Any:
+class Opener(Protocol):
+    """What else is to be opened, and how."""
+
+    def takes(self, value: Any) -> bool: ...
+
+    def open(self, value: Any) -> Any: ...
+
+
+def opened(
+    tree: Any,
+    *,
+    sizes_only: bool = False,
+    leaves: tuple[type, ...] = (),
+    first: Opener | None = None,
+) -> Any:
     """`tree` with every torch.Size, and every dataclass pytree does not know, as a node.
 
-    Instances of `leaves` stay whole.
+    Instances of `leaves` stay whole; what `first` takes, it opens.
     """
 
     def is_value(value: Any) -> bool:
-        if type(value) is torch.Size:
+        if type(value) is torch.Size or (first is not None and first.takes(value)):
             return True
         return not sizes_only and not isinstance(value, leaves) and _is_plain_dataclass(value)
 
     def open_one(value: Any) -> Any:
         if type(value) is torch.Size:
             return _Node(torch.Size, (), list(value))
+        if first is not None and first.takes(value):
+            return first.open(value)
         if not is_value(value):
             return value
         names = _attributes(value)
-        values = [opened(getattr(value, name), leaves=leaves) for name in names]
+        values = [opened(getattr(value, name), leaves=leaves, first=first) for name in names]
         return _Node(type(value), names, values)
 
     # Rebuilding what needs no change would call constructors that may not expect it.
@@ -75,8 +94,27 @@ def _flatten(node: _Node) -> tuple[list[Any], Any]:
     return node.values, (node.kind, node.names)
 
 
+_STATE = threading.local()
+
+
+@contextlib.contextmanager
+def staying_open() -> Iterator[None]:
+    """While torch takes results apart that it has put together itself: nodes stay nodes."""
+    _STATE.open = True
+    try:
+        yield
+    finally:
+        _STATE.open = False
+
+
+def stays_open() -> bool:
+    return getattr(_STATE, "open", False)
+
+
 def _unflatten(values: Any, context: Any) -> Any:
     kind, names = context
+    if stays_open():
+        return _Node(kind, names, list(values))
     if kind is torch.Size:
         sizes = tuple(values)
         # While sizes are symbols, or types of tensors, a Size cannot hold them.

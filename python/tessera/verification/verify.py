@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.export import Captured
 from tessera.capture.ladder import climb
+from tessera.capture.objects import copied_arguments
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.structure import copy_structure
 from tessera.execution import kept_leaves
@@ -39,7 +40,7 @@ def verify(
     module = owner._torch
     name = type(module).__name__ + (f" ({owner._path})" if owner._path else "")
     args, kwargs = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
-    signature = CallSignature.of(module.forward, args, kwargs)
+    signature = CallSignature.of(module.forward, args, kwargs, objects=True)
     flat = signature.match(args, kwargs, name)
 
     def build(captured: Captured) -> Verification:
@@ -109,7 +110,8 @@ def _first_calls(
 
         module.get_submodule(path).register_forward_pre_hook(note, with_kwargs=True)
     with torch.no_grad():
-        module(*pytree.tree_map_only(torch.Tensor, torch.clone, args), **kwargs)
+        copied = copied_arguments((args, kwargs), torch.clone)
+        module(*copied[0], **copied[1])
     return seen
 
 
