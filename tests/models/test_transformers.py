@@ -197,3 +197,45 @@ def test_generation_through_torch_compile() -> None:
     wanted = _called(model.generate, ids, **options)
     model.forward = torch.compile(model.forward, backend="tessera")
     assert torch.equal(_called(model.generate, ids, **options), wanted)
+
+
+@pytest.mark.parametrize("make", [_bert, _gpt2, _llama])
+def test_batch_and_sequence_of_any_size(make: Any) -> None:
+    model = make()
+    batch, length = torch.export.Dim("batch", max=8), torch.export.Dim("length", max=40)
+    sizes = {0: batch, 1: length}
+    kwargs = {"input_ids": _ids(2, 16), "attention_mask": torch.ones(2, 16, dtype=torch.long)}
+    tess = ts.from_pytorch(
+        model,
+        example_kwargs=kwargs,
+        dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
+        strict=True,
+    )
+    for shape in [(2, 16), (3, 17), (8, 40), (1, 5)]:
+        mask = torch.ones(shape, dtype=torch.long)
+        mask[-1, : shape[1] // 2] = 0
+        kwargs = {"input_ids": _ids(*shape), "attention_mask": mask}
+        got, wanted = tess(**kwargs), _called(model, **kwargs)
+        assert type(got) is type(wanted)
+        seen = mask.bool()
+        _close(got[0][seen], wanted[0][seen])
+        if "past_key_values" in wanted:
+            assert got.past_key_values.get_seq_length() == shape[1]
+    with pytest.raises(InputMismatchError, match="'length', 0…40"):
+        tess(input_ids=_ids(2, 41), attention_mask=torch.ones(2, 41, dtype=torch.long))
+    with pytest.raises(InputMismatchError, match="'length' is"):
+        tess(input_ids=_ids(2, 9), attention_mask=torch.ones(2, 8, dtype=torch.long))
+
+
+def test_any_size_is_captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _gpt2()
+    sizes = {0: torch.export.Dim("batch", max=8), 1: torch.export.Dim("length", max=40)}
+    tess = ts.from_pytorch(model, (_ids(2, 16),), dynamic_shapes=(sizes,), strict=True)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("captured again")
+
+    monkeypatch.setattr(torch.export, "export", refuse)
+    for shape in [(3, 17), (5, 2)]:
+        ids = _ids(*shape)
+        _close(tess(ids)[0], _called(model, ids)[0])
