@@ -87,6 +87,32 @@ def test_islands_are_counted_as_they_run():
     assert data["crossing_us"] == model.report.crossing_us > 0
 
 
+def test_an_island_that_gives_a_view_of_its_argument_does_not_give_it_away():
+    @ts.compat.register_aten("aten.view")
+    def lower(node, ctx):
+        raise ts.compat.Unsupported("kept", whole=True)
+
+    class View(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(64, 64))
+
+        def forward(self, x):
+            flat = x.view(64, 64)
+            return (flat.exp() @ self.weight.view(64, 64).sin()).view(4096), flat
+
+    try:
+        model, x = View(), torch.randn(4096)
+        weight, kept = model.weight.detach().clone(), x.clone()
+        converted = convert_and_compare(model, x)
+        assert {row.op for row in converted.report.unconverted} == {"aten.view.default"}
+        converted(x)
+        assert torch.equal(x, kept)
+        assert torch.equal(model.weight, weight)
+    finally:
+        ts.compat.unregister(lower)
+
+
 def test_what_stays_python_is_counted():
     model = ts.from_pytorch(Branching(), (torch.ones(4, 4),))
     for _ in range(2):

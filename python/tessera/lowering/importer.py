@@ -172,7 +172,7 @@ class Importer:
             return False
         body = self.decompositions.get(node)
         return all(rule.builtin for rule in self.rules.lookup(target)) and (
-            body is None or all(map(self._is_ours, body.graph.find_nodes(op="call_function")))
+            body is None or all(map(self._is_ours, body.graph.nodes))
         )
 
 
