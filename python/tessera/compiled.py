@@ -145,9 +145,9 @@ class CompiledModule(Mirror):
             except OutdatedError:
                 known = self._catch_up()
             except (TypeError, ValueError):
-                # Says more where it was the arguments.
-                execution.signature.match(args, kwargs, execution.report.model)
-                raise
+                # Says more where it was the arguments, or finds what takes them.
+                if execution.signature.matches(args, kwargs):
+                    raise
         while True:
             execution = self._execution(args, kwargs)
             try:
@@ -278,9 +278,22 @@ class CompiledModule(Mirror):
         kwargs: dict[str, Any] | None,
     ) -> Execution:
         if signature is None or args is None or kwargs is None:
-            args, kwargs = self._example_arguments()
+            if args is None or kwargs is None or "_first" in self.__dict__ or not self._unusual():
+                self._refuse_others(args, kwargs)
+                args, kwargs = self._example_arguments()
             signature = CallSignature.of(self._torch.forward, args, kwargs, objects=True)
+            self.__dict__["_form"] = signature
         return compile_execution(self, signature, args, kwargs)
+
+    def _refuse_others(self, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> None:
+        """InputMismatchError for a call that does not fit the example: before anything is made."""
+        known = self.__dict__.get("_form")
+        if known is not None and args is not None and kwargs is not None:
+            known.match(args, kwargs, type(self._torch).__name__)
+
+    def _unusual(self) -> bool:
+        """Whether the example has tensors that cannot be made again from its form."""
+        return any(spec.kind for spec in self._example.tensors)
 
     def _example_arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments of the example's form: the example itself the first time, zeros after."""
@@ -475,7 +488,10 @@ def _form(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for value in (*args, *kwargs.values()):
         kind = type(value)
         if kind is torch.Tensor or kind is Tensor or kind is nn.Parameter:
-            parts.append((kind, value.shape, value.dtype))
+            try:
+                parts.append((kind, value.shape, value.dtype))
+            except RuntimeError:  # a nested tensor has no shape
+                return None
         elif kind is float:
             parts.append((kind, repr(value)))  # 0.0 and -0.0 are equal
         elif value is None or kind in (bool, int, str):

@@ -17,18 +17,18 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.export import Captured
 from tessera.capture.hooks import has_user_hooks, outermost_hooked
-from tessera.capture.ladder import climb
+from tessera.capture.ladder import RUNG_EXPORT, RUNG_MODULES, climb
 from tessera.capture.leaves import Leaf
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
-from tessera.errors import ArgumentError, CaptureError, InputMismatchError
+from tessera.errors import ArgumentError, CaptureError, ConversionError, InputMismatchError
 from tessera.lowering.islands import Calls
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.crossings import warning_of
-from tessera.report.report import IslandRow, NodeRow, Report
+from tessera.report.report import CaptureAttempt, IslandRow, NodeRow, Report
 from tessera.strict import complete_error
 from tessera.tensor import Tensor, from_torch
 from tessera.watch import Entry, changed, plain_entries, watched_entries
@@ -400,6 +400,10 @@ def _make_execution(
     options = owner._options
     threads = options.threads or torch.get_num_threads()
     plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
+    unusual = signature.unusual
+    if unusual:
+        _refuse_unusual(report, unusual, options.strict)
+        return _in_python(owner, signature, report)
     flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
     own_time = 0.0
     leaves = kept_leaves(owner)
@@ -448,6 +452,23 @@ def _make_execution(
     if result.value is not None:
         _warn_of_crossings(owner, report)
         return ProgramExecution(owner, result.value, report, hybrid)
+    return _in_python(owner, signature, report)
+
+
+def _refuse_unusual(report: Report, what: str, strict: bool) -> None:
+    """Says that nothing is captured for arguments that only PyTorch computes with."""
+    reason = f"{what}, which only PyTorch computes with"
+    if strict:
+        raise ConversionError(
+            f"{report.model}: {reason}",
+            report=report,
+            remedy="pass dense tensors on the CPU, or convert with strict=False",
+        )
+    report.capture = [CaptureAttempt(RUNG_EXPORT, False, reason, next_rung=RUNG_MODULES)]
+
+
+def _in_python(owner: CompiledModule, signature: CallSignature, report: Report) -> Execution:
+    """The last rung: the module's own forward, over compiled children where it has any."""
     _report_forward(report, owner)
     if owner._children:
         report.mode = "hybrid"

@@ -45,7 +45,8 @@ _NO_ALIAS = Alias(None, ())  # type: ignore[arg-type]
 class OutputSource:
     """Where one leaf of the result comes from.
 
-    `kind` is "result" (of the program, by `index`), "input" (the caller's own argument), "tensor"
+    `kind` is "result" (of the program, by `index`), "base" (the same, of which only views are
+    returned), "input" (the caller's own argument), "tensor"
     (a parameter or buffer, `value`), "fresh" (a copy of `value`), "constant" (`value`), "same"
     (another output's memory, by `index`) or "copy" (another output's value). `alias` is the view
     to take of it.
@@ -205,6 +206,17 @@ class Program:
         """Writes take place after the call, so what is written must be nobody else's memory."""
         for write in self._writes:
             target: Any = write.tensor if write.argument is None else given[write.argument]
+            if _overlaps_itself(target):
+                names = self.signature.names
+                what = (
+                    "a buffer" if write.argument is None else f"argument {names[write.argument]!r}"
+                )
+                raise ArgumentError(
+                    f"{what} of {self.name} has several elements in one place of memory (strides "
+                    f"{tuple(target.stride())} for {tuple(target.shape)}), and the model writes it "
+                    "in place",
+                    remedy="pass a copy: tensor.clone()",
+                )
             for index in self._positions:
                 if index != write.argument and _overlap(target, given[index]):
                     names = self.signature.names
@@ -255,7 +267,7 @@ class Program:
             if source.kind == "input" and not steps:
                 leaves.append(flat[source.index])
                 continue
-            if source.kind == "result":
+            if source.kind in ("result", "base"):
                 value = values[source.index]
             elif source.kind == "input":
                 value = given[source.index]
@@ -423,6 +435,17 @@ def _ties(tensors: dict[str, torch.Tensor]) -> list[int]:
     ]
 
 
+def _overlaps_itself(tensor: torch.Tensor) -> bool:
+    """Whether elements of a tensor may share memory (some odd strides only seem to)."""
+    reach = 0
+    sizes = zip(tensor.stride(), tensor.shape, strict=True)
+    for stride, size in sorted((stride, size) for stride, size in sizes if size > 1):
+        if stride <= reach:
+            return tensor.numel() > 0
+        reach += stride * (size - 1)
+    return False
+
+
 def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
     """Whether the stretches of memory two tensors lie in overlap."""
 
@@ -461,6 +484,7 @@ def _refuse_gradients(signature: CallSignature, given: list[Any], positions: lis
 def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
     """(kind, node or value, view) for each output; kinds as in OutputSource."""
     users = captured.user_inputs
+    bases = _hidden_bases(captured)
     whole: dict[fx.Node, int] = {}
     for position, alias in enumerate(captured.aliases):
         if alias is not None and not alias.steps:
@@ -487,12 +511,28 @@ def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
         if alias is not None and first is not None and first < position:
             plan.append(("same", first, alias))
             continue
+        if alias is not None and base in bases:
+            plan.append(("base", base, alias))
+            continue
         plan.append(("result", output, _NO_ALIAS))
     return plan
 
 
+def _hidden_bases(captured: Captured) -> set[fx.Node]:
+    """What several outputs are views of without being an output itself: as in eager PyTorch, the
+    outputs are views of one memory. Known where capture left the graph as the model made it."""
+    known = set(captured.program.graph.nodes)
+    bases = [
+        alias.base
+        for alias in captured.aliases
+        if alias is not None and alias.base.op != "placeholder" and alias.base in known
+    ]
+    whole = {alias.base for alias in captured.aliases if alias is not None and not alias.steps}
+    return {base for base in bases if bases.count(base) > 1 and base not in whole}
+
+
 def result_nodes(captured: Captured) -> list[fx.Node]:
-    results = [value for kind, value, _ in _plan(captured) if kind == "result"]
+    results = [value for kind, value, _ in _plan(captured) if kind in ("result", "base")]
     return list(dict.fromkeys([*results, *(node for _, _, node in captured.mutations)]))
 
 
@@ -509,6 +549,8 @@ def _output_sources(captured: Captured, imported: Imported) -> list[OutputSource
                 continue
             seen[number] = position
             sources.append(OutputSource("result", number))
+        elif kind == "base":
+            sources.append(OutputSource("base", index[value], None, alias))
         elif kind in ("input", "same"):
             sources.append(OutputSource(kind, value, None, alias))
         elif kind in ("tensor", "fresh"):

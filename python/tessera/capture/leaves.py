@@ -10,6 +10,7 @@ impossible, with the example inputs) and every leaf notes structure, shapes and 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
@@ -36,19 +39,51 @@ _CALLS: dict[int, LeafCall] = {}
 _CALLS_LOCK = threading.Lock()
 
 
+def kind_of(tensor: Any) -> str:
+    """What makes a tensor one that only PyTorch computes with; "" for dense tensors on the CPU."""
+    owner: Any = type(tensor)
+    if owner is not torch.Tensor and _computes_itself(owner):
+        return str(owner.__name__)
+    if not isinstance(tensor, torch.Tensor):
+        return ""
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout != torch.strided:
+        return str(tensor.layout)
+    return "" if tensor.device.type == "cpu" else f"on {tensor.device}"
+
+
+@functools.cache
+def _computes_itself(kind: type) -> bool:
+    """Whether a class of tensors has a say in what operators do to them."""
+    if not issubclass(kind, torch.Tensor) or issubclass(kind, (FakeTensor, FunctionalTensor)):
+        return False
+    own, plain = (
+        getattr(owner.__torch_function__, "__func__", owner.__torch_function__)
+        for owner in (kind, torch.Tensor)
+    )
+    return (
+        own is not plain and own is not torch._C._disabled_torch_function_impl
+    ) or kind.__torch_dispatch__ is not torch._C._disabled_torch_dispatch_impl
+
+
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of one tensor."""
+    """Shape and dtype of one tensor, and its kind where it is no ordinary one."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    kind: str = ""
 
     @staticmethod
     def of(tensor: Any) -> TensorSpec:
-        return TensorSpec(tuple(int(size) for size in tensor.shape), tensor.dtype)
+        kind = kind_of(tensor)
+        shape = (-1,) * tensor.dim() if kind == "nested" else tuple(map(int, tensor.shape))
+        return TensorSpec(shape, tensor.dtype, kind)
 
     def __str__(self) -> str:
-        return describe_type(self.shape, self.dtype)
+        text = describe_type(self.shape, self.dtype)
+        return f"{text} ({self.kind})" if self.kind else text
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from tessera.capture.leaves import TensorSpec
+from tessera.capture.leaves import TensorSpec, kind_of
 from tessera.capture.objects import Handle, opened_arguments
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentTypeError, InputMismatchError
@@ -78,6 +78,14 @@ class CallSignature:
         return [index for index, leaf in enumerate(self.leaves) if isinstance(leaf, ObjectLeaf)]
 
     @property
+    def unusual(self) -> str:
+        """The first argument that compiled code cannot compute with, and why; "" without one."""
+        for name, leaf in zip(self.names, self.leaves, strict=True):
+            if isinstance(leaf, TensorSpec) and leaf.kind:
+                return f"argument {name!r} is {leaf}"
+        return ""
+
+    @property
     def is_flat(self) -> bool:
         """Whether a call is just tensors by position."""
         args, kwargs = self.spec.children()
@@ -119,13 +127,20 @@ class CallSignature:
                 )
         return flat
 
+    def matches(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+        try:
+            self.match(args, kwargs)
+        except (ArgumentTypeError, InputMismatchError):
+            return False
+        return True
+
     def like(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> CallSignature:
         """The signature of a call that is like this one but for the types of its tensors."""
         flat = self._arranged(args, kwargs, what)
         leaves = []
         for index, (leaf, wanted) in enumerate(zip(flat, self.leaves, strict=True)):
-            if is_tensor(leaf) and isinstance(wanted, TensorSpec):
-                leaves.append(TensorSpec(tuple(leaf.shape), torch_dtype(leaf)))
+            if is_tensor(leaf) and isinstance(wanted, TensorSpec) and not kind_of(leaf):
+                leaves.append(_tensor_spec(leaf))
                 continue
             problem, remedy = self._leaf_problem(index, leaf)
             if problem:
@@ -174,17 +189,13 @@ class CallSignature:
                 f"argument {self.names[index]!r} must be a torch.Tensor or ts.Tensor of "
                 f"{wanted}, got {_show(leaf)}"
             )
-        if tuple(leaf.shape) != wanted.shape or torch_dtype(leaf) != wanted.dtype:
+        kind = kind_of(leaf)
+        if kind != wanted.kind:
+            return _kind_problem(leaf, kind, wanted)
+        if kind != "nested" and tuple(leaf.shape) != wanted.shape:
             return f"expected {wanted}, got {_show(leaf)}", REMEDY_STATIC
-        if not isinstance(leaf, torch.Tensor):
-            return "", ""
-        if leaf.layout != torch.strided:
-            return f"expected a dense tensor, got {leaf.layout}", "pass tensor.to_dense()"
-        if leaf.device.type != "cpu":
-            return (
-                f"expected a tensor on the CPU, got one on {leaf.device}",
-                'pass tensor.to("cpu"); this version runs on the CPU',
-            )
+        if torch_dtype(leaf) != wanted.dtype:
+            return f"expected {wanted}, got {_show(leaf)}", REMEDY_STATIC
         return "", ""
 
     def _rearrange(
@@ -239,9 +250,34 @@ def _parameters(forward: Callable[..., Any]) -> tuple[tuple[str, inspect.Paramet
         return None
 
 
+def _tensor_spec(value: Any) -> TensorSpec:
+    if isinstance(value, torch.Tensor):
+        return TensorSpec.of(value)
+    return TensorSpec(tuple(value.shape), torch_dtype(value))
+
+
+def _kind_problem(leaf: Any, kind: str, wanted: TensorSpec) -> tuple[str, str]:
+    if wanted.kind:
+        return f"expected {wanted}, got {_show(leaf)}", REMEDY_STATIC
+    if kind == "nested":
+        return "expected a dense tensor, got a nested one", "pass tensor.to_padded_tensor(0)"
+    if leaf.layout != torch.strided:
+        return f"expected a dense tensor, got {leaf.layout}", "pass tensor.to_dense()"
+    if leaf.device.type != "cpu":
+        return (
+            f"expected a tensor on the CPU, got one on {leaf.device}",
+            'pass tensor.to("cpu"); this version runs on the CPU',
+        )
+    return (
+        f"expected a plain tensor, got a {kind}, a class with __torch_function__ or "
+        "__torch_dispatch__ of its own, which compiled code does not call",
+        "pass tensor.as_subclass(torch.Tensor), or convert with an example of this class",
+    )
+
+
 def _leaf_spec(leaf: Any) -> TensorSpec | StaticLeaf:
     if is_tensor(leaf):
-        return TensorSpec(tuple(int(size) for size in leaf.shape), torch_dtype(leaf))
+        return _tensor_spec(leaf)
     if isinstance(leaf, Handle):
         return ObjectLeaf(type(leaf.value))
     holds = pytree.tree_leaves(getattr(leaf, "__dict__", None))
@@ -317,7 +353,7 @@ def _hashable(value: Any) -> Any:
 def _show(value: Any) -> str:
     """A value as error messages print it: tensors by type, the rest by (short) repr."""
     if is_tensor(value):
-        return str(TensorSpec(tuple(int(size) for size in value.shape), torch_dtype(value)))
+        return str(_tensor_spec(value))
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
 

@@ -248,6 +248,7 @@ class Cutter:
 
     def _around(self, graph: fx.Graph, specs: list[InputSpec]) -> SpecializedProgram:
         program = self.program
+        graph.output(())  # a module needs one
         return SpecializedProgram(
             fx.GraphModule(program.graph_module, graph),
             ExportGraphSignature(specs, []),

@@ -38,6 +38,9 @@ class _Call(nn.Module):
 
 
 class _Tracer(fx.Tracer):
+    #: A buffer that forward() writes to would be written while tracing.
+    proxy_buffer_attributes = True
+
     def __init__(self, leaves: set[int]) -> None:
         super().__init__(autowrap_modules=(__import__("math"),))
         self._leaves = leaves

@@ -64,6 +64,9 @@ def alias_of(node: fx.Node) -> Alias | None:
                 break
             current = source
             continue
+        if _is_idle_dropout(current):
+            current = source
+            continue
         if not _is_view(current):
             break
         if any(isinstance(item, fx.Node) for item in current.all_input_nodes if item is not source):
@@ -73,6 +76,15 @@ def alias_of(node: fx.Node) -> Alias | None:
         current = source
     alias = Alias(current, tuple(reversed(steps)))
     return alias if _stays_a_view(alias) else Alias(node, ())
+
+
+_DROPOUTS = ("aten::dropout", "aten::alpha_dropout", "aten::feature_dropout")
+
+
+def _is_idle_dropout(node: fx.Node) -> bool:
+    """Whether a node is a dropout that drops nothing, which returns its argument."""
+    name = getattr(getattr(node.target, "_schema", None), "name", "")
+    return name in _DROPOUTS and (node.args[2:3] == (False,) or node.args[1:2] in ((0,), (0.0,)))
 
 
 def _writes_other_than_first(node: fx.Node) -> bool:
