@@ -5,6 +5,7 @@
 
     utils/conformance.py                       everything; writes docs/reference/conformance.md
     utils/conformance.py --dtypes float32 --only special   a part, on the terminal only
+    utils/conformance.py --only special --update           that part anew, the rest as it was
 
 Each operator runs in a worker process: one that crashes or hangs is noted as such, and the
 sweep goes on. What each sample did is in build/conformance.json.
@@ -266,6 +267,13 @@ def sweep(todo: list[Task], jobs: int, verbose: bool) -> list[Row]:
     return sorted(rows, key=lambda row: (keys[row.kind, row.name, row.dtype], row.index))
 
 
+def updated(results: Path, todo: list[Task], rows: list[Row]) -> list[Row]:
+    """What an earlier sweep found, with `rows` in place of what it found for `todo`."""
+    again = {(task.kind, task.name, task.dtype) for task in todo}
+    found = [Row(**row) for row in json.loads(results.read_text(encoding="utf-8"))]
+    return [row for row in found if (row.kind, row.name, row.dtype) not in again] + rows
+
+
 def show(row: Row) -> str:
     return f"{row.name} ({row.dtype}) {row.label}: {row.reason}"
 
@@ -374,6 +382,7 @@ def main() -> int:
     parser.add_argument("--samples", type=int, help="samples of each operator")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the JSON file to write")
+    parser.add_argument("--update", action="store_true", help="keep the other rows of the file")
     parser.add_argument("--page", action="store_true", help="only write the page, from the JSON")
     parser.add_argument("-v", action="store_true", dest="verbose", help="show refusals too")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -390,13 +399,15 @@ def main() -> int:
     print(f"{len(todo)} operators and modules by dtype, {arguments.jobs} workers", flush=True)
     rows = sweep(todo, arguments.jobs, arguments.verbose)
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.update:
+        rows = updated(arguments.results, todo, rows)
     arguments.results.write_text(
         json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8"
     )
     print("\n".join(summary(outcomes(rows))))
     print(f"{len(rows)} samples in {time.monotonic() - start:.0f} s: {arguments.results}")
-    whole = arguments.dtypes == ",".join(DTYPES) and not arguments.only and not arguments.samples
-    if whole and arguments.results == RESULTS:
+    whole = arguments.dtypes == ",".join(DTYPES) and not arguments.only
+    if (whole or arguments.update) and not arguments.samples and arguments.results == RESULTS:
         PAGE.write_text(page(rows), encoding="utf-8")
         print(f"wrote {PAGE.relative_to(ROOT)}")
     bad = sum(row.status not in ("pass", "skipped", "refused") for row in rows)

@@ -38,6 +38,8 @@ def test_histograms(dtype: torch.dtype) -> None:
         "edges": lambda x, w, f: torch.histogram(f, edges),
         "edges, density": lambda x, w, f: torch.histogram(f, edges, density=True),
         "of one value": lambda x, w, f: torch.histogram(f[0, 0], 3),
+        "of nothing": lambda x, w, f: torch.histogram(f[:0], 4),
+        "histc of nothing": lambda x, w, f: torch.histc(f[:0], 4),
     }
     check(
         [

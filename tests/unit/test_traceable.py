@@ -60,6 +60,11 @@ def test_combinations(r: int) -> None:
     _check(lambda x: torch.combinations(x, r, with_replacement=True), M[0])
 
 
+def test_selection_of_what_broadcasts() -> None:
+    _check(lambda x, mask: x.masked_select(mask), M[0], M > -0.5)
+    _check(lambda x, mask: torch.masked_select(x, mask), M, M[0] < 0.5)
+
+
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_gaussian_loss(reduction: str) -> None:
     def loss(x: Tensor, y: Tensor, variance: Tensor) -> Tensor:

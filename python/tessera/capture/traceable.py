@@ -114,6 +114,14 @@ def _combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> 
     return torch.stack(columns, 1)
 
 
+@_stands_in(torch.masked_select, Tensor.masked_select)
+def _masked_select(input: Tensor, mask: Tensor) -> Any:
+    # torch.export takes the first operand's size for all there is to select from.
+    if input.shape == mask.shape:
+        return NotImplemented
+    return torch.masked_select(*torch.broadcast_tensors(input, mask))
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 

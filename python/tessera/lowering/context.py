@@ -65,6 +65,31 @@ class GraphValue(TensorInterface):
         return f"GraphValue({describe_type(self.shape, self.dtype)})"
 
 
+class NumberValue(GraphValue):
+    """A number that the program reads from a tensor: without dimensions, and as weak in promotion
+    as the Python number it stands for."""
+
+    __slots__ = ()
+
+    @property
+    def example(self) -> bool | int | float:
+        """A number of its type."""
+        if self.dtype.is_floating_point:
+            return 1.0
+        return self.dtype == torch.bool or 1
+
+    # Equal to no number a rule has a shortcut for: what it is turns out in the call.
+
+    def __eq__(self, other: object) -> Any:
+        return self is other
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 def describe_type(shape: Sequence[int], dtype: torch.dtype) -> str:
     """``float32[8, 1024]``, as messages print tensor types."""
     return f"{str(dtype).removeprefix('torch.')}[{', '.join(str(size) for size in shape)}]"
@@ -260,7 +285,10 @@ class LoweringContext:
     def result_type(self, *operands: Any) -> torch.dtype:
         """torch.result_type over graph values and Python numbers."""
         return result_type(
-            (item.dtype, item.ndim) if isinstance(item, GraphValue) else item for item in operands
+            item.example
+            if isinstance(item, NumberValue)
+            else ((item.dtype, item.ndim) if isinstance(item, GraphValue) else item)
+            for item in operands
         )
 
     def reshape(self, value: GraphValue, shape: Sequence[int]) -> GraphValue:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -15,7 +16,7 @@ from tessera import _core
 from tessera.capture.decompose import trace_decomposition
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.errors import InternalError, RegistrationError
-from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.context import GraphValue, LoweringContext, NumberValue
 from tessera.lowering.control import lower_higher_order
 from tessera.lowering.outcome import Done, Failure, Uncrossable
 from tessera.lowering.registry import Registry, Rule, Unsupported
@@ -42,6 +43,19 @@ _IDENTITIES = {
     "aten::requires_grad_",
 }
 _HIGHER_ORDER = torch._ops.HigherOrderOperator
+#: What Python computes with numbers.
+_ARITHMETIC: dict[Any, str] = {
+    operator.add: "add",
+    operator.sub: "sub",
+    operator.mul: "mul",
+    operator.truediv: "div",
+    operator.floordiv: "floor_div",
+    operator.mod: "remainder",
+    operator.neg: "neg",
+    torch.sym_float: "cast",
+    math.floor: "floor",
+    math.ceil: "ceil",
+}
 
 
 class NodeLowering:
@@ -104,10 +118,13 @@ class NodeLowering:
         return Done(reported=False)
 
     def _python(self, node: fx.Node) -> Done | Failure:
-        """Arithmetic on sizes: done now, as everything it needs is known."""
+        """Arithmetic on sizes: done now, as everything it needs is known. On numbers that the
+        program reads: an op of the graph."""
         if not callable(node.target):
             return Failure("unknown-target", f"{node.target} is no operator")
         args = self.context.get_inputs(node)
+        if node.target in _ARITHMETIC and any(isinstance(item, NumberValue) for item in args):
+            return self._arithmetic(node, args)
         kwargs = self.context.get_kwargs(node)
         leaves = pytree.tree_leaves((args, kwargs))
         if any(
@@ -117,6 +134,23 @@ class NodeLowering:
             return Failure("python-call", f"calls the Python function {node.target}")
         self.context.bind(node, node.target(*args, **kwargs))
         return Done(reported=False)
+
+    def _arithmetic(self, node: fx.Node, args: list[Any]) -> Done | Failure:
+        op = _ARITHMETIC[node.target]
+        dtype = self.context.result_type(*args)
+        if dtype.is_floating_point or op in ("div", "cast"):
+            dtype = torch.float64  # Python's
+        if dtype == torch.bool or any(isinstance(item, torch.SymInt) for item in args):
+            return Failure("python-call", f"calls the Python function {node.target}")
+        operands = [self.context.value(item, dtype) for item in args]
+        whole = op in ("floor", "ceil")
+        if op == "cast" or (whole and not dtype.is_floating_point):
+            value = operands[0]
+        else:
+            value = self.context.emit(op, operands)
+        value = self.context.cast(value, torch.int64) if whole else value
+        self.context.bind(node, NumberValue(self.context, value.handle))
+        return Done("compiled", f"graph.{op}")
 
     def _operator(self, node: fx.Node, depth: int) -> Done | Failure:
         target = node.target
@@ -202,14 +236,33 @@ class NodeLowering:
         except Unsupported as error:
             return Failure(error.code, error.reason, error.remedy, error.whole)
         except (InternalError, RegistrationError):
+            if self._takes_number(node):
+                return self._number_refused(node)
             raise
         except Exception as error:
+            if self._takes_number(node):
+                return self._number_refused(node)
             place = f"the {what} {rule.name} of {node.target} raised {type(error).__name__}"
             if rule.builtin:
                 raise InternalError(f"{place}: {error}") from error
             raise RegistrationError(f"{place}: {error}") from error
+        if self._takes_number(node) and _difference(result, self.context.meta(node)):
+            return self._number_refused(node)
         self.context.bind(node, self._checked(rule, node, result))
         return Done("compiled", rule.name)
+
+    def _takes_number(self, node: fx.Node) -> bool:
+        """Whether an argument is a number that only the call knows; not every rule takes those."""
+        return any(
+            isinstance(self.context.lookup(source), NumberValue) for source in node.all_input_nodes
+        )
+
+    def _number_refused(self, node: fx.Node) -> Failure:
+        return Failure(
+            "dynamic-number",
+            f"{node.target} takes a number that depends on data",
+            "pass the tensor it is read from, without item()",
+        )
 
     def _checked(self, rule: Rule, node: fx.Node, result: Any) -> Any:
         """`result`, which must have the structure, shapes and dtypes PyTorch foretells."""
@@ -287,7 +340,8 @@ def _difference(result: Any, expected: Any) -> str:
                 and value.dtype == meta.dtype
             )
         else:
-            same = meta is None or not isinstance(value, GraphValue)
+            number = isinstance(value, NumberValue)
+            same = meta is None or number or not isinstance(value, GraphValue)
         if not same:
             place = f"result {index}: " if several else ""
             return f"returned {place}{_show_result(value)} where {_show(meta)} is expected"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 
 from tessera.lowering.aten.rules import Arith, Number, number, rule, sizes
-from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.context import GraphValue, LoweringContext, NumberValue
 from tessera.lowering.registry import Unsupported
 
 
@@ -82,6 +82,15 @@ def ones(
 ) -> GraphValue:
     check_factory(**options)
     return filled(ctx, size, 1, _default(dtype))
+
+
+@rule("item", "_local_scalar_dense")
+def item(ctx: LoweringContext, self: GraphValue) -> GraphValue:
+    # As wide as Python's numbers are.
+    wide = torch.float64 if self.dtype.is_floating_point else torch.int64
+    value = ctx.reshape(self, ())
+    value = value if self.dtype == torch.bool else ctx.cast(value, wide)
+    return NumberValue(ctx, value.handle)
 
 
 @rule("scalar_tensor")

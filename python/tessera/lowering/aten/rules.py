@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import fx
 
-from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.context import GraphValue, LoweringContext, NumberValue
 from tessera.lowering.registry import Unsupported, register
 
 Builtin = Callable[..., Any]
@@ -147,11 +147,13 @@ def promote_to(
 
 
 def _is_number(operand: Any) -> bool:
-    return isinstance(operand, (bool, int, float))
+    return isinstance(operand, (bool, int, float, NumberValue))
 
 
-def number(ctx: LoweringContext, value: Number, dtype: torch.dtype) -> GraphValue:
-    """A 0-d constant; integers wrap as C's conversions do."""
+def number(ctx: LoweringContext, value: Number | NumberValue, dtype: torch.dtype) -> GraphValue:
+    """A 0-d constant; integers wrap as C's conversions do. Or a number the program reads."""
+    if isinstance(value, NumberValue):
+        return ctx.cast(value, dtype)
     if dtype == torch.bool:
         return ctx.constant(bool(value), dtype)
     if not dtype.is_floating_point and isinstance(value, (int, float)):

@@ -164,6 +164,8 @@ def _bin_edges(
     for dim, count in enumerate(bins):
         bounds = None if given is None else (given[2 * dim], given[2 * dim + 1])
         column = slice_along(ctx, points, 1, dim, dim + 1)
+        if bounds is None and not column.numel():
+            bounds = (0.0, 1.0)
         edges.append(_edges(ctx, *_range_of(ctx, column, bounds, 0.5), count))
     return edges
 
