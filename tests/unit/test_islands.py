@@ -82,6 +82,7 @@ def test_islands_are_counted_as_they_run():
     assert island.total_us > 0
     assert island.total_bytes == 3 * (island.bytes_in + island.bytes_out)
     assert "so far 3 calls" in str(model.report)
+    assert "crossings: 1 time a call" in str(model.report)
     data = json.loads(model.report.to_json())
     assert data["islands"][0]["calls"] == 3
     assert data["crossing_us"] == model.report.crossing_us > 0

@@ -39,6 +39,8 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
         console.print(f"{indent}  {times}", style="dim", highlight=False)
     if report.kernels:
         console.print(kernel_table(report.kernels))
+    if report.crossings:
+        console.print(f"{indent}  {report.crossings}", style="dim", highlight=False)
     if report.islands:
         console.print(island_table(report.islands))
     if nodes and report.nodes:

@@ -163,6 +163,16 @@ class Report:
         """Microseconds of a call for going to islands and back, by the partitioner's prices."""
         return sum(row.crossing_us for row in self.islands)
 
+    @property
+    def crossings(self) -> str:
+        """How often a call goes to islands and back, and what that costs, as a sentence."""
+        if not self.crossing_us:
+            return ""
+        return (
+            f"crossings: {_count(len(self.islands), 'time')} a call into PyTorch and back, about "
+            f"{self.crossing_us:.0f} us by themselves"
+        )
+
     def count(self, counters: Mapping[int, Any]) -> None:
         """Notes how often islands have run; `counters` are `lowering.islands.Calls` by id."""
         for row in self.islands:
@@ -236,6 +246,7 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
     if report.timings:
         times = ", ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
         lines.append(f"  time: {times}")
+    lines += [f"  {line}" for line in [report.crossings] if line]
     for island in report.islands:
         where = f" in {island.fqn}" if island.fqn else ""
         lines.append(f"  island {island.id}{where}: {', '.join(island.ops)}: {island.reason}")
