@@ -432,10 +432,10 @@ class CompiledModule(Mirror):
     ) -> Verification:
         """Compares the model, module by module, with PyTorch in float64.
 
-        Called like the module. Every value that leaves a submodule is computed by Tessera, by
-        PyTorch in the model's precision and by PyTorch in float64; Tessera may be off by
-        ``atol + rtol * largest`` (torch.testing's defaults for the dtype) plus a small multiple of
-        PyTorch's own error. The result is true where all agree; printed, it names the first
+        Called like the module. Every value that enters or leaves a submodule is computed by
+        Tessera, by PyTorch in the model's precision and by PyTorch in float64; Tessera may be off
+        by ``atol + rtol * largest`` (torch.testing's defaults for the dtype) plus a small multiple
+        of PyTorch's own error. The result is true where all agree; printed, it names the first
         module, operator and source line that do not.
 
         Raises ArgumentError for models that draw random numbers.

@@ -558,3 +558,27 @@ def test_warnings_name_the_line(caplog):
     (record,) = caplog.records
     assert "test_jit.py:" in record.getMessage()
     assert "as a Python number" in record.getMessage()
+
+
+def test_every_call_gives_tensors_of_the_kind_it_was_given():
+    class Opaque(ts.Module):
+        def forward(self, x):
+            return ts.from_torch(torch.from_dlpack(x) * 2)
+
+    class Around(ts.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Opaque()
+
+        def forward(self, x, state):
+            return {"y": ts.ops.relu(self.inner(x)), "rest": [x, state["h"]], "n": 3}
+
+    for convert, kind in ((torch.clone, torch.Tensor), (ts.from_torch, ts.Tensor)):
+        jitted = ts.jit(Around())
+        x, h = convert(torch.randn(3)), convert(torch.randn(3))
+        for _ in range(3):
+            result = jitted(x, {"h": h})
+            assert isinstance(result["y"], kind)
+            assert result["rest"][0] is x
+            assert result["rest"][1] is h
+            assert (type(result["rest"]), result["n"]) == (list, 3)

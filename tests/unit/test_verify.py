@@ -80,6 +80,22 @@ def test_names_the_line() -> None:
     assert found.to_dict()["ok"] is False
 
 
+def test_what_enters_a_module() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.LayerNorm(8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(torch.sinh(x))
+
+    with wrong_sinh():
+        x = torch.randn(3, 8)
+        found = ts.from_pytorch(Scaled().eval(), example_inputs=(x,)).verify(x)
+    assert found.operator is not None
+    assert found.operator.op == "aten.sinh.default"
+
+
 def test_tolerances() -> None:
     x = torch.randn(3, 8)
     with wrong_sinh():
@@ -151,6 +167,18 @@ def test_replaced_and_hooked_submodules() -> None:
         assert not found.ok
         assert found.first is not None
         assert found.first.module == "inner"
+
+
+def test_dropout_that_does_not_drop() -> None:
+    class Attends(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            attended = nn.functional.scaled_dot_product_attention(x, x, x)
+            return nn.functional.dropout(attended, 0.5, False)
+
+    x = torch.randn(2, 3, 4, 8)
+    for module in (Attends(), nn.Sequential(nn.Dropout(0.5), nn.RReLU()).eval()):
+        assert ts.from_pytorch(module, (x,)).verify(x).ok
+    assert ts.from_pytorch(nn.Dropout(0.0), (x,)).verify(x).ok
 
 
 def test_random_is_refused() -> None:

@@ -231,7 +231,10 @@ class _Making:
             if self.options.strict and self.report.unconverted:
                 raise ConversionError(strict_message(self.report), report=self.report)
             threads = self.options.threads or torch.get_num_threads()
-            made: Made = TracedProgram(self.name, trace, self.report, threads)
+            program = TracedProgram(self.name, trace, self.report, threads)
+            if self.result is not _MISSING:
+                self.result = program.in_kind(self.result, self.args, self.kwargs)
+            made: Made = program
         except ConversionError:
             raise
         except Exception as error:

@@ -203,6 +203,17 @@ class TracedProgram:
             )
         return pytree.tree_unflatten(leaves, self._spec)
 
+    def in_kind(self, result: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """What the function itself has given, with tensors of the kind that calls give."""
+        given = pytree.tree_leaves((args, kwargs))
+        kept = {id(item) for item in given}
+        native = self._native or any(isinstance(item, Tensor) for item in given)
+        return pytree.tree_map_only(
+            (torch.Tensor, Tensor),
+            lambda value: value if id(value) in kept else _of_kind(value, native),
+            result,
+        )
+
     def check(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         """The leaves of a call; ArgumentError says by name what the program cannot take."""
         flat = self.signature.match(args, kwargs, self.name)
@@ -245,7 +256,7 @@ def _is_value(leaf: Any) -> bool:
 
 def _of_kind(value: Any, native: bool) -> Any:
     if native:
-        return value if isinstance(value, Tensor) else from_torch(value)
+        return value if isinstance(value, Tensor) else from_torch(value.detach())
     return as_torch(value)
 
 

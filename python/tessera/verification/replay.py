@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Finds where a converted model diverges from PyTorch.
 
-The captured program is compiled once more, with every value that leaves a submodule as a result,
-and run beside PyTorch in float64. PyTorch's own error in the model's precision says what may be
-expected of each value. Where one is wrong, the operators of the innermost module are compared the
-same way.
+The captured program is compiled once more, with every value that enters or leaves a submodule as a
+result, and run beside PyTorch in float64. PyTorch's own error in the model's precision says what
+may be expected of each value. Where one is wrong, the operators of the innermost module are
+compared the same way.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ class Subject:
 
 
 def verify_program(subject: Subject) -> Verification:
-    """Compares every value that leaves a submodule, then looks into the first wrong one."""
+    """Compares every value that enters or leaves a submodule, then the operators of the module that
+    computes the first wrong one."""
     nodes = list(subject.captured.program.graph.nodes)
     _refuse_random(subject, nodes)
     result = Verification(subject.name)
-    borders = [node for node in nodes if _is_comparable(node) and _leaves_module(node, subject)]
+    borders = [node for node in nodes if _is_comparable(node) and _crosses_border(node, subject)]
     checks = _compare(subject, borders)
     result.modules = list(checks.values())
     wrong = next((node for node in borders if not checks[node].ok), None)
@@ -82,13 +83,27 @@ def verify_program(subject: Subject) -> Verification:
 
 def _refuse_random(subject: Subject, nodes: Iterable[fx.Node]) -> None:
     for node in nodes:
-        tags = getattr(node.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded in tags:
+        if _draws(node):
             raise ArgumentError(
                 f"verify: {subject.name} draws random numbers ({node.target} in "
                 f"{module_path(node) or 'forward'}), so no two runs agree",
                 remedy="call .eval() first, or verify the submodules that draw none",
             )
+
+
+def _draws(node: fx.Node) -> bool:
+    """Whether the node draws random numbers: dropout that does not drop has the tag as well."""
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return False
+    given = dict(node.kwargs)
+    for index, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
+        default = argument.default_value if argument.has_default_value() else None
+        value = node.args[index] if index < len(node.args) else given.get(argument.name, default)
+        if argument.name in ("train", "training") and value is False:
+            return False
+        if argument.name in ("p", "dropout", "dropout_p") and value in (0, 0.0):
+            return False
+    return True
 
 
 # --- what is compared -------------------------------------------------------------------------
@@ -104,16 +119,12 @@ def _raw_path(node: fx.Node) -> str:
     return str(next(reversed(stack))) if stack else ""
 
 
-def _calls(node: fx.Node) -> list[str]:
-    return [str(key) for key in node.meta.get("nn_module_stack") or {}]
-
-
-def _leaves_module(node: fx.Node, subject: Subject) -> bool:
-    """Whether something outside of the innermost module reads the value."""
+def _crosses_border(node: fx.Node, subject: Subject) -> bool:
+    """Whether another module than the innermost one around it reads the value."""
     path = _raw_path(node)
     if any(node is output for output in subject.captured.outputs):
         return True
-    return any(user.op != "output" and path not in _calls(user) for user in node.users)
+    return any(user.op != "output" and _raw_path(user) != path for user in node.users)
 
 
 # --- running ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ class ModuleCheck:
     no floating-point numbers they count the elements that differ.
     """
 
-    #: path of the module the value comes out of; "" is the model itself
+    #: path of the innermost module that computes the value; "" is the model itself
     module: str
     #: the operator that computes the value, and its name in the captured graph
     op: str
@@ -49,9 +49,9 @@ class Verification:
     """The answer of ``tess.verify(x)``: true where every module agrees."""
 
     model: str
-    #: what comes out of each call of a submodule, in the order of the computation
+    #: what goes into and comes out of calls of submodules, in the order of the computation
     modules: list[ModuleCheck] = field(default_factory=list)
-    #: the innermost module whose output is the first to be wrong
+    #: the first wrong value, with the innermost module that computes it
     first: ModuleCheck | None = None
     #: the first operator inside of it that is wrong
     operator: ModuleCheck | None = None
@@ -74,7 +74,9 @@ class Verification:
         lines = []
         if self.first is None:
             worst = max(self.modules, key=_share, default=None)
-            lines.append(f"{self.model}: all {len(self.modules)} values that leave a module agree")
+            lines.append(
+                f"{self.model}: all {len(self.modules)} values that enter or leave a module agree"
+            )
             if worst is not None:
                 lines.append(f"  closest to its limit: {worst}")
         else:
