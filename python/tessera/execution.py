@@ -17,8 +17,8 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.export import Captured
 from tessera.capture.hooks import has_user_hooks, outermost_hooked
-from tessera.capture.ladder import RUNG_EXPORT, RUNG_MODULES, climb
-from tessera.capture.leaves import Leaf
+from tessera.capture.ladder import RUNG_EXPORT, RUNG_LEAVES, RUNG_MODULES, climb
+from tessera.capture.leaves import Leaf, ResultChanged
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
@@ -139,18 +139,38 @@ class ProgramExecution(Execution):
         self.program = program
         #: children whose forward stays Python, as islands over what is compiled below
         self.hybrid = dict(hybrid or {})
+        #: what answers once a child in PyTorch returned another form than the program is for
+        self._instead: Execution | None = None
+        certain = all(attempt.succeeded for attempt in report.capture)
+        self._certain = certain and not outermost_hooked(owner._torch)
 
     def _parts(self) -> dict[str, AnyModule]:
+        if self._instead is not None:
+            return self._instead._parts()
         return {**self.hybrid, **super()._parts()}
 
     def _counters(self) -> dict[int, Calls]:
-        return self.program.counters
+        return self.program.counters if self._instead is None else self._instead._counters()
 
     def _answer(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._instead is not None:
+            return self._instead._answer(args, kwargs)
         try:
             return self.program(args, kwargs)
         except OutsideCapture as reason:
             return self._outside(reason, args, kwargs)
+        except ResultChanged as reason:
+            return self._give_up(reason)._answer(args, kwargs)
+
+    def _give_up(self, reason: ResultChanged) -> Execution:
+        """What answers from now on: a child's results turned out to have no one form."""
+        attempt = CaptureAttempt(RUNG_LEAVES, False, reason.message, next_rung=RUNG_MODULES)
+        LOG.warning("%s: %s", self.report.model, attempt)
+        report = Report(model=self.report.model, timings=self.report.timings)
+        report.capture = [*(item for item in self.report.capture if not item.succeeded), attempt]
+        self.report = report
+        self._instead = instead = _in_python(self.owner, self.signature, report)
+        return instead
 
     def _outside(
         self, reason: OutsideCapture, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -162,19 +182,26 @@ class ProgramExecution(Execution):
                 remedy="convert with strict=False, which runs such calls in PyTorch",
             ) from reason
         LOG.info("%s runs this call in PyTorch: %s", self.report.model, reason)
-        return EagerExecution(self.owner, self.signature, self.report).run(args, kwargs)
+        return EagerExecution(self.owner, self.signature, self.report)._answer(args, kwargs)
 
     @property
     def fast(self) -> Callable[..., Any] | None:
-        return self.program.fast if self._run == self._answer else None
+        return self.program.fast if self._certain and self._run == self._answer else None
 
     def quick(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        return self.program.quick(args, kwargs) if self._run == self._answer else None
+        if not self._certain or self._run != self._answer:
+            return None
+        return self.program.quick(args, kwargs)
 
     def profile(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.program.profile(self.report, args, kwargs)
+        if self._instead is not None:
+            self._instead.profile(args, kwargs)
+        else:
+            self.program.profile(self.report, args, kwargs)
 
     def ir(self, level: str, locations: bool) -> str:
+        if self._instead is not None:
+            return self._instead.ir(level, locations)
         return self.program.ir(level, locations)
 
     def watch(self, entries: list[Entry]) -> None:

@@ -12,8 +12,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -78,6 +78,8 @@ class StagedExecutable:
         self._warned = False
         #: filled while it is set: with what the example needs
         self.report: Report | None = report
+        #: the islands in it, by their ids there
+        self.islands: dict[int, Any] = {}
         self.program = first_program(captured.program)
         self._first = self._step(Cutter(self.program, set(self._inputs), self._results))
         captured.session.kept = True
@@ -89,23 +91,44 @@ class StagedExecutable:
         if self.outdated:
             raise OutdatedError("the model was changed")
         with torch.no_grad(), autocast.suspended():
-            values = self._run(dict(zip(self._inputs, tensors, strict=True)))
+            env = dict(zip(self._inputs, tensors, strict=True))
+            step = self._run(env)
+            numbers = dict(step.stage.program.numbers)
+            for node in step.stage.numbers:
+                numbers[node.name] = _evaluate(node, numbers, env)
+        values = [numbers[name] if name in numbers else env[name] for name in self._results]
         return values[0] if len(values) == 1 else tuple(values)
 
-    def _run(self, env: dict[str, Any]) -> list[Any]:
+    def settled(self, captured: Captured, tensors: Sequence[torch.Tensor]) -> Captured:
+        """The capture as it is for the sizes these tensors lead to."""
+        with torch.no_grad(), autocast.suspended(), torch.random.fork_rng(devices=[]):
+            program = self._run(dict(zip(self._inputs, tensors, strict=True))).stage.whole
+        nodes = {node.name: node for node in program.graph.nodes}
+
+        def of(item: Any) -> Any:
+            if not isinstance(item, fx.Node):
+                return item
+            known = item.name in program.numbers
+            return (program.numbers[item.name],) if known else nodes[item.name]
+
+        return replace(
+            captured,
+            program=program,
+            outputs=[of(item) for item in captured.outputs],
+            mutations=[(kind, name, nodes[node.name]) for kind, name, node in captured.mutations],
+        )
+
+    def _run(self, env: dict[str, Any]) -> _Step:
+        """Runs all stages; gives the last, and fills `env` with their values."""
         step = self._first
         while True:
             self._compute(step, env)
             if not step.stage.probes:
-                break
+                return step
             sizes = tuple(
                 size for probe in step.stage.probes for size in self._read(probe, step, env)
             )
             step = step.following.get(sizes) or self._follow(step, sizes, set(env))
-        numbers = dict(step.stage.program.numbers)
-        for node in step.stage.numbers:
-            numbers[node.name] = _evaluate(node, numbers, env)
-        return [numbers[name] if name in numbers else env[name] for name in self._results]
 
     def _compute(self, step: _Step, env: dict[str, Any]) -> None:
         if step.code is None:
@@ -181,7 +204,7 @@ class StagedExecutable:
         code = make_code(self._name, imported, self._threads, self._family)
         attach_kernels(report, code.compiled, imported.natives)
         report.timings.update({"import": import_ms, "compile": code.compile_ms})
-        self._report(report)
+        self._report(report, imported.islands)
         return _Step(stage, code, imported.outputs)
 
     # --- reports --------------------------------------------------------------------------
@@ -205,12 +228,13 @@ class StagedExecutable:
             raise ConversionError(strict_message(report), report=report)
         self._report(report)
 
-    def _report(self, part: Report) -> None:
+    def _report(self, part: Report, islands: Mapping[int, Any] | None = None) -> None:
         """Adds what became of one stage."""
         whole = self.report
         if whole is None:
             return
-        offset = len(whole.islands)
+        offset = max((island.id + 1 for island in whole.islands), default=0)
+        self.islands.update({key + offset: island for key, island in (islands or {}).items()})
         for row in part.nodes:
             row.island = None if row.island is None else row.island + offset
         for island in part.islands:
@@ -346,6 +370,8 @@ def build_staged(
     executable.report = None
     importer = Importer(executable.program, root, (), (), registry, _core.GraphBuilder)
     owned = {target: importer.live_tensor(target) for target, _ in captured.tensors.values()}
-    imported = Imported(None, owned, {}, [], [], result_nodes(captured), importer.live_tensor)
+    imported = Imported(
+        None, owned, executable.islands, [], [], result_nodes(captured), importer.live_tensor
+    )
     code = Code(None, executable, list(owned.values()))
     return StagedProgram(name, signature, captured, imported, code, threads)

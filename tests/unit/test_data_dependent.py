@@ -107,6 +107,7 @@ SELECTIONS: dict[str, Callable[..., Any]] = {
     "repeat_flat": lambda x: torch.repeat_interleave((x > 0).sum(1)),
     "bincount": lambda x: torch.bincount((x > 0).sum(1)),
     "bincount_weights": lambda x: torch.bincount((x > 0).sum(1), x[:, 0], minlength=3),
+    "one_hot": lambda x: F.one_hot((x > 0).sum(1)) * 2,
     "arange": lambda x: torch.arange((x > 0).sum().item()) * 2,
     "zeros": lambda x: torch.zeros((x > 0).sum().item(), 3) + 1,
     "slices": split,
@@ -301,6 +302,22 @@ def test_sizes_are_forgotten_with_a_warning(monkeypatch: Any, caplog: Any) -> No
             assert torch.equal(tess(x), model(x))
     assert len(caplog.records) == 1
     assert len(tess._execution().program.executable.steps()) == 3
+
+
+def test_verification_is_for_the_sizes_of_the_call() -> None:
+    model = nn.Sequential(nn.Linear(6, 6), Fn(lambda x: x[x.sum(1) > 0]), nn.Linear(6, 3))
+    tess = ts.from_pytorch(model, (masked_input(12),))
+    result = tess.verify(masked_input(20))
+    assert result
+    assert len(result.modules) >= 2
+
+
+def test_islands_of_stages_are_counted() -> None:
+    tess = ts.from_pytorch(Fn(lambda x: torch.fft.fft(x[x > 0]).abs()), (masked_input(5),))
+    islands = tess.report.islands
+    if islands:
+        tess(masked_input(5))
+        assert sum(island.calls for island in tess.report.islands) >= 1
 
 
 def test_report_and_ir() -> None:

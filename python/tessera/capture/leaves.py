@@ -124,6 +124,10 @@ class TreeOfTensors:
         return pytree.tree_unflatten(flat, self.spec)
 
 
+class ResultChanged(ArgumentError):
+    """A part that stays in PyTorch returned another form of result than it did in the trial run."""
+
+
 @dataclass(frozen=True)
 class LeafCall:
     """One call of a leaf in the captured graph."""
@@ -307,7 +311,8 @@ def run_leaf(call: LeafCall) -> Callable[..., tuple[torch.Tensor, ...]]:
         for result, wanted in zip(results, wanted_tensors, strict=False):
             same = same and result.dtype == wanted.dtype and tuple(result.shape) == wanted.shape
         if not same or (constants and not _same_constants(flat, expected)):
-            raise ArgumentError(_mismatch(leaf, flat, expected))
+            changed = ArgumentError if leaf.code == "replaced" else ResultChanged
+            raise changed(_mismatch(leaf, flat, expected))
         return results
 
     return island

@@ -122,6 +122,17 @@ def _masked_select(input: Tensor, mask: Tensor) -> Any:
     return torch.masked_select(*torch.broadcast_tensors(input, mask))
 
 
+@_stands_in(functional.one_hot)
+def _one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
+    if num_classes != -1 or not tensor.numel() or tensor.dtype != torch.int64:
+        return NotImplemented
+    # The one size here that follows from data; PyTorch's complaints where the checks fail.
+    torch._check(tensor.min().item() >= 0)
+    count = tensor.max().item() + 1
+    torch._check(count >= 1)
+    return (tensor.unsqueeze(-1) == torch.arange(count)).to(torch.int64)
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 

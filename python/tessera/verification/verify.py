@@ -16,8 +16,11 @@ from tessera.capture.export import Captured
 from tessera.capture.ladder import climb
 from tessera.capture.objects import copied_arguments
 from tessera.capture.signature import CallSignature, as_torch
+from tessera.capture.stages import depends_on_data
 from tessera.capture.structure import copy_structure
 from tessera.execution import kept_leaves
+from tessera.report.report import Report
+from tessera.staged import StagedExecutable
 from tessera.tensor import Tensor
 from tessera.verification.replay import Subject, verify_program
 from tessera.verification.result import ModuleCheck, Verification
@@ -44,16 +47,15 @@ def verify(
     flat = signature.match(args, kwargs, name)
 
     def build(captured: Captured) -> Verification:
-        subject = Subject(
-            name,
-            captured,
-            module,
-            [signature.names[index].replace('"', "'") for index in signature.tensor_positions],
-            [flat[index] for index in signature.tensor_positions],
-            owner._options.threads or torch.get_num_threads(),
-            rtol,
-            atol,
-        )
+        tensors = [flat[index] for index in signature.tensor_positions]
+        threads = owner._options.threads or torch.get_num_threads()
+        if depends_on_data(captured.program, captured.outputs):
+            stages = StagedExecutable(
+                name, module, captured, Report(name), threads=threads, strict=False, family=None
+            )
+            captured = stages.settled(captured, tensors)
+        names = [signature.names[index].replace('"', "'") for index in signature.tensor_positions]
+        subject = Subject(name, captured, module, names, tensors, threads, rtol, atol)
         return verify_program(subject)
 
     leaves = kept_leaves(owner)
