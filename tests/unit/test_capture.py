@@ -199,3 +199,21 @@ def test_arguments_that_are_views_of_one_another(
     args = pair(torch.randn(6, 10))
     converted = ts.from_pytorch(Sums(), example_inputs=args, strict=True)
     torch.testing.assert_close(converted(*args), Sums()(*args))
+
+
+def test_an_argument_given_twice_stands_for_two():
+    class Difference(nn.Module):
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return a - b
+
+    x = torch.randn(3, 4)
+    attention = nn.MultiheadAttention(4, 2).eval()
+    with torch.no_grad():
+        for model, given, others in (
+            (Difference(), (x, x), (x, x + 1)),
+            (Difference(), (nn.Parameter(x), x), (x, x + 1)),
+            (attention, (x, x, x), (x, x + 1, x + 2)),
+        ):
+            converted = ts.from_pytorch(model, example_inputs=given, strict=True)
+            torch.testing.assert_close(converted(*given), model(*given))
+            torch.testing.assert_close(converted(*others), model(*others))

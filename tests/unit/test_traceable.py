@@ -77,6 +77,31 @@ def test_gaussian_loss(reduction: str) -> None:
     assert converted(M, M, -variance).isnan().all()
 
 
+def test_a_loss_in_chunks() -> None:
+    options = nn.LinearCrossEntropyOptions(batch_chunk_size=2)
+    target = torch.tensor([1, 0, 2])
+    for reduction in ("mean", "none"):
+        _check(
+            lambda x, w, t, reduction=reduction: functional.linear_cross_entropy(
+                x, w, t, reduction=reduction, options=options
+            ),
+            M,
+            X[1],
+            target,
+        )
+
+
+def test_comparisons_that_give_a_bool() -> None:
+    def compared(x: Tensor, y: Tensor) -> Any:
+        return torch.equal(x, y), torch.allclose(x, y), torch.allclose(x, y, rtol=0.1), x + 1
+
+    converted = ts.from_pytorch(Calling(compared), (M, M), strict=True)
+    for other in (M, M * 1.01, M + 1):
+        got, wanted = converted(M, other), compared(M, other)
+        assert got[:3] == wanted[:3]
+        assert all(type(item) is bool for item in got[:3])
+
+
 def test_the_mean_of_all_batches() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv1d(3, 5, 2), nn.BatchNorm1d(5, momentum=None)).train()

@@ -248,8 +248,9 @@ def _take_tensors_only(
     flat, spec = pytree.tree_flatten(opened_arguments((tuple(args), kwargs)))
     handles = [index for index, leaf in enumerate(flat) if isinstance(leaf, Handle)]
     positions = [index for index, leaf in enumerate(flat) if isinstance(leaf, torch.Tensor)]
-    stand_ins = {id(flat[index]): _without_base(flat[index]) for index in positions}
-    tensors = tuple(stand_ins[id(flat[index])] for index in positions)
+    # One that is given twice stands for two: the next call may well give different ones.
+    seen: set[int] = set()
+    tensors = tuple(_stand_in(flat[index], seen) for index in positions)
     template = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in flat]
     original = _forward_of_graph(copy) if isinstance(copy, fx.GraphModule) else copy.forward
 
@@ -297,14 +298,16 @@ def _forward_of_graph(copy: fx.GraphModule) -> Callable[..., Any]:
     return forward
 
 
-def _without_base(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor of the same form that is nobody's view.
+def _stand_in(tensor: torch.Tensor, seen: set[int]) -> torch.Tensor:
+    """A tensor of the same form that is nobody's view and, by id, none of those in `seen`.
 
     Making a view fake makes its base fake too, with symbolic sizes, and then an argument that *is*
     the base has a shape torch calls data-dependent. Capture needs the form only.
     """
-    if type(tensor) is not torch.Tensor or not tensor._is_view():
-        return tensor
+    again = id(tensor) in seen
+    seen.add(id(tensor))
+    if type(tensor) is not torch.Tensor or not (again or tensor._is_view()):
+        return tensor.clone() if again else tensor
     if tensor.layout != torch.strided or tensor.is_conj() or tensor.is_neg():
         return tensor
     return torch.empty_strided(

@@ -164,6 +164,37 @@ def _gaussian_nll_loss(
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
+@_stands_in(functional.linear_cross_entropy)
+def _linear_cross_entropy(
+    input: Tensor, linear_weight: Tensor, target: Tensor, *, options: Any = None, **given: Any
+) -> Any:
+    # Options say in which chunks an operator of its own saves memory.
+    if options is None:
+        return NotImplemented
+    return functional.linear_cross_entropy(input, linear_weight, target, **given)
+
+
+# --- comparisons that give a bool ------------------------------------------------------------
+
+
+@_stands_in(torch.equal, Tensor.equal)
+def _equal(input: Tensor, other: Tensor) -> Any:
+    if input.shape != other.shape or input.dtype != other.dtype:
+        return NotImplemented
+    return (input == other).all().item()
+
+
+@_stands_in(torch.allclose, Tensor.allclose)
+def _allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> Any:
+    return torch.isclose(input, other, rtol, atol, equal_nan).all().item()
+
+
 # --- places that are tensors -----------------------------------------------------------------
 
 #: What gives a copy where PyTorch gives a view; nothing else in a capture calls it.
