@@ -333,6 +333,45 @@ def test_a_symbol_without_a_library():
         ts.compat.define_op("tessera_native::x(Tensor x) -> Tensor", symbol="x")
 
 
+def test_a_branch_that_is_not_taken_does_not_run(scale):
+    class Guarded(nn.Module):
+        def forward(self, x):
+            return torch.cond(x[0].isnan(), lambda x: x.clone(), lambda x: scale(x), (x,))
+
+    x = torch.randn(3)
+    bad = torch.full((3,), float("nan"))
+    tess = ts.from_pytorch(Guarded(), (x,))
+    for value in (x, bad):
+        assert_same(tess(value), Guarded()(value))
+    assert "a native kernel may end in an error" in tess.report.unconverted[0].reason
+
+
+def test_sizes_that_depend_on_data(scale):
+    class Positive(nn.Module):
+        def forward(self, x):
+            y = scale(x[x > 0])
+            return y + scale(y, 3.0)
+
+    tess = ts.from_pytorch(Positive(), (torch.randn(10),), strict=True)
+    for _ in range(3):
+        x = torch.randn(10)
+        assert_same(tess(x), Positive()(x))
+    assert [row.kind for row in tess.report.kernels].count("native") == 2
+
+
+def test_a_lowering_cannot_decline_once_it_has_called_one(scale):
+    @ts.compat.register_aten("aten.hardswish")
+    def lower(node, ctx):
+        ts.ops.scale(*ctx.get_inputs(node))
+        raise ts.compat.Unsupported("on second thoughts")
+
+    try:
+        with pytest.raises(RegistrationError, match=r"declined \(on second thoughts\) after"):
+            ts.from_pytorch(nn.Hardswish(), (torch.randn(3),))
+    finally:
+        ts.compat.unregister(lower)
+
+
 def test_from_several_threads(scale):
     x = torch.randn(1000)
 

@@ -70,6 +70,10 @@ def lower_higher_order(lowering: NodeLowering, node: fx.Node, depth: int) -> Don
     return Done("decomposed", name) if name not in _CALLS else Done(reported=False)
 
 
+#: What a recording calls a kernel of the user's own.
+_NATIVE = "native"
+
+
 class _Recording:
     """The builder, with a list of the ops it has created."""
 
@@ -80,6 +84,11 @@ class _Recording:
     def create(self, op: str, operands: Any, *rest: Any) -> Any:
         results = self._builder.create(op, operands, *rest)
         self.created.append((op, list(operands), list(results)))
+        return results
+
+    def island(self, number: int, reason: str, operands: Any, *rest: Any) -> Any:
+        results = self._builder.island(number, reason, operands, *rest)
+        self.created.append((_NATIVE, list(operands), list(results)))
         return results
 
     def __getattr__(self, name: str) -> Any:
@@ -276,6 +285,8 @@ def _harm(created: Sequence[tuple[str, list[Any], list[Any]]]) -> str:
     for op, operands, results in created:
         if op == "random_bits":
             return "it draws random numbers"
+        if op == _NATIVE:
+            return "a native kernel may end in an error"
         integral = not results[0].dtype.startswith(("float", "bfloat"))
         if op in RAISING or (op in RAISING_INTEGER and integral):
             return f"graph.{op} may end in an error"

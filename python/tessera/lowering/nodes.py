@@ -217,6 +217,7 @@ class NodeLowering:
     def _apply(self, rule: Rule, node: fx.Node) -> Done | Failure | None:
         """One rule; None when its validator declines without a reason."""
         what = "lowering"
+        natives = len(self.context.natives)
         try:
             if rule.validate is not None:
                 what = "validator of the lowering"
@@ -234,6 +235,13 @@ class NodeLowering:
                 what = "lowering"
             result = rule.lower(node, self.context)
         except Unsupported as error:
+            if len(self.context.natives) > natives:
+                # The call stays in the graph: nobody else may take it out.
+                raise RegistrationError(
+                    f"the lowering {rule.name} of {node.target} declined ({error.reason}) after it "
+                    "had called a native kernel",
+                    remedy="decide before, or with validate=",
+                ) from error
             return Failure(error.code, error.reason, error.remedy, error.whole)
         except (InternalError, RegistrationError):
             if self._takes_number(node):
