@@ -8,6 +8,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 #: Python's method, the function of `ts.ops` it calls, and whether the operands are swapped.
 BINARY: dict[str, tuple[str, bool]] = {
     "__add__": ("add", False),
@@ -38,6 +40,19 @@ BINARY: dict[str, tuple[str, bool]] = {
     "__ge__": ("ge", False),
     "__eq__": ("eq", False),
     "__ne__": ("ne", False),
+}
+#: torch's methods that convert elements.
+CONVERSIONS = {
+    "bfloat16": torch.bfloat16,
+    "bool": torch.bool,
+    "byte": torch.uint8,
+    "char": torch.int8,
+    "double": torch.float64,
+    "float": torch.float32,
+    "half": torch.float16,
+    "int": torch.int32,
+    "long": torch.int64,
+    "short": torch.int16,
 }
 UNARY: dict[str, str] = {"__neg__": "neg", "__abs__": "abs", "__invert__": "bitwise_not"}
 
@@ -70,8 +85,28 @@ def _unary(method: str, name: str) -> Callable[[Any], Any]:
     return call
 
 
+def _conversion(name: str, dtype: torch.dtype) -> Callable[[Any], Any]:
+    def call(self: Any) -> Any:
+        return self if self.dtype == dtype else _function("to")(self, dtype)
+
+    call.__name__ = name
+    call.__doc__ = f"The elements as {dtype}; itself where they are."
+    return call
+
+
+def _type_as(self: Any, other: Any) -> Any:
+    """The elements in the dtype of `other`."""
+    return self if self.dtype == other.dtype else _function("to")(self, other.dtype)
+
+
 def install_operators(cls: type) -> None:
-    """Gives `cls` Python's arithmetic and comparisons; it stays hashable by identity."""
+    """Gives `cls` Python's arithmetic and comparisons and torch's methods for dtypes; it stays
+    hashable by identity."""
+    for name, dtype in CONVERSIONS.items():
+        setattr(cls, name, _conversion(name, dtype))
+    setattr(cls, "type_as", _type_as)  # noqa: B010 - cls is any class
+    setattr(cls, "cpu", lambda self: self)  # noqa: B010
+    setattr(cls, "element_size", lambda self: self.dtype.itemsize)  # noqa: B010
     for method, (name, swapped) in BINARY.items():
         setattr(cls, method, _binary(method, name, swapped))
     for method, name in UNARY.items():

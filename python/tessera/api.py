@@ -21,11 +21,15 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+from torch.utils import _pytree as pytree
 
 from tessera.capture.dynamic import DynamicShapes
+from tessera.capture.signature import as_torch
+from tessera.capture.structure import copy_structure
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
+from tessera.tensor import Tensor
 
 _LATER = {
     "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
@@ -83,8 +87,25 @@ def from_pytorch(
         dynamic=None if dynamic is None or dynamic.is_static else dynamic,
     )
     module.__dict__["_first"] = (args, kwargs)
-    module._execution()
+    if module._execution().report.mode != "compiled":
+        _check_runs(model, args, kwargs)
     return module
+
+
+def _check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Where nothing could capture the model: whether it takes the examples at all.
+
+    What it raises itself passes through. Its state and the random numbers are left alone.
+    """
+    copy = copy_structure(model, clone_buffers=True)
+    given = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
+    given = pytree.tree_map_only(torch.Tensor, torch.clone, given)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        try:
+            copy(*given[0], **given[1])
+        except Exception as error:
+            error.add_note("raised by the model itself, called with the examples of from_pytorch")
+            raise
 
 
 def _refuse_later(**arguments: Any) -> None:

@@ -164,6 +164,11 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return copied
 
 
+def _stride(self: Tensor, dim: int | None = None) -> Any:
+    """The strides in elements, or that of one dimension."""
+    return self.strides if dim is None else self.strides[dim]
+
+
 def _install() -> None:
     install_operators(Tensor)
     cls: Any = Tensor
@@ -173,6 +178,7 @@ def _install() -> None:
     cls.mT = property(lambda self: from_torch(torch.from_dlpack(self).mT))
     cls.torch = to_torch
     cls.clone = lambda self: tensor(self)
+    cls.stride = _stride
     cls.__repr__ = _repr
     cls.__getitem__ = _getitem
     cls.__setitem__ = _setitem

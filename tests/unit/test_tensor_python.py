@@ -115,3 +115,19 @@ def test_tensors_are_hashable_and_have_no_single_truth():
     assert len({t, t}) == 1
     with pytest.raises((ValueError, RuntimeError, TypeError)):
         bool(t)
+
+
+def test_methods_for_dtypes_run_and_build():
+    x = torch.tensor([[0.0, 1.5, -2.5]])
+    names = ("bfloat16", "bool", "double", "float", "half", "int", "long", "short", "char")
+    for name in names:
+        want = getattr(x, name)()
+        for call in (lambda t, name=name: getattr(t, name)(), lambda t, w=want: t.type_as(w)):
+            got = call(ts.from_torch(x))
+            assert got.dtype == want.dtype
+            assert torch.equal(got.torch(), want)
+            assert torch.equal(ts.jit(call, strict=True)(x), want)
+    t = ts.from_torch(x)
+    assert t.float() is t
+    assert t.cpu() is t
+    assert (t.stride(), t.stride(-1), t.element_size()) == ((3, 1), 1, 4)
