@@ -201,18 +201,30 @@ def test_arguments_that_are_views_of_one_another(
     torch.testing.assert_close(converted(*args), Sums()(*args))
 
 
-def test_an_argument_given_twice_stands_for_two():
+def test_an_argument_is_nobody_else():
     class Difference(nn.Module):
         def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
             return a - b
 
-    x = torch.randn(3, 4)
-    attention = nn.MultiheadAttention(4, 2).eval()
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("kept", torch.randn(4, 4))
+            self.plain = torch.randn(4, 4)
+
+        def forward(self, a: torch.Tensor) -> torch.Tensor:
+            return a @ self.kept + self.plain
+
+    x, square = torch.randn(3, 4), torch.randn(4, 4)
+    attention, linear, product = nn.MultiheadAttention(4, 2).eval(), nn.Linear(4, 4), Product()
     with torch.no_grad():
         for model, given, others in (
             (Difference(), (x, x), (x, x + 1)),
             (Difference(), (nn.Parameter(x), x), (x, x + 1)),
             (attention, (x, x, x), (x, x + 1, x + 2)),
+            (linear, (linear.weight,), (square,)),
+            (product, (product.kept,), (square,)),
+            (product, (product.plain,), (square,)),
         ):
             converted = ts.from_pytorch(model, example_inputs=given, strict=True)
             torch.testing.assert_close(converted(*given), model(*given))

@@ -299,17 +299,17 @@ def _forward_of_graph(copy: fx.GraphModule) -> Callable[..., Any]:
 
 
 def _stand_in(tensor: torch.Tensor, seen: set[int]) -> torch.Tensor:
-    """A tensor of the same form that is nobody's view and, by id, none of those in `seen`.
+    """A tensor of the same form that is nobody else, and by id none of those in `seen`.
 
-    Making a view fake makes its base fake too, with symbolic sizes, and then an argument that *is*
-    the base has a shape torch calls data-dependent. Capture needs the form only.
+    What is one tensor is one value to torch.export: an argument given twice, or the parameter that
+    an argument happens to be. Making a view fake makes its base fake too, with symbolic sizes, and
+    then an argument that *is* the base has a shape torch calls data-dependent.
     """
     again = id(tensor) in seen
     seen.add(id(tensor))
-    if type(tensor) is not torch.Tensor or not (again or tensor._is_view()):
+    plain = type(tensor) in (torch.Tensor, nn.Parameter) and tensor.layout == torch.strided
+    if not plain or tensor.is_quantized or tensor.is_conj() or tensor.is_neg():
         return tensor.clone() if again else tensor
-    if tensor.layout != torch.strided or tensor.is_conj() or tensor.is_neg():
-        return tensor
     return torch.empty_strided(
         tensor.size(),
         tensor.stride(),
