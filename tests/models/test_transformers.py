@@ -168,6 +168,22 @@ def test_steps_with_a_static_cache_run_one_program(make: Any) -> None:
         tess(input_ids=step, past_key_values=other)
 
 
+def test_the_recipe_for_export_with_a_static_cache() -> None:
+    from transformers.integrations.executorch import TorchExportableModuleWithStaticCache
+
+    model = _llama()
+    model.generation_config.cache_implementation = "static"
+    recipe = TorchExportableModuleWithStaticCache(model, batch_size=2, max_cache_len=32)
+    reference, ids = copy.deepcopy(recipe), _ids(2, 4)
+
+    def step(index: int) -> dict[str, torch.Tensor]:
+        return {"input_ids": ids[:, index : index + 1], "cache_position": torch.tensor([index])}
+
+    tess = ts.from_pytorch(recipe, example_kwargs=step(0), strict=True)
+    for index in range(4):
+        _close(tess(**step(index)), _called(reference, **step(index)))
+
+
 def test_encoder_and_decoder_with_a_cache() -> None:
     config = transformers.T5Config(
         vocab_size=VOCABULARY, d_model=64, d_kv=16, d_ff=96, num_layers=2, num_heads=4

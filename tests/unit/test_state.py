@@ -71,6 +71,90 @@ class Noting(nn.Module):
         return x * self.size
 
 
+class Box:
+    """An object that forward methods keep state in."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = torch.zeros(4)
+        self.seen: list[torch.Tensor] = []
+
+
+class BoxCounter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = Box()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.box.count += 1
+        return x * self.box.count
+
+
+class BoxRunning(BoxCounter):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.box.last = self.box.last + x
+        return self.box.last * 2
+
+
+class BoxWriting(BoxCounter):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.box.last += x.sum()
+        return x * self.box.last.sum()
+
+
+class BoxListing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.boxes = {"a": [Box()]}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.boxes["a"][0].seen.append(x)
+        return x * len(self.boxes["a"][0].seen)
+
+
+class BoxLazy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.box: Box | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.box is None:
+            self.box = Box()
+        self.box.count += 1
+        return x * self.box.count
+
+
+class BoxNoting(nn.Module):
+    """Writes into objects, but gives the same answer every time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box, self.latest = Box(), Box()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.box.last = x * 2
+        self.latest = Box()
+        self.latest.last = x + 1
+        return x * 3
+
+
+class BoxBuffer(nn.Module):
+    """An object that has a buffer, as the caches of transformers' recipes for export do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = Box()
+        self.register_buffer("last", self.box.last)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.box.last += x.sum()
+        return x * self.last.sum()
+
+
+STATEFUL = [Counter, Running, Lazy, Listing, BoxCounter, BoxRunning, BoxListing, BoxLazy]
+ALL = [*STATEFUL, Noting, BoxNoting, BoxWriting, BoxBuffer]
+
+
 class Around(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -83,7 +167,7 @@ class Around(nn.Module):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("around", [False, True])
-@pytest.mark.parametrize("kind", [Counter, Running, Lazy, Listing, Noting])
+@pytest.mark.parametrize("kind", ALL)
 def test_every_call_is_as_in_pytorch(kind: type[nn.Module], around: bool) -> None:
     model = Around(kind()) if around else kind()
     reference = copy.deepcopy(model)
@@ -94,7 +178,7 @@ def test_every_call_is_as_in_pytorch(kind: type[nn.Module], around: bool) -> Non
         torch.testing.assert_close(converted(x), wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [Counter, Running, Lazy, Listing, Noting])
+@pytest.mark.parametrize("kind", ALL)
 def test_calls_of_all_forms_share_the_state(kind: type[nn.Module]) -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:
@@ -122,8 +206,19 @@ def test_only_the_stateful_module_stays_in_pytorch() -> None:
     assert "self.inner.count" in converted.report.islands[0].reason
 
 
-def test_attributes_that_are_only_written_do_no_harm() -> None:
-    converted = ts.from_pytorch(Noting(), example_inputs=(torch.randn(4),), strict=True)
+@pytest.mark.parametrize("kind", [BoxCounter, BoxRunning, BoxWriting, BoxListing])
+def test_objects_of_the_model_are_left_alone(kind: type[nn.Module]) -> None:
+    model = kind()
+    box = model.box if kind is not BoxListing else model.boxes["a"][0]
+    ts.from_pytorch(model, example_inputs=(torch.randn(4),))
+    assert (box.count, box.seen) == (0, [])
+    assert type(box.last) is torch.Tensor
+    assert not box.last.any()
+
+
+@pytest.mark.parametrize("kind", [Noting, BoxNoting, BoxBuffer])
+def test_attributes_that_are_only_written_do_no_harm(kind: type[nn.Module]) -> None:
+    converted = ts.from_pytorch(kind(), example_inputs=(torch.randn(4),), strict=True)
     assert not converted.report.islands
     # Also where another module stays in PyTorch.
     model = nn.Sequential(Noting(), Counter(), Noting())
@@ -131,7 +226,7 @@ def test_attributes_that_are_only_written_do_no_harm() -> None:
     assert [row.fqn for row in converted.report.islands] == ["1"]
 
 
-@pytest.mark.parametrize("kind", [Counter, Running, Lazy, Listing])
+@pytest.mark.parametrize("kind", STATEFUL)
 def test_strict_says_what_to_do(kind: type[nn.Module]) -> None:
     with pytest.raises(CaptureError, match="depends on that") as caught:
         ts.from_pytorch(kind(), example_inputs=(torch.randn(4),), strict=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -28,6 +29,8 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _DATA = (*_PLAIN, torch.dtype, torch.device, torch.layout, torch.memory_format, type)
 #: Objects inside of objects; more of them have cycles.
 _MAX_DEPTH = 20
+#: Objects with more inside are no data of a model.
+_MAX_LEAVES = 20_000
 
 
 class Handle:
@@ -109,8 +112,10 @@ def _is_opened(value: Any, *, as_argument: bool) -> bool:
     if not is_object(value):
         return False
     try:
-        leaves = list(_leaves(value))
+        leaves = list(itertools.islice(_leaves(value), _MAX_LEAVES + 1))
     except RecursionError:
+        return False
+    if len(leaves) > _MAX_LEAVES:
         return False
     if any(isinstance(leaf, (torch.Tensor, Tensor)) for leaf in leaves):
         return True
@@ -120,16 +125,21 @@ def _is_opened(value: Any, *, as_argument: bool) -> bool:
     return all(isinstance(leaf, _DATA) for leaf in leaves)
 
 
+def is_state(value: Any) -> bool:
+    """Whether it is an object of data, which a call may change."""
+    return _is_opened(value, as_argument=True)
+
+
 def carries_state(tree: Any) -> bool:
     """Whether there are objects in a tree that a call may change."""
-    return any(_is_opened(leaf, as_argument=True) for leaf in pytree.tree_leaves(tree))
+    return any(map(is_state, pytree.tree_leaves(tree)))
 
 
 class _Arguments:
     """Opens objects, with handles."""
 
     def takes(self, value: Any) -> bool:
-        return _is_opened(value, as_argument=True)
+        return is_state(value)
 
     def open(self, value: Any) -> Any:
         return _taken_apart(value, self, Handle(value))

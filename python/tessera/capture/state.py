@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """State that a forward method keeps in plain attributes: counters, caches, last values.
 
+Attributes of objects among the attributes count as well.
+
 A captured program holds for the attributes capture met, and writes none. Attributes that are only
 written (the last attention weights, say) do no harm. What a call leaves different and the next one
 reads makes the program wrong from the second call on, hence such modules are not captured. Which
@@ -20,6 +22,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
+from tessera.capture.leaves import LeafModule
+from tessera.capture.objects import is_object, is_state
 from tessera.errors import CaptureError
 
 _PLAIN = (type(None), bool, int, float, str)
@@ -47,17 +51,71 @@ class AttributeState:
     """What a call of `root`, a copy made for capture, does to plain attributes."""
 
     def __init__(self, root: nn.Module) -> None:
-        self._modules = dict(root.named_modules())
+        #: modules, and objects among their attributes, by path
+        self._holders: dict[str, Any] = {
+            path: module
+            for path, module in root.named_modules()
+            # What stands in for a submodule keeps capture's own notes.
+            if not isinstance(module, LeafModule)
+        }
+        #: of objects: the path of the module, and what they are there
+        self._places: dict[str, tuple[str, str]] = {}
+        for path, module in list(self._holders.items()):
+            for name, value in module.__dict__.items():
+                if name not in _OWN:
+                    self._find(path, name, value)
+        self._links = self._registered(root)
         self._before: _Attributes = {}
         self._after: _Attributes = {}
 
+    def _find(self, path: str, name: str, value: Any) -> None:
+        """Notes the objects inside of an attribute."""
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._find(path, f"{name}[{key!r}]", item)
+        elif isinstance(value, (list, tuple)):
+            for index, item in enumerate(value):
+                self._find(path, f"{name}[{index}]", item)
+        elif is_object(value) and not any(value is known for known in self._objects()):
+            if not is_state(value):
+                return
+            where = f"{path}.{name}"
+            self._holders[where], self._places[where] = value, (path, name)
+            for inner, item in vars(value).items():
+                self._find(path, f"{name}.{inner}", item)
+
+    def _objects(self) -> list[Any]:
+        return [self._holders[place] for place in self._places]
+
+    def _registered(self, root: nn.Module) -> list[tuple[dict[str, Any], str, nn.Module, str]]:
+        """Attributes that are a buffer or parameter, registered elsewhere: where, and which."""
+        known: dict[int, tuple[nn.Module, str]] = {}
+        for module in root.modules():
+            for registered in (module._parameters, module._buffers):
+                for name, tensor in registered.items():
+                    if tensor is not None:
+                        known.setdefault(id(tensor), (module, name))
+        return [
+            (holder.__dict__, name, *known[id(value)])
+            for holder in self._holders.values()
+            for name, value in holder.__dict__.items()
+            if isinstance(value, torch.Tensor) and id(value) in known
+        ]
+
     def begin(self) -> None:
         """Before a call."""
+        # Capture puts others in the places of registered tensors, and of those only.
+        self._own = [attributes[name] for attributes, name, *_ in self._links]
+        for attributes, name, module, registered in self._links:
+            attributes[name] = getattr(module, registered)
         self._before = self._read()
 
     def end(self) -> None:
         """After it; torch.export puts some of it back later."""
         self._after = self._read()
+        for (attributes, name, module, registered), own in zip(self._links, self._own, strict=True):
+            if attributes.get(name) is getattr(module, registered):
+                attributes[name] = own
 
     def require_harmless(
         self, program: ExportedProgram, again: Callable[[], ExportedProgram]
@@ -101,24 +159,26 @@ class AttributeState:
                 if (path, name) in before:
                     self._set((path, name), before[path, name])
                 else:
-                    self._modules[path].__dict__.pop(name, None)
+                    self._holders[path].__dict__.pop(name, None)
 
     def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str]:
-        return next((place for place in places if _is_plain(self._after[place])), places[0])
+        path, name = next((place for place in places if _is_plain(self._after[place])), places[0])
+        module, inside = self._places.get(path, (path, ""))
+        return module, f"{inside}.{name}" if inside else name
 
     def _get(self, place: tuple[str, str]) -> Any:
-        return self._modules[place[0]].__dict__.get(place[1])
+        return self._holders[place[0]].__dict__.get(place[1])
 
     def _set(self, place: tuple[str, str], value: Any) -> None:
-        self._modules[place[0]].__dict__[place[1]] = value
+        self._holders[place[0]].__dict__[place[1]] = value
 
     def _read(self) -> _Attributes:
         # Containers are copied, since a call may change them in place.
         return {
             (path, name): pytree.tree_map(lambda leaf: leaf, value)
-            for path, module in self._modules.items()
-            for name, value in module.__dict__.items()
-            if name not in _OWN and _is_data(value)
+            for path, holder in self._holders.items()
+            for name, value in holder.__dict__.items()
+            if (name not in _OWN or path in self._places) and _is_data(value)
         }
 
 
@@ -147,13 +207,13 @@ def _is_plain(value: Any) -> bool:
 
 
 def _is_data(value: Any) -> bool:
-    if isinstance(value, nn.Parameter) or not (
-        _is_plain(value) or isinstance(value, torch.Tensor) or type(value) in _CONTAINERS
-    ):
+    if isinstance(value, nn.Parameter) or not (_is_leaf(value) or type(value) in _CONTAINERS):
         return False
-    return all(
-        _is_plain(leaf) or isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(value)
-    )
+    return all(map(_is_leaf, pytree.tree_leaves(value)))
+
+
+def _is_leaf(value: Any) -> bool:
+    return _is_plain(value) or isinstance(value, torch.Tensor) or is_object(value)
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -12,11 +12,12 @@ from __future__ import annotations
 import types
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from tessera.capture.objects import is_object, is_state
 from tessera.errors import CaptureError
 
 _REGISTERED = ("_modules", "_parameters", "_buffers", "_non_persistent_buffers_set")
@@ -42,7 +43,11 @@ def copy_structure(
         if training is not None:
             clone.training = training.get(id(original), original.training)
         if clone_buffers:
-            _clone_buffers(clone)
+            _clone_buffers(clone._buffers, clone.__dict__)
+    if clone_buffers:
+        for item in work.memo.values():
+            if not isinstance(item, nn.Module) and is_state(item):
+                _clone_buffers(item.__dict__)
     return result
 
 
@@ -51,7 +56,8 @@ class _Copy:
 
     def __init__(self, replace: Mapping[tuple[int, str], nn.Module]) -> None:
         self.replace = replace
-        self.memo: dict[int, nn.Module] = {}
+        #: by id: the copy of a module, or of an object among the attributes
+        self.memo: dict[int, Any] = {}
         self.copied: list[tuple[nn.Module, nn.Module]] = []
         self._replaced: dict[int, nn.Module] = {}
 
@@ -65,7 +71,7 @@ class _Copy:
 
     def _copy(self, module: nn.Module) -> nn.Module:
         if id(module) in self.memo:
-            return self.memo[id(module)]
+            return cast(nn.Module, self.memo[id(module)])
         if isinstance(module, torch.jit.ScriptModule):
             self.memo[id(module)] = module
             return module
@@ -96,7 +102,7 @@ class _Copy:
         return clone
 
 
-def _rebind(clone: nn.Module, memo: Mapping[int, nn.Module]) -> None:
+def _rebind(clone: nn.Module, memo: dict[int, Any]) -> None:
     """Points attributes that hold original modules, or their methods, at the copies."""
     for name, value in list(clone.__dict__.items()):
         if name in _REGISTERED:
@@ -106,14 +112,14 @@ def _rebind(clone: nn.Module, memo: Mapping[int, nn.Module]) -> None:
             clone.__dict__[name] = rebound
 
 
-def _clone_buffers(clone: nn.Module) -> None:
-    for registered in (clone._buffers, clone.__dict__):
+def _clone_buffers(*attributes: dict[str, Any]) -> None:
+    for registered in attributes:
         for name, value in registered.items():
             if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
                 registered[name] = value.detach().clone()
 
 
-def _rebound(value: Any, memo: Mapping[int, nn.Module]) -> Any:
+def _rebound(value: Any, memo: dict[int, Any]) -> Any:
     if isinstance(value, nn.Module):
         return memo.get(id(value), value)
     if isinstance(value, types.MethodType) and id(value.__self__) in memo:
@@ -129,4 +135,16 @@ def _rebound(value: Any, memo: Mapping[int, nn.Module]) -> Any:
         return type(value)((key, _rebound(item, memo)) for key, item in value.items())
     if type(value) is set:
         return set(value)
-    return value
+    return _rebound_object(value, memo) if is_object(value) else value
+
+
+def _rebound_object(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy of an object that holds state, one however many modules know it."""
+    if id(value) in memo:
+        return memo[id(value)]
+    if not is_state(value):
+        memo[id(value)] = value
+        return value
+    clone = memo[id(value)] = object.__new__(type(value))
+    vars(clone).update((name, _rebound(item, memo)) for name, item in vars(value).items())
+    return clone
