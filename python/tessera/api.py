@@ -24,6 +24,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.utils import _pytree as pytree
 
 from tessera.capture.dynamic import DynamicShapes
+from tessera.capture.objects import copied_arguments
 from tessera.capture.signature import as_torch
 from tessera.capture.structure import copy_structure
 from tessera.compiled import CompiledModule, Options, example_tree
@@ -99,7 +100,7 @@ def _check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any])
     """
     copy = copy_structure(model, clone_buffers=True)
     given = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
-    given = pytree.tree_map_only(torch.Tensor, torch.clone, given)
+    given = copied_arguments(given, torch.clone)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             copy(*given[0], **given[1])
