@@ -91,6 +91,14 @@ def test_a_loss_in_chunks() -> None:
         )
 
 
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_the_margin_loss_of_one_sample(reduction: str) -> None:
+    def loss(x: Tensor, y: Tensor) -> Tensor:
+        return functional.multilabel_margin_loss(x, y, reduction=reduction)
+
+    _check(loss, M[0], torch.tensor([1, 0, -1, 2]))
+
+
 def test_comparisons_that_give_a_bool() -> None:
     def compared(x: Tensor, y: Tensor) -> Any:
         return torch.equal(x, y), torch.allclose(x, y), torch.allclose(x, y, rtol=0.1), x + 1

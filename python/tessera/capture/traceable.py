@@ -174,6 +174,21 @@ def _linear_cross_entropy(
     return functional.linear_cross_entropy(input, linear_weight, target, **given)
 
 
+@_stands_in(functional.multilabel_margin_loss)
+def _multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Any:
+    # torch.export foretells another shape for the loss of one sample than PyTorch gives.
+    if input.ndim > 1 or reduction != "none" or size_average is not None or reduce is not None:
+        return NotImplemented
+    batch = input.reshape(1, -1), target.reshape(1, -1)
+    return functional.multilabel_margin_loss(*batch, reduction="none").squeeze(0)
+
+
 # --- comparisons that give a bool ------------------------------------------------------------
 
 
