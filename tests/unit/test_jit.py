@@ -582,3 +582,10 @@ def test_every_call_gives_tensors_of_the_kind_it_was_given():
             assert result["rest"][0] is x
             assert result["rest"][1] is h
             assert (type(result["rest"]), result["n"]) == (list, 3)
+
+
+def test_pytorchs_functions_are_pointed_to_ours():
+    jitted = ts.jit(lambda x: torch.relu(x))
+    x = torch.randn(3)
+    assert_same(jitted(x), x.relu())
+    assert "call those of ts.ops and ts.nn" in jitted.report.islands[0].remedy

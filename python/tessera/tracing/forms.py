@@ -20,6 +20,7 @@ from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.provenance import error_source, first_line
 from tessera.capture.signature import CallSignature
 from tessera.errors import ArgumentError, CompileError, ConversionError
+from tessera.lowering.context import GraphValue
 from tessera.lowering.registry import Unsupported
 from tessera.module import Module
 from tessera.report.report import CaptureAttempt, IslandRow, NodeRow, Report, strict_message
@@ -348,6 +349,11 @@ def whole_report(
 
 
 def _remedy(error: Exception) -> str:
+    if isinstance(error, TypeError) and GraphValue.__name__ in str(error):
+        return (
+            "PyTorch's functions take PyTorch's tensors: call those of ts.ops and ts.nn, which have "
+            "the same names, or keep it in a ts.Module of its own, which then runs as it is"
+        )
     return getattr(error, "remedy", "") or (
         "keep it in a ts.Module of its own, which then runs as it is, or leave it as it is"
     )
