@@ -351,8 +351,8 @@ def whole_report(
 def _remedy(error: Exception) -> str:
     if isinstance(error, TypeError) and GraphValue.__name__ in str(error):
         return (
-            "PyTorch's functions take PyTorch's tensors: call those of ts.ops and ts.nn, which have "
-            "the same names, or keep it in a ts.Module of its own, which then runs as it is"
+            "PyTorch's functions take PyTorch's tensors: call those of ts.ops and ts.nn, which "
+            "have the same names, or keep it in a ts.Module of its own, which then runs as it is"
         )
     return getattr(error, "remedy", "") or (
         "keep it in a ts.Module of its own, which then runs as it is, or leave it as it is"
