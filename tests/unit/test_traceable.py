@@ -110,6 +110,18 @@ def test_comparisons_that_give_a_bool() -> None:
         assert all(type(item) is bool for item in got[:3])
 
 
+def test_masks_of_transformers_are_not_looked_at() -> None:
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval()
+    causal = nn.Transformer.generate_square_subsequent_mask(3)
+    detect = nn.modules.transformer._detect_is_causal_mask
+    with torch.no_grad():
+        converted = ts.from_pytorch(model, (X,), example_kwargs={"mask": causal}, strict=True)
+        for mask in (causal, torch.zeros(3, 3)):
+            torch.testing.assert_close(converted(X, mask=mask), model(X, mask=mask))
+    assert nn.modules.transformer._detect_is_causal_mask is detect
+
+
 def test_the_mean_of_all_batches() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv1d(3, 5, 2), nn.BatchNorm1d(5, momentum=None)).train()

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.nn import functional
+from torch.nn.modules import transformer
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
@@ -31,7 +32,20 @@ _STAND_INS: dict[Any, Callable[..., Any]] = {}
 
 
 class Traceable(TorchFunctionMode):
-    """While it is entered, the functions of this file stand in for PyTorch's."""
+    """While it is entered, the functions of this file stand in for PyTorch's.
+
+    One of them is no function of PyTorch's interface: transformers compare a mask with the causal
+    one, only to hint at it. Whoever else looks in the meantime gets no hint, and the same numbers.
+    """
+
+    def __enter__(self) -> Any:
+        self._detect = transformer._detect_is_causal_mask
+        transformer._detect_is_causal_mask = _is_said_to_be_causal
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *raised: Any) -> None:
+        transformer._detect_is_causal_mask = self._detect
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -43,6 +57,12 @@ class Traceable(TorchFunctionMode):
             if result is not NotImplemented:
                 return result
         return func(*args, **kwargs)
+
+
+def _is_said_to_be_causal(
+    mask: Tensor | None, is_causal: bool | None = None, size: int | None = None
+) -> bool:
+    return is_causal is True
 
 
 def _stands_in(
