@@ -100,6 +100,7 @@ SELECTIONS: dict[str, Callable[..., Any]] = {
     "unique_all": lambda x: torch.unique(
         (x * 4).long(), return_inverse=True, return_counts=True
     ),
+    "unique_unsorted": lambda x: torch.unique((x * 4).long(), sorted=False),
     "unique_consecutive": lambda x: torch.unique_consecutive(
         (x > 0).long(), return_inverse=True, return_counts=True
     ),
@@ -111,6 +112,9 @@ SELECTIONS: dict[str, Callable[..., Any]] = {
     "arange": lambda x: torch.arange((x > 0).sum().item()) * 2,
     "zeros": lambda x: torch.zeros((x > 0).sum().item(), 3) + 1,
     "slices": split,
+    "tensor_split": lambda x: torch.tensor_split(x, (x[:2] > 0).sum(1).sort().values)[1] * 2,
+    "equal": lambda x: (torch.equal(x, x.relu()), torch.equal(x, x[0]), x * 2),
+    "allclose": lambda x: torch.allclose(x, x.relu(), atol=0.5),
     "static": lambda x: torch.nonzero_static(x > 0, size=5),
 }  # fmt: skip
 

@@ -133,6 +133,7 @@ def _unique(
     return_inverse: bool = False,
     return_counts: bool = False,
 ) -> Any:
+    # PyTorch sorts on the CPU whether it is asked to or not.
     row, order = self.reshape(-1).sort(stable=True)
     return _runs(size, self, row, order, return_inverse, return_counts)
 
@@ -149,10 +150,6 @@ def _unique_consecutive(
     dim: int | None = None,
 ) -> Any:
     return _runs(size, self, self.reshape(-1), None, return_inverse, return_counts)
-
-
-def _is_sorted(self: torch.Tensor, sorted: bool = True, *_: Any, **__: Any) -> bool:
-    return sorted  # in which order they come otherwise is PyTorch's affair
 
 
 def _is_flat(
@@ -229,7 +226,7 @@ SIZED: dict[Any, Sized] = {
     _aten.where.default: Sized(_count, _columns),
     _aten.index.Tensor: Sized(_count_mask, _index, _one_mask),
     _aten.masked_select.default: Sized(_count_selected, _select),
-    _aten._unique2.default: Sized(_count_unique, _unique, _is_sorted),
+    _aten._unique2.default: Sized(_count_unique, _unique),
     _aten.unique_consecutive.default: Sized(_count_runs, _unique_consecutive, _is_flat),
     _aten.repeat_interleave.Tensor: Sized(_sum_repeats, _repeat_places),
     _aten.repeat_interleave.self_Tensor: Sized(_sum_repeats_of, _repeat),

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Functions of PyTorch that look at data on their way, written so that a capture can follow.
 
-Their results' shapes do not depend on what they look at: a check of an argument, an index in a
-tensor, a divisor that must not be negative. Where PyTorch raises an error for the values of an
+Mostly their results' shapes do not depend on what they look at: a check of an argument, an index in
+a tensor, a divisor that must not be negative. Where they do (one_hot, tensor_split) the number is
+read by item(), which gives it a symbol. Where PyTorch raises an error for the values of an
 argument, the result is NaN instead. What an index in a tensor chooses is a copy, where it is a
 view in PyTorch; `require_unseen_copies` refuses programs in which that makes a difference.
 """
@@ -153,6 +154,13 @@ def _one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
     return (tensor.unsqueeze(-1) == torch.arange(count)).to(torch.int64)
 
 
+@_stands_in(torch.tensor_split, Tensor.tensor_split)
+def _tensor_split(input: Tensor, tensor_indices_or_sections: Any, dim: int = 0) -> Any:
+    if not isinstance(tensor_indices_or_sections, Tensor):
+        return NotImplemented
+    return torch.tensor_split(input, tensor_indices_or_sections.tolist(), dim)
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 
@@ -214,8 +222,10 @@ def _multilabel_margin_loss(
 
 @_stands_in(torch.equal, Tensor.equal)
 def _equal(input: Tensor, other: Tensor) -> Any:
-    if input.shape != other.shape or input.dtype != other.dtype:
+    if input.dtype != other.dtype or input.is_complex():
         return NotImplemented
+    if input.shape != other.shape:
+        return False
     return (input == other).all().item()
 
 
