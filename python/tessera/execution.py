@@ -479,7 +479,7 @@ def _make_execution(
     if result.value is not None:
         _warn_of_crossings(owner, report)
         return ProgramExecution(owner, result.value, report, hybrid)
-    return _in_python(owner, signature, report)
+    return _in_python(owner, signature, report, whole=result.whole)
 
 
 def _refuse_unusual(report: Report, what: str, strict: bool) -> None:
@@ -494,10 +494,13 @@ def _refuse_unusual(report: Report, what: str, strict: bool) -> None:
     report.capture = [CaptureAttempt(RUNG_EXPORT, False, reason, next_rung=RUNG_MODULES)]
 
 
-def _in_python(owner: CompiledModule, signature: CallSignature, report: Report) -> Execution:
-    """The last rung: the module's own forward, over compiled children where it has any."""
+def _in_python(
+    owner: CompiledModule, signature: CallSignature, report: Report, *, whole: bool = False
+) -> Execution:
+    """The last rung: the module's own forward, over compiled children where it has any; or all of
+    it in PyTorch."""
     _report_forward(report, owner)
-    if owner._children:
+    if owner._children and not whole:
         report.mode = "hybrid"
         return ModulewiseExecution(owner, signature, report)
     report.mode = "pytorch"

@@ -231,3 +231,26 @@ def test_strict_says_what_to_do(kind: type[nn.Module]) -> None:
     with pytest.raises(CaptureError, match="depends on that") as caught:
         ts.from_pytorch(kind(), example_inputs=(torch.randn(4),), strict=True)
     assert "register_buffer" in str(caught.value)
+
+
+class BoxReader(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = Box()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.box.count
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("root_too", [False, True])
+def test_modules_that_share_an_object(root_too: bool) -> None:
+    model = nn.Sequential(BoxCounter(), nn.Linear(4, 4), BoxReader())
+    model[2].box = model[0].box
+    if root_too:
+        model.box = model[0].box
+    reference = copy.deepcopy(model)
+    converted = ts.from_pytorch(model, example_inputs=(torch.randn(4),))
+    for _ in range(3):
+        x = torch.randn(4)
+        torch.testing.assert_close(converted(x), reference(x).detach(), rtol=1e-5, atol=1e-6)

@@ -45,6 +45,8 @@ class Climb:
     """How far capture got: `value` is what `build` made, None when only module-wise is left."""
 
     value: Any = None
+    #: whether submodules share state, so that they cannot be converted apart from one another
+    whole: bool = False
     attempts: list[CaptureAttempt] = field(default_factory=list)
 
 
@@ -90,22 +92,28 @@ def climb(
         )
         child = dict(module.named_modules()).get(culprit) if culprit else None
         known = any(leaf.fqn == culprit for leaf in aside)
-        if strict or child is None or known or len(aside) - len(leaves) >= MAX_LEAVES:
+        sharing = failure.others if isinstance(failure, StatefulError) else ()
+        room = MAX_LEAVES - (len(aside) - len(leaves)) - len(sharing)
+        if strict or child is None or known or room <= 0 or "" in sharing:
             # A symbolic trace would not keep state either.
             stateful = isinstance(failure, StatefulError)
             following = RUNG_MODULES if stateful else RUNG_SYMBOLIC
             result.attempts.append(_attempt(rung, failure, following))
             _stop_if(strict, result, failure)
             if stateful:
+                result.whole = bool(sharing)
                 return result
             break
         result.attempts.append(_attempt(rung, failure, f"{RUNG_LEAVES}: {culprit}"))
         rung = RUNG_LEAVES
-        aside = [leaf for leaf in aside if not leaf.fqn.startswith(f"{culprit}.")]
         # A stand-in may be a copy, with state of its own.
         instead = None if isinstance(failure, StatefulError) or stand_in is None else stand_in
-        target = instead(str(culprit)) if instead is not None else None
-        aside.append(_failed_leaf(str(culprit), child, failure, target))
+        for path in (str(culprit), *sharing):
+            if any(leaf.fqn == path or path.startswith(f"{leaf.fqn}.") for leaf in aside):
+                continue
+            aside = [leaf for leaf in aside if not leaf.fqn.startswith(f"{path}.")]
+            target = instead(path) if instead is not None else None
+            aside.append(_failed_leaf(path, module.get_submodule(path), failure, target))
     try:
         captured = trace_symbolically(module, args, kwargs, leaves=aside, training=training)
     except TesseraError as error:

@@ -13,7 +13,7 @@ of the two it is, a second capture with what the first call left tells: it must 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,15 +36,19 @@ _Attributes = dict[tuple[str, str], Any]
 
 
 class StatefulError(CaptureError):
-    """A call changes plain attributes that the next call reads; ``fqn`` is whose they are."""
+    """A call changes plain attributes that the next call reads; ``fqn`` is whose they are.
 
-    def __init__(self, fqn: str, name: str) -> None:
+    ``others`` are further modules that have the object whose attributes they are.
+    """
+
+    def __init__(self, fqn: str, name: str, others: Sequence[str] = ()) -> None:
         place = f"{fqn}.{name}" if fqn else name
         super().__init__(
             f"forward() changes self.{place}, and what it computes depends on that",
             remedy=_REMEDY,
         )
         self.fqn = fqn
+        self.others = tuple(others)
 
 
 class AttributeState:
@@ -60,6 +64,8 @@ class AttributeState:
         }
         #: of objects: the path of the module, and what they are there
         self._places: dict[str, tuple[str, str]] = {}
+        #: by id of an object: its path as a holder, and the modules that have it
+        self._known: dict[int, tuple[str, dict[str, None]]] = {}
         for path, module in list(self._holders.items()):
             for name, value in module.__dict__.items():
                 if name not in _OWN:
@@ -76,16 +82,14 @@ class AttributeState:
         elif isinstance(value, (list, tuple)):
             for index, item in enumerate(value):
                 self._find(path, f"{name}[{index}]", item)
-        elif is_object(value) and not any(value is known for known in self._objects()):
-            if not is_state(value):
-                return
-            where = f"{path}.{name}"
-            self._holders[where], self._places[where] = value, (path, name)
+        elif is_object(value) and (id(value) in self._known or is_state(value)):
+            if id(value) not in self._known:
+                where = f"{path}.{name}"
+                self._holders[where], self._places[where] = value, (path, name)
+                self._known[id(value)] = where, {}
+            self._known[id(value)][1][path] = None
             for inner, item in vars(value).items():
                 self._find(path, f"{name}.{inner}", item)
-
-    def _objects(self) -> list[Any]:
-        return [self._holders[place] for place in self._places]
 
     def _registered(self, root: nn.Module) -> list[tuple[dict[str, Any], str, nn.Module, str]]:
         """Attributes that are a buffer or parameter, registered elsewhere: where, and which."""
@@ -161,10 +165,17 @@ class AttributeState:
                 else:
                     self._holders[path].__dict__.pop(name, None)
 
-    def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str]:
+    def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str, list[str]]:
         path, name = next((place for place in places if _is_plain(self._after[place])), places[0])
         module, inside = self._places.get(path, (path, ""))
-        return module, f"{inside}.{name}" if inside else name
+        others = {
+            item: None
+            for where, modules in self._known.values()
+            if any(where == place for place, _ in places)
+            for item in modules
+            if item != module
+        }
+        return module, f"{inside}.{name}" if inside else name, list(others)
 
     def _get(self, place: tuple[str, str]) -> Any:
         return self._holders[place[0]].__dict__.get(place[1])
