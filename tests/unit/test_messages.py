@@ -33,8 +33,10 @@ def test_calls_that_do_not_fit_forward_name_the_module():
 
 
 def test_torch_logs_nothing_of_its_own(capfd):
-    # Examples of the wrong shape: what fails in capture is Tessera's to report, in one line each.
-    ts.from_pytorch(nn.Linear(4, 4), example_inputs=(torch.ones(4, 2),))
+    # Examples of the wrong shape: what fails in capture is Tessera's to report, in one line each,
+    # and the model's own complaint is the error.
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        ts.from_pytorch(nn.Linear(4, 4), example_inputs=(torch.ones(4, 2),))
     assert "Traceback" not in capfd.readouterr().err
 
 
