@@ -204,6 +204,8 @@ class Program:
 
     def _refuse_overlaps(self, given: list[Any]) -> None:
         """Writes take place after the call, so what is written must be nobody else's memory."""
+        # Once each: caches have many tensors, and all of them are written.
+        stretches = {index: _stretch(given[index]) for index in self._positions}
         for write in self._writes:
             target: Any = write.tensor if write.argument is None else given[write.argument]
             if _overlaps_itself(target):
@@ -217,8 +219,9 @@ class Program:
                     "in place",
                     remedy="pass a copy: tensor.clone()",
                 )
-            for index in self._positions:
-                if index != write.argument and _overlap(target, given[index]):
+            first, end = _stretch(target) if write.argument is None else stretches[write.argument]
+            for index, (other, other_end) in stretches.items():
+                if index != write.argument and max(first, other) < min(end, other_end):
                     names = self.signature.names
                     where = "a buffer" if write.argument is None else f"{names[write.argument]!r}"
                     raise ArgumentError(
@@ -446,20 +449,13 @@ def _overlaps_itself(tensor: torch.Tensor) -> bool:
     return False
 
 
-def _overlap(left: torch.Tensor, right: torch.Tensor) -> bool:
-    """Whether the stretches of memory two tensors lie in overlap."""
-
-    def stretch(tensor: torch.Tensor) -> tuple[int, int]:
-        begin = tensor.data_ptr()
-        last = sum(
-            (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-        )
-        return begin, begin + (last + 1) * tensor.element_size()
-
-    if not left.numel() or not right.numel():
-        return False
-    (first, first_end), (second, second_end) = stretch(left), stretch(right)
-    return first < second_end and second < first_end
+def _stretch(tensor: torch.Tensor) -> tuple[int, int]:
+    """From where to where in memory a tensor lies; nowhere when it is empty."""
+    if not tensor.numel():
+        return 0, 0
+    begin = tensor.data_ptr()
+    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return begin, begin + (last + 1) * tensor.element_size()
 
 
 def escaped(name: str) -> str:
