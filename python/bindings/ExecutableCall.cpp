@@ -275,6 +275,8 @@ bool ExecutableState::refresh(bool force) {
       if (parameter.torch)
         parameter.version = parameter.torch->version(parameter.object.ptr());
       tensors.push_back(tensorFromObject(parameter.object, Gradients::Ignore));
+      if (parameter.torch)
+        parameter.held = parameter.torch->hold(parameter.object.ptr());
     } catch (nb::python_error &error) {
       chainError(error, executable->describeParameter(i));
       return false;

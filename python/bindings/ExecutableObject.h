@@ -34,6 +34,7 @@ namespace nb = nanobind;
 struct BoundParameter {
   nb::object object;
   const Torch *torch = nullptr; ///< null: a _core.Tensor
+  std::shared_ptr<void> held;   ///< see Torch::hold
   /// Writes to it matter: something was prepared or copied from it.
   bool watched = false;
   void *data = nullptr;

@@ -119,6 +119,19 @@ bool Torch::share(PyObject *object, Tensor &tensor) const {
   return !status.failed();
 }
 
+std::shared_ptr<void> Torch::hold(PyObject *object) const {
+  DLManagedTensorVersioned *managed = nullptr;
+  if (api->managed_tensor_from_py_object_no_sync(object, &managed) != 0) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  return {managed, [](void *held) {
+            auto *managed = static_cast<DLManagedTensorVersioned *>(held);
+            if (managed->deleter)
+              managed->deleter(managed);
+          }};
+}
+
 PyObject *Torch::wrap(Tensor tensor) const {
   void *object = nullptr;
   DLManagedTensorVersioned *managed = exportDLPack(std::move(tensor));

@@ -20,6 +20,8 @@
 
 #include <nanobind/nanobind.h>
 
+#include <memory>
+
 namespace tessera::bindings {
 
 namespace nb = nanobind;
@@ -45,6 +47,9 @@ public:
   /// A share in a plain tensor's memory, whatever becomes of the tensor. False with Python's error
   /// set.
   bool share(PyObject *object, runtime::Tensor &tensor) const;
+  /// A reference to a plain tensor from outside Python; null where there can be none. While there
+  /// is one, looking at the tensor costs less: torch need not make Python's object stay.
+  std::shared_ptr<void> hold(PyObject *object) const;
   /// A torch tensor that shares `tensor`. Null with Python's error set.
   PyObject *wrap(runtime::Tensor tensor) const;
 

@@ -45,8 +45,8 @@ enum TesseraStatus {
 ///
 /// `buffers` holds the addresses of the inputs, then of the outputs, each the
 /// first element of its view. `symbols` are the numbers that code which serves
-/// several sizes reads in place of having them in it. `scratch` is private to the calling thread, 64-byte aligned
-/// and as large as the kernel asked for.
+/// several sizes reads in place of having them in it. `scratch` is private to the calling thread,
+/// 64-byte aligned and as large as the kernel asked for.
 typedef int32_t (*TesseraKernelFn)(void *const *buffers, const int64_t *symbols, void *scratch,
                                    int64_t begin, int64_t end);
 

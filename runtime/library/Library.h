@@ -49,8 +49,8 @@ TESSERA_LIBRARY_FUNCTION(tessera_scatter);
 // Matrices lie in the last two dimensions, in f32 or f64; a unit is one of them.
 // Scratch: tessera_matrix_scratch.
 
-/// Symmetric → triangular factor, info; upper, checked. With `checked` a matrix that is not positive
-/// definite fails the call.
+/// Symmetric → triangular factor, info; upper, checked. With `checked` a matrix that is not
+/// positive definite fails the call.
 TESSERA_LIBRARY_FUNCTION(tessera_cholesky);
 
 /// Matrix → packed factors, pivots, info; checked.

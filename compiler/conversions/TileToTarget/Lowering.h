@@ -122,8 +122,8 @@ bool needsMathLibrary(mlir::Operation *op);
 /// Whether LLVM would run a vector.reduction lane by lane.
 bool isSlowReduction(mlir::Operation *op);
 
-/// Replaces `op` by what `make` gives for each machine vector of its result, and that vector's first
-/// lane.
+/// Replaces `op` by what `make` gives for each machine vector of its result, and that vector's
+/// first lane.
 void replaceWithPieces(mlir::ConversionPatternRewriter &rewriter, mlir::Operation *op,
                        const MachineTypes &types,
                        llvm::function_ref<mlir::Value(mlir::VectorType, int64_t)> make);
