@@ -307,3 +307,21 @@ def test_results_do_not_depend_on_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*results)
+
+
+def test_gradients_of_embeddings() -> None:
+    """PyTorch decomposes them to masked writes, whose mask goes with the values."""
+    backward = torch.ops.aten.embedding_dense_backward
+    words = torch.tensor([[3, 0, 3], [9, 2, 2], [0, 0, 7]])
+    gradients = values(3, 3, 5)
+    check(
+        [
+            Case(
+                f"padding {padding}, by frequency {scaled}",
+                lambda g, i, p=padding, s=scaled: backward(g, i, 10, p, s),
+                [gradients, words],
+            )
+            for padding in (-1, 2)
+            for scaled in (False, True)
+        ]
+    )

@@ -50,6 +50,17 @@ def _inside(ctx: LoweringContext, index: GraphValue, size: int) -> GraphValue:
     return both(ctx, a.compare("ge", index, 0), a.compare("lt", index, size))
 
 
+def clamped(
+    ctx: LoweringContext, op: str, indices: Sequence[GraphValue | None], shape: Sequence[int]
+) -> list[GraphValue | None]:
+    """Indices of dimensions of `shape`, those outside moved to the nearest end."""
+    a = Arith(ctx, INDEX)
+    return [
+        None if index is None else a.minimum(a.maximum(as_index(ctx, op, index), -size), size - 1)
+        for index, size in zip(indices, shape, strict=False)
+    ]
+
+
 def _gather(ctx: LoweringContext, source: GraphValue, index: GraphValue, dim: int) -> GraphValue:
     return ctx.emit("gather", [source, index], dim=dim)
 
@@ -274,15 +285,10 @@ def unsafe_masked_index(
     indices: Sequence[GraphValue | None],
     fill: Number,
 ) -> GraphValue:
-    # Where the mask forbids it, an index may be anything: zero is always inside.
-    a = Arith(ctx, INDEX)
-    safe = [
-        None if index is None else a.select(mask, as_index(ctx, "index", index), 0)
-        for index in indices
-    ]
     if 0 in self.shape:
         raise Unsupported("masked indexing of a tensor without elements is not compiled")
-    chosen = index_tensor(ctx, self, safe)
+    # Where the mask forbids it, an index may be anything.
+    chosen = index_tensor(ctx, self, clamped(ctx, "index", indices, self.shape))
     return Arith(ctx, self.dtype).select(mask, chosen, fill)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import torch
 
-from tessera.lowering.aten.indexing import INDEX, as_index, flattened, unit_shape, wrapped
+from tessera.lowering.aten.indexing import INDEX, as_index, clamped, flattened, unit_shape, wrapped
 from tessera.lowering.aten.movement import permute_to, slice_along
 from tessera.lowering.aten.movement_copy import slice_scatter
 from tessera.lowering.aten.reduction import reduce as reduce_over
@@ -418,14 +418,10 @@ def unsafe_masked_index_put_accumulate(
     indices: Sequence[GraphValue | None],
     values: GraphValue,
 ) -> GraphValue:
-    # Where the mask forbids it, an index may be anything: zero is always inside.
-    a = Arith(ctx, INDEX)
-    safe = [
-        None if index is None else a.select(mask, as_index(ctx, "index_put", index), 0)
-        for index in indices
-    ]
     if not self.numel():
         return self
+    # Where the mask, which goes with the values, forbids it, an index may be anything.
+    safe = clamped(ctx, "index_put", indices, self.shape)
     kept = Arith(ctx, values.dtype).select(mask, values, 0)
     return index_put(ctx, self, safe, kept, accumulate=True)
 
