@@ -104,15 +104,15 @@ def install_operators(cls: type) -> None:
     hashable by identity."""
     for name, dtype in CONVERSIONS.items():
         setattr(cls, name, _conversion(name, dtype))
-    setattr(cls, "type_as", _type_as)  # noqa: B010 - cls is any class
-    setattr(cls, "cpu", lambda self: self)  # noqa: B010
-    setattr(cls, "element_size", lambda self: self.dtype.itemsize)  # noqa: B010
     for method, (name, swapped) in BINARY.items():
         setattr(cls, method, _binary(method, name, swapped))
     for method, name in UNARY.items():
         setattr(cls, method, _unary(method, name))
-    # Python drops the hash of classes that compare; these compare element by element.
     untyped: Any = cls
+    untyped.type_as = _type_as
+    untyped.cpu = lambda self: self
+    untyped.element_size = lambda self: self.dtype.itemsize
+    # Python drops the hash of classes that compare; these compare element by element.
     untyped.__hash__ = object.__hash__
 
 

@@ -12,24 +12,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from calling import converted
 from torch import Tensor, nn
 
 import tessera as ts
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-
-
-class Function(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Tensor) -> Any:
-        return self.function(*args)
-
-
-def converted(function: Callable[..., Any], *example: Tensor, **options: Any) -> Any:
-    return ts.from_pytorch(Function(function), example_inputs=example, strict=True, **options)
 
 
 def share(mask: Tensor) -> float:

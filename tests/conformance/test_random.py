@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from calling import Calling, converted
 from torch import Tensor, nn
 
 import tessera as ts
@@ -21,19 +22,6 @@ from tessera.random_keys import with_keys
 COUNT = 200_000
 #: The Kolmogorov-Smirnov statistic, times the root of the count, that one sample in 1e5 exceeds.
 KS_BOUND = 2.47
-
-
-class Function(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Tensor) -> Any:
-        return self.function(*args)
-
-
-def converted(function: Callable[..., Any], *example: Tensor, **options: Any) -> Any:
-    return ts.from_pytorch(Function(function), example_inputs=example, strict=True, **options)
 
 
 def seeded(seed: int, call: Callable[..., Any], *args: Any) -> Any:
@@ -364,7 +352,7 @@ def test_parameters_known_beforehand_are_pytorchs_to_refuse() -> None:
         with pytest.raises(RuntimeError):
             function(x)
         with pytest.raises((RuntimeError, ts.errors.TesseraError)):
-            ts.from_pytorch(Function(function), example_inputs=(x,))(x)
+            ts.from_pytorch(Calling(function), example_inputs=(x,))(x)
 
 
 # --- where numbers come from -----------------------------------------------------------------
@@ -441,7 +429,7 @@ def test_programs_that_draw_nothing_take_no_keys() -> None:
 def test_a_generator_stays_with_its_owner() -> None:
     generator = torch.Generator().manual_seed(5)
     report = ts.from_pytorch(
-        Function(lambda x: x + torch.rand(4, generator=generator)), example_inputs=(torch.zeros(4),)
+        Calling(lambda x: x + torch.rand(4, generator=generator)), example_inputs=(torch.zeros(4),)
     )
     state = generator.get_state()
     want = torch.rand(4, generator=generator)

@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Comparing a converted module with the PyTorch module it came from."""
+"""Comparing what Tessera runs with the PyTorch module it came from, or stands for."""
 
 from __future__ import annotations
 
@@ -41,3 +41,16 @@ def convert_and_compare(
         assert_same(ours, theirs)
         assert_same(dict(model.named_buffers()), dict(reference.named_buffers()))
     return converted
+
+
+def native_and_torch(name: str, args: Any, kwargs: Any) -> tuple[Any, nn.Module]:
+    """The layer `name` of ts.nn and PyTorch's, from one seed."""
+    torch.manual_seed(1)
+    native = getattr(ts.nn, name)(*args, **kwargs)
+    torch.manual_seed(1)
+    return native, getattr(nn, name)(*args, **kwargs)
+
+
+def as_torch(tree: Any) -> Any:
+    """`tree` with PyTorch's tensors in the place of ours, over the same memory."""
+    return pytree.tree_map_only(ts.Tensor, torch.from_dlpack, tree)

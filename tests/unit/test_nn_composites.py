@@ -10,7 +10,7 @@ import warnings
 
 import pytest
 import torch
-from equality import assert_same
+from equality import as_torch, assert_same, native_and_torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
@@ -142,17 +142,6 @@ TRANSFORMERS = [
 ]
 
 
-def made(name, args, kwargs):
-    torch.manual_seed(1)
-    native = getattr(ts.nn, name)(*args, **kwargs)
-    torch.manual_seed(1)
-    return native, getattr(nn, name)(*args, **kwargs)
-
-
-def as_torch(tree):
-    return pytree.tree_map_only(ts.Tensor, torch.from_dlpack, tree)
-
-
 def check(native, reference, args, kwargs):
     assert list(native.state_dict()) == list(reference.state_dict())
     assert repr(native) == repr(reference)
@@ -180,12 +169,12 @@ def check(native, reference, args, kwargs):
 def test_a_layer_is_its_counterpart(name, args, kwargs, inputs):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*PyTorch computes")
-        check(*made(name, args, kwargs), inputs, {})
+        check(*native_and_torch(name, args, kwargs), inputs, {})
 
 
 @pytest.mark.parametrize(("name", "options", "args", "kwargs"), TRANSFORMERS)
 def test_transformers(name, options, args, kwargs):
-    check(*made(name, (), options), args, kwargs)
+    check(*native_and_torch(name, (), options), args, kwargs)
 
 
 @pytest.mark.parametrize("norm", [None, nn.LayerNorm(8)])
@@ -211,7 +200,7 @@ def test_transformers_say_what_does_not_fit():
 
 @pytest.mark.parametrize(("name", "inputs"), IN_PYTORCH)
 def test_layers_that_look_at_data(name, inputs):
-    native, reference = made(name, (), {})
+    native, reference = native_and_torch(name, (), {})
     ts.nn._fallback._told.discard(name)
     with pytest.warns(UserWarning, match=f"ts.nn.{name}: PyTorch computes") as caught:
         assert_same(native(*inputs), reference(*inputs))
@@ -222,7 +211,7 @@ def test_layers_that_look_at_data(name, inputs):
 
 
 def test_recurrent_layers_keep_pytorchs_interface():
-    native, reference = made("LSTM", (5, 4, 2), {"bidirectional": True, "dropout": 0.5})
+    native, reference = native_and_torch("LSTM", (5, 4, 2), {"bidirectional": True, "dropout": 0.5})
     native.flatten_parameters()
     assert [[w.shape for w in ws] for ws in native.all_weights] == [
         [w.shape for w in ws] for ws in reference.all_weights

@@ -10,11 +10,10 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from equality import assert_same
+from equality import as_torch, assert_same, native_and_torch
 from test_nn_composites import CASES as COMPOSITES
 from test_nn_composites import IN_PYTORCH, TRANSFORMERS
 from torch import nn
-from torch.utils import _pytree as pytree
 
 import tessera as ts
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
@@ -119,18 +118,6 @@ CASES = [
 RANDOM = {"Dropout"}
 
 
-def made(name, args, kwargs):
-    """The native layer and PyTorch's, from one seed."""
-    torch.manual_seed(1)
-    native = getattr(ts.nn, name)(*args, **kwargs)
-    torch.manual_seed(1)
-    return native, getattr(nn, name)(*args, **kwargs)
-
-
-def as_torch(tree):
-    return pytree.tree_map_only(ts.Tensor, torch.from_dlpack, tree)
-
-
 def assert_state(native, reference):
     state = native.state_dict()
     assert list(state) == list(reference.state_dict())
@@ -140,7 +127,7 @@ def assert_state(native, reference):
 
 @pytest.mark.parametrize(("name", "args", "kwargs", "shape"), CASES)
 def test_a_layer_is_its_counterpart(name, args, kwargs, shape):
-    native, reference = made(name, args, kwargs)
+    native, reference = native_and_torch(name, args, kwargs)
     assert_state(native, reference)
     assert repr(native) == repr(reference)
     assert str(inspect.signature(type(native))) == str(inspect.signature(type(reference)))
@@ -176,7 +163,7 @@ def test_every_layer_has_a_case():
 
 
 def test_sizes_of_transposed_convolutions():
-    native, reference = made("ConvTranspose2d", (8, 4, 3), {"stride": 2})
+    native, reference = native_and_torch("ConvTranspose2d", (8, 4, 3), {"stride": 2})
     x = torch.randn(IMAGE)
     with torch.no_grad():
         for size in ((14, 12), (13, 11)):
@@ -186,7 +173,7 @@ def test_sizes_of_transposed_convolutions():
 
 
 def test_embedding():
-    native, reference = made("Embedding", (10, 4), {"padding_idx": 2})
+    native, reference = native_and_torch("Embedding", (10, 4), {"padding_idx": 2})
     assert_state(native, reference)
     jitted = ts.jit(native, strict=True)
     indices = torch.randint(10, (2, 3))
@@ -200,7 +187,7 @@ def test_embedding():
 
 @pytest.mark.parametrize(("name", "shape"), [("Dropout1d", (30, 8)), ("Dropout3d", (30, 2, 2, 2))])
 def test_dropout_of_one_sample(name, shape):
-    native, _ = made(name, (0.5,), {})
+    native, _ = native_and_torch(name, (0.5,), {})
     got = native(torch.ones(shape)).flatten(1)
     assert torch.equal(got, got[:, :1].expand_as(got))
     assert got.unique().tolist() == [0.0, 2.0]
@@ -208,7 +195,7 @@ def test_dropout_of_one_sample(name, shape):
 
 @pytest.mark.parametrize("name", ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"])
 def test_dropout_in_training(name):
-    native, _ = made(name, (0.5,), {})
+    native, _ = native_and_torch(name, (0.5,), {})
     x = torch.randn(*{"Dropout1d": (20, 30, 4), "Dropout3d": VOLUME}.get(name, (20, 30, 6, 5)))
     jitted = ts.jit(native)
     for model in (native, jitted):
@@ -270,7 +257,7 @@ def attention_inputs(how, batch_first):
 
 @pytest.mark.parametrize(("options", "call", "how"), ATTENTION)
 def test_attention(options, call, how):
-    native, reference = made("MultiheadAttention", (8, 2), options)
+    native, reference = native_and_torch("MultiheadAttention", (8, 2), options)
     for model in (native, reference):
         torch.manual_seed(3)
         for parameter in model.parameters():

@@ -9,20 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from calling import Calling
+from torch import Tensor
 
 import tessera as ts
 from tessera.errors import ConversionError
-
-
-class Calling(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
-
 
 X = torch.linspace(-2, 3, 12).reshape(3, 4)
 CALLS: dict[str, Callable[[Tensor, Tensor], Any]] = {

@@ -9,20 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from calling import Calling
 from torch import Tensor, nn
 from torch.nn import functional
 
 import tessera as ts
 from tessera.errors import TesseraError
-
-
-class Calling(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
 
 
 def _check(function: Callable[..., Any], *given: Tensor) -> None:

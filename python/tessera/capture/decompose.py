@@ -165,6 +165,27 @@ def trace_decomposition(node: fx.Node) -> fx.GraphModule | None:
     return graph
 
 
+def of_tensors(
+    function: Callable[..., Any], kind: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """A call of `function` as a function of the tensors among its arguments, all else fixed.
+
+    Returns it with the arguments of `kind`, which stand for the tensors, in the order it takes
+    them.
+    """
+    flat, spec = pytree.tree_flatten((args, dict(kwargs)))
+    places = [index for index, item in enumerate(flat) if isinstance(item, kind)]
+
+    def call(*tensors: torch.Tensor) -> Any:
+        leaves = list(flat)
+        for place, tensor in zip(places, tensors, strict=True):
+            leaves[place] = tensor
+        given, named = pytree.tree_unflatten(leaves, spec)
+        return function(*given, **named)
+
+    return call, [flat[place] for place in places]
+
+
 def trace_call(
     function: Callable[..., Any], tensors: Sequence[torch.Tensor], mode: FakeTensorMode
 ) -> fx.GraphModule | None:
@@ -194,18 +215,10 @@ def inline(
 
     `copies` are the values of the node's own graph in `graph`, whose fake tensors are traced with.
     """
-    flat, spec = pytree.tree_flatten((node.args, node.kwargs))
-    values = [copies[item] if isinstance(item, fx.Node) else item for item in flat]
-    tensors = [item for item in values if isinstance(item, fx.Node)]
-    places = [index for index, item in enumerate(values) if isinstance(item, fx.Node)]
-
-    def run(*given: torch.Tensor) -> Any:
-        leaves = list(values)
-        for place, tensor in zip(places, given, strict=True):
-            leaves[place] = tensor
-        args, kwargs = pytree.tree_unflatten(leaves, spec)
-        return function(*args, **kwargs)
-
+    given_args, given_kwargs = pytree.tree_map_only(
+        fx.Node, copies.__getitem__, (node.args, node.kwargs)
+    )
+    run, tensors = of_tensors(function, fx.Node, tuple(given_args), given_kwargs)
     fakes = [item.meta["val"] for item in tensors]
     body = trace_call(run, fakes, fakes[0].fake_mode)
     assert body is not None, "the function of an operator writes to nothing"

@@ -15,11 +15,10 @@ from typing import Any
 import torch
 from torch import fx
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import _disable_current_modes
 
 from tessera.capture import autocast
-from tessera.capture.decompose import trace_call
+from tessera.capture.decompose import of_tensors, trace_call
 from tessera.errors import NotYetSupportedError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.nodes import NodeLowering
@@ -57,17 +56,7 @@ def _lower(
     function: Callable[..., Any], context: LoweringContext, args: Any, kwargs: dict[str, Any]
 ) -> Any:
     """What `function` gives for graph values."""
-    flat, spec = pytree.tree_flatten((list(args), kwargs))
-    places = [index for index, item in enumerate(flat) if isinstance(item, GraphValue)]
-
-    def call(*tensors: torch.Tensor) -> Any:
-        leaves = list(flat)
-        for index, tensor in zip(places, tensors, strict=True):
-            leaves[index] = tensor
-        given, named = pytree.tree_unflatten(leaves, spec)
-        return function(*given, **named)
-
-    operands = [flat[index] for index in places]
+    call, operands = of_tensors(function, GraphValue, tuple(args), kwargs)
     graph = _traced(call, operands)
     lowering = NodeLowering(context, registry, graph, {})
     values = iter(operands)

@@ -38,6 +38,11 @@ class _TransformerLayer(Layer):
             need_weights=False,
         )[0]  # fmt: skip
 
+    def _widen(self, x: Value, dropout: Any) -> Value:
+        """The network of two linear layers."""
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        return dropout(self.linear2(hidden))
+
 
 class TransformerEncoderLayer(_TransformerLayer):
     """Self-attention and a network of two linear layers, with norms before or behind them."""
@@ -57,15 +62,11 @@ class TransformerEncoderLayer(_TransformerLayer):
             found = self._attend(self.self_attn, x, x, src_mask, src_key_padding_mask, is_causal)
             return self.dropout1(found)
 
-        def widened(x: Value) -> Value:
-            hidden = self.dropout(self.activation(self.linear1(x)))
-            return self.dropout2(self.linear2(hidden))
-
         if self.norm_first:
             x = ops.add(src, attended(self.norm1(src)))
-            return ops.add(x, widened(self.norm2(x)))
+            return ops.add(x, self._widen(self.norm2(x), self.dropout2))
         x = self.norm1(ops.add(src, attended(src)))
-        return self.norm2(ops.add(x, widened(x)))
+        return self.norm2(ops.add(x, self._widen(x, self.dropout2)))
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -100,8 +101,7 @@ class TransformerDecoderLayer(_TransformerLayer):
             return self.dropout2(found)
 
         def widened(x: Value) -> Value:
-            hidden = self.dropout(self.activation(self.linear1(x)))
-            return self.dropout3(self.linear2(hidden))
+            return self._widen(x, self.dropout3)
 
         x = tgt
         for part, norm in (
