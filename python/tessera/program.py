@@ -28,6 +28,7 @@ from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
+from tessera.lowering.complexes.boundary import ComplexExecutable, as_real
 from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.lowering.islands import Calls, counters
 from tessera.random_keys import with_keys
@@ -79,6 +80,33 @@ class Code:
     compile_ms: float = 0.0
 
 
+def bind(
+    name: str,
+    compiled: Any,
+    imported: Imported,
+    parameters: Sequence[torch.Tensor],
+    threads: int,
+    family: Any = None,
+) -> Any:
+    """What runs compiled code on `parameters`: takes and gives tensors as the graph's nodes do."""
+    executable = with_keys(
+        _core.Executable(
+            compiled,
+            [as_real(tensor) for tensor in parameters],
+            imported.islands,
+            name,
+            threads,
+            family,
+        ),
+        imported.random_keys,
+    )
+    if not imported.complex_inputs and not imported.complex_outputs:
+        return executable
+    return ComplexExecutable(
+        executable, imported.complex_inputs, imported.complex_outputs, len(imported.outputs)
+    )
+
+
 def make_code(name: str, imported: Imported, threads: int, family: Any = None) -> Code:
     """Compiles a graph and binds it to the parameters and islands it needs."""
     begin = time.perf_counter()
@@ -93,8 +121,8 @@ def make_code(name: str, imported: Imported, threads: int, family: Any = None) -
     compile_ms = (time.perf_counter() - begin) * 1e3
     # The compiler may have dropped parameters that nothing depends on in the end.
     parameters = [imported.parameters[item] for item in compiled.parameter_names]
-    executable = _core.Executable(compiled, parameters, imported.islands, name, threads, family)
-    return Code(compiled, with_keys(executable, imported.random_keys), parameters, compile_ms)
+    executable = bind(name, compiled, imported, parameters, threads, family)
+    return Code(compiled, executable, parameters, compile_ms)
 
 
 class Program:
@@ -312,7 +340,7 @@ class Program:
             path, _, last = name.rpartition(".")
             new = getattr(root.get_submodule(path), last, old)
             spec = crossable_spec(new)
-            if spec is None or spec != crossable_spec(old):
+            if spec is None or spec != crossable_spec(old) or new.is_conj() != old.is_conj():
                 return None
             tensors[name] = new
         if _ties(tensors) != _ties(self._bound):
@@ -326,11 +354,8 @@ class Program:
             parameters={name: tensors[name] for name in self._imported.parameters},
             live=tensors.__getitem__,
         )
-        result.executable = with_keys(
-            _core.Executable(
-                self.compiled, result._owned, self._imported.islands, self.name, self._threads
-            ),
-            self._imported.random_keys,
+        result.executable = bind(
+            self.name, self.compiled, result._imported, result._owned, self._threads
         )
         result._aliased = None
         result._sources = [

@@ -24,6 +24,8 @@ TOLERANCES = {
     torch.float32: (1.3e-6, 1e-5),
     torch.float16: (1e-3, 1e-5),
     torch.bfloat16: (1.6e-2, 1e-5),
+    torch.complex64: (1.3e-6, 1e-5),
+    torch.complex128: (1e-7, 1e-7),
 }
 
 
@@ -60,6 +62,8 @@ class Together(nn.Module):
 
 
 def _widened(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype.is_complex:
+        return tensor.to(torch.complex128)
     return tensor.double() if tensor.is_floating_point() else tensor
 
 
@@ -67,7 +71,8 @@ def expected(case: Case) -> list[Any]:
     """What PyTorch says: values from float64, shapes and dtypes from the inputs as given."""
     with torch.no_grad():
         plain = pytree.tree_leaves(case.function(*(t.clone() for t in case.inputs)))
-        if case.exact or not any(t.is_floating_point() for t in case.inputs):
+        inexact = any(t.is_floating_point() or t.is_complex() for t in case.inputs)
+        if case.exact or not inexact:
             return plain
         wide = pytree.tree_leaves(case.function(*(_widened(t) for t in case.inputs)))
     return [

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from equality import assert_same
+from models import foreign
 from torch import nn
 from torch._higher_order_ops.map import map as torch_map
 from torch._higher_order_ops.scan import scan
@@ -114,7 +115,7 @@ def test_a_condition_with_one_element():
         ),
         (
             lambda self, x, i: torch.cond(
-                x.sum() > 0, lambda a, b: torch.fft.fft(a).abs(), lambda a, b: a * 2, (x, i)
+                x.sum() > 0, lambda a, b: foreign(a), lambda a, b: a * 2, (x, i)
             ),
             "its true branch needs",
         ),

@@ -31,7 +31,7 @@ from tessera.compat.dynamo_graph import GraphParts, take_apart
 from tessera.compiled import CompiledModule, Options
 from tessera.errors import ArgumentError, ArgumentTypeError, ConversionError
 from tessera.execution import Execution, ProgramExecution
-from tessera.lowering.dtypes import is_supported
+from tessera.lowering.dtypes import is_compiled
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
 
 LOG = logging.getLogger("tessera.compile")
@@ -222,11 +222,11 @@ def _unfit(args: Sequence[Any], *, any_dtype: bool = False) -> tuple[str, str, s
                 f"an argument is a {tensor.layout} tensor on {tensor.device}",
                 "Pass dense tensors on the CPU",
             )
-        if not any_dtype and (not is_supported(tensor.dtype) or tensor.is_quantized):
+        if not any_dtype and (not is_compiled(tensor.dtype) or tensor.is_quantized):
             return (
                 "not-crossable",
                 f"an argument is a tensor of {tensor.dtype}, which compiled programs cannot take",
-                "Pass tensors of a real dtype",
+                "Pass tensors of another dtype",
             )
     return None
 

@@ -30,6 +30,11 @@ def is_supported(dtype: torch.dtype) -> bool:
     return dtype in _NAMES
 
 
+def is_compiled(dtype: torch.dtype) -> bool:
+    """Whether compiled code takes tensors of this dtype, complex ones as their parts."""
+    return is_supported(dtype) or dtype in (torch.complex64, torch.complex128)
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """torch's name without "torch."; KeyError for types the compiler does not have."""
     return _NAMES[dtype]

@@ -24,9 +24,11 @@ from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
 from tessera.capture.specialize import SpecializedProgram
 from tessera.errors import InternalError
+from tessera.lowering.complexes.boundary import complex_island, crossing_shape
+from tessera.lowering.complexes.value import ComplexValue, complex_constant, split
 from tessera.lowering.context import NO_LOCATION, GraphValue, Location, LoweringContext
 from tessera.lowering.costs import CostModel, Prices
-from tessera.lowering.dtypes import dtype_name, is_supported
+from tessera.lowering.dtypes import dtype_name, is_compiled
 from tessera.lowering.islands import IslandFn, build_island
 from tessera.lowering.nodes import NodeLowering
 from tessera.lowering.outcome import Failure, Uncrossable
@@ -66,6 +68,11 @@ class Imported:
     random_keys: int = 0
     #: which of the islands are kernels of users; see LoweringContext.natives
     natives: dict[int, tuple[str, Location]] = field(default_factory=dict)
+    #: complex inputs by position: name and dtype; the graph takes them as torch.view_as_real
+    complex_inputs: dict[int, tuple[str, torch.dtype]] = field(default_factory=dict)
+    #: complex outputs by position, which the graph gives as torch.view_as_real: whether the tensor
+    #: returned is the conjugate of that
+    complex_outputs: dict[int, bool] = field(default_factory=dict)
 
 
 def crossable_spec(value: Any) -> TensorSpec | None:
@@ -74,7 +81,7 @@ def crossable_spec(value: Any) -> TensorSpec | None:
         return None
     if is_traceable_wrapper_subclass(value):
         return None  # its data is somewhere else
-    if value.device.type != "cpu" or not is_supported(value.dtype) or value.is_quantized:
+    if value.device.type != "cpu" or not is_compiled(value.dtype) or value.is_quantized:
         return None
     if not all(isinstance(size, int) for size in value.shape):
         return None
@@ -191,8 +198,8 @@ class _Attempt:
         self.islands: dict[int, IslandFn] = self.context.islands
         self.island_rows: list[IslandRow] = []
         self.tensors: dict[fx.Node, torch.Tensor] = {}
-        self._shared: dict[Any, GraphValue] = {}
-        self._lazy: dict[fx.Node, Callable[[], Any]] = {}
+        self._shared: dict[Any, GraphValue | ComplexValue] = {}
+        self.complex_inputs: dict[int, tuple[str, torch.dtype]] = {}
         self._bind_placeholders()
 
     # --- inputs, parameters, constants ----------------------------------------------------
@@ -203,11 +210,11 @@ class _Attempt:
             for node in self.importer.program.graph.nodes
             if node.op == "placeholder"
         }
-        users = iter(self.importer.input_names)
+        users = iter(enumerate(self.importer.input_names))
         for spec in self.importer.program.graph_signature.input_specs:
             node = placeholders[spec.arg.name]
             if spec.kind == InputKind.USER_INPUT:
-                self._bind_user_input(node, next(users))
+                self._bind_user_input(node, *next(users))
             elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 self._bind_tensor(node, str(spec.target), spec.kind)
             else:
@@ -216,17 +223,22 @@ class _Attempt:
                     "keep script objects and tokens out of forward()",
                 )
 
-    def _bind_user_input(self, node: fx.Node, name: str) -> None:
+    def _bind_user_input(self, node: fx.Node, position: int, name: str) -> None:
         value = node.meta.get("val")
         spec = crossable_spec(value)
         if spec is None:
             raise CannotCross(
                 f"input {name!r} is {_describe(value)}, which compiled programs cannot take",
-                "pass dense CPU tensors of a real dtype",
+                "pass dense CPU tensors of another dtype",
             )
-        builder = self.context.builder
-        handle = builder.input(name, dtype_name(spec.dtype), list(spec.shape))
-        self.context.bind(node, GraphValue(self.context, handle))
+        if spec.dtype.is_complex:
+            self.complex_inputs[position] = (name, spec.dtype)
+        self.context.bind(node, self._input(name, spec))
+
+    def _input(self, name: str, spec: TensorSpec) -> GraphValue | ComplexValue:
+        shape, dtype = crossing_shape(spec.shape, spec.dtype)
+        value = GraphValue(self.context, self.context.builder.input(name, dtype_name(dtype), shape))
+        return split(self.context, value) if spec.dtype.is_complex else value
 
     def _bind_tensor(self, node: fx.Node, name: str, kind: InputKind) -> None:
         tensor = self.importer.live_tensor(name)
@@ -245,17 +257,28 @@ class _Attempt:
         lifted = kind == InputKind.CONSTANT_TENSOR and not _on_module(self.importer.root, name)
         size = tensor.numel() * tensor.element_size()
         if lifted and size <= INLINE_CONSTANT_BYTES:
+            if spec.dtype.is_complex:
+                self.context.bind(node, complex_constant(self.context, tensor))
+                return
             self.context.bind(node, self.context.constant(tensor))
             self.lowering.constants[node] = tensor
             return
         # Tied parameters are one tensor under several names: the first one stands for all.
         storage = tensor.untyped_storage()
-        key = (storage._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)
+        conjugate = tensor.is_conj()
+        key = (
+            storage._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype,
+            conjugate,
+        )  # fmt: skip
         if key not in self._shared and not node.users:
             return
         if key not in self._shared:
-            handle = self.context.builder.parameter(name, dtype_name(spec.dtype), list(spec.shape))
-            self._shared[key] = GraphValue(self.context, handle)
+            shape, dtype = crossing_shape(spec.shape, spec.dtype)
+            handle = self.context.builder.parameter(name, dtype_name(dtype), shape)
+            value = GraphValue(self.context, handle)
+            self._shared[key] = (
+                split(self.context, value, conjugate) if spec.dtype.is_complex else value
+            )
             self.parameters[name] = tensor
         self.context.bind(node, self._shared[key])
 
@@ -288,9 +311,7 @@ class _Attempt:
         spec = crossable_spec(value)
         if spec is None:
             return Uncrossable(f"%{node.name} is {_describe(value)}")
-        name = f"island_{node.name}"
-        handle = self.context.builder.input(name, dtype_name(spec.dtype), list(spec.shape))
-        return GraphValue(self.context, handle)
+        return self._input(f"island_{node.name}", spec)
 
     def island(
         self,
@@ -317,25 +338,32 @@ class _Attempt:
         results = [self._result(node) for node in outputs]
         identifier = len(self.islands)
         cause = _cause(nodes, failures, moved)
-        self.islands[identifier] = build_island(
-            self.importer.program.graph_module, nodes, inputs, outputs, self.tensors
+        self.islands[identifier] = complex_island(
+            build_island(self.importer.program.graph_module, nodes, inputs, outputs, self.tensors),
+            _complex_places(operands),
+            _complex_places(results),
         )
+        crossing = [crossing_shape(spec.shape, spec.dtype) for spec in results]
         handles = self.context.builder.island(
             identifier,
             cause.reason,
-            [operand.handle for operand in operands],
-            [(dtype_name(spec.dtype), list(spec.shape)) for spec in results],
+            [
+                (item.joined(self.context) if isinstance(item, ComplexValue) else item).handle
+                for item in operands
+            ],
+            [(dtype_name(dtype), shape) for shape, dtype in crossing],
             location_of(nodes[0]),
         )
-        for node, handle in zip(outputs, handles, strict=True):
-            self.context.bind(node, GraphValue(self.context, handle))
+        for node, handle, spec in zip(outputs, handles, results, strict=True):
+            value = GraphValue(self.context, handle)
+            self.context.bind(node, split(self.context, value) if spec.dtype.is_complex else value)
         self._report_island(identifier, nodes, cause, failures, moved, operands, results)
 
-    def _operand(self, node: fx.Node) -> GraphValue:
+    def _operand(self, node: fx.Node) -> GraphValue | ComplexValue:
         value = self.context.lookup(node)
         if isinstance(value, (bool, int, float)):
             return self.context.constant(value)
-        if not isinstance(value, GraphValue):
+        if not isinstance(value, (GraphValue, ComplexValue)):
             raise InternalError(f"%{node.name} ({value!r}) cannot enter an island")
         return value
 
@@ -357,7 +385,7 @@ class _Attempt:
         first: Failure,
         failures: dict[fx.Node, Failure],
         moved: dict[fx.Node, str],
-        operands: Sequence[GraphValue],
+        operands: Sequence[GraphValue | ComplexValue],
         results: Sequence[TensorSpec],
     ) -> None:
         native = False
@@ -416,6 +444,8 @@ class _Attempt:
         values = []
         for node in self.importer.outputs:
             value = self.context.lookup(node)
+            if isinstance(value, ComplexValue):
+                value = value.joined(self.context, node.meta["val"].is_conj())
             if not isinstance(value, GraphValue):
                 raise CannotCross(
                     f"the model returns %{node.name}, {_describe(node.meta.get('val'))}",
@@ -425,7 +455,11 @@ class _Attempt:
             values.append(value)
         # Code behind the model may rely on it: `logits.view(-1, classes)`.
         eager = [node.meta.get("val") for node in self.importer.outputs]
-        contiguous = [isinstance(item, torch.Tensor) and item.is_contiguous() for item in eager]
+        # Of a complex result the parts have to lie side by side.
+        contiguous = [
+            isinstance(item, torch.Tensor) and (item.is_contiguous() or item.dtype.is_complex)
+            for item in eager
+        ]
         graph = self.context.finish(values, contiguous)
         order = [self.rows[node] for node in self.importer.nodes if node in self.rows]
         return Imported(
@@ -438,6 +472,12 @@ class _Attempt:
             self.importer.live_tensor,
             self.context.key_count,
             self.context.natives,
+            self.complex_inputs,
+            {
+                place: item.is_conj()
+                for place, item in enumerate(eager)
+                if isinstance(item, torch.Tensor) and item.dtype.is_complex
+            },
         )
 
 
@@ -481,6 +521,13 @@ def _on_module(root: nn.Module, name: str) -> bool:
 
 def _is_getitem(node: fx.Node) -> bool:
     return getattr(node.target, "__name__", "") == "getitem"
+
+
+def _complex_places(items: Sequence[Any]) -> frozenset[int]:
+    """Which of several values are complex."""
+    return frozenset(
+        place for place, item in enumerate(items) if getattr(item, "dtype", torch.bool).is_complex
+    )
 
 
 def _bytes(shape: Sequence[int], dtype: torch.dtype) -> int:

@@ -16,6 +16,8 @@ from tessera import _core
 from tessera.capture.decompose import trace_decomposition
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.errors import InternalError, RegistrationError
+from tessera.lowering.complexes.lower import lower_complex, takes_complex
+from tessera.lowering.complexes.value import ComplexValue, complex_constant
 from tessera.lowering.context import GraphValue, LoweringContext, NumberValue
 from tessera.lowering.control import lower_higher_order
 from tessera.lowering.outcome import Done, Failure, Uncrossable
@@ -96,6 +98,8 @@ class NodeLowering:
             if isinstance(value, Uncrossable):
                 return Failure("not-crossable", value.what)
             return Done(reported=False)
+        if takes_complex(node) and not self._is_identity(node):
+            return lower_complex(self, node, depth)
         if isinstance(node.target, _HIGHER_ORDER):
             return lower_higher_order(self, node, depth)
         if not isinstance(node.target, torch._ops.OpOverload):
@@ -110,7 +114,12 @@ class NodeLowering:
             value = getattr(value, part)
         if isinstance(value, torch.Tensor):
             try:
-                self.context.bind(node, self.context.constant(value))
+                made = (
+                    complex_constant(self.context, value)
+                    if value.dtype.is_complex
+                    else self.context.constant(value)
+                )
+                self.context.bind(node, made)
             except Unsupported as error:
                 return Failure(error.code, error.reason, error.remedy)
         else:
@@ -151,6 +160,10 @@ class NodeLowering:
         value = self.context.cast(value, torch.int64) if whole else value
         self.context.bind(node, NumberValue(self.context, value.handle))
         return Done("compiled", f"graph.{op}")
+
+    def _is_identity(self, node: fx.Node) -> bool:
+        schema = getattr(node.target, "_schema", None)
+        return schema is not None and schema.name in _IDENTITIES
 
     def _operator(self, node: fx.Node, depth: int) -> Done | Failure:
         target = node.target
@@ -301,10 +314,10 @@ class NodeLowering:
             for item in pytree.tree_leaves((node.args, node.kwargs))
             if isinstance(item, fx.Node) and isinstance(item.meta.get("val"), torch.Tensor)
         ]
-        outcome = self._inline(node, body, operands, depth)
+        outcome = self.inline(node, body, operands, depth)
         if isinstance(outcome, Failure):
             return outcome
-        problem = _difference(self.context.lookup(node), self.context.meta(node))
+        problem = self.difference(node)
         if problem:
             raise InternalError(f"the decomposition of {node.target} {problem}")
         names = dict.fromkeys(
@@ -312,7 +325,11 @@ class NodeLowering:
         )
         return Done("decomposed", ", ".join(names))
 
-    def _inline(
+    def difference(self, node: fx.Node) -> str:
+        """How the value bound to a node differs from what PyTorch foretells; "" if not."""
+        return _difference(self.context.lookup(node), self.context.meta(node))
+
+    def inline(
         self, node: fx.Node, body: fx.GraphModule, operands: list[Any], depth: int
     ) -> Done | Failure:
         """Lowers the nodes of `body` in place of `node`."""
@@ -343,7 +360,7 @@ def _difference(result: Any, expected: Any) -> str:
         if isinstance(meta, torch.Tensor):
             # One of several results may be None: a lowering leaves out what nobody reads.
             same = (several and value is None) or (
-                isinstance(value, GraphValue)
+                isinstance(value, (GraphValue, ComplexValue))
                 and value.shape == tuple(meta.shape)
                 and value.dtype == meta.dtype
             )
@@ -374,7 +391,7 @@ def _show_result(value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, GraphValue):
+    if isinstance(value, (GraphValue, ComplexValue)):
         return str(TensorSpec(value.shape, value.dtype))
     if isinstance(value, torch.Tensor):
         return str(TensorSpec.of(value))

@@ -13,7 +13,12 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.leaves import leaf_call_of, run_leaf
 
-_NARROW = (torch.float32, torch.float16, torch.bfloat16)
+_WIDE = {
+    torch.float32: torch.float64,
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.complex64: torch.complex128,
+}
 
 
 class Replay(fx.Interpreter):
@@ -85,7 +90,7 @@ def _mapped(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any
 
 
 def _widened(value: torch.Tensor) -> torch.Tensor:
-    return value.double() if value.dtype in _NARROW else value
+    return value.to(_wide_dtype(value.dtype))
 
 
 def _narrowed(value: Any, like: Any) -> Any:
@@ -95,7 +100,7 @@ def _narrowed(value: Any, like: Any) -> Any:
 
 
 def _wide_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype in _NARROW else dtype
+    return _WIDE.get(dtype, dtype)
 
 
 def _has_form(value: Any, like: Any) -> bool:

@@ -25,7 +25,7 @@ from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
-from tessera.random_keys import with_keys
+from tessera.program import bind
 from tessera.verification.reference import Replay, WideReplay
 from tessera.verification.result import ModuleCheck, Verification
 
@@ -169,10 +169,7 @@ def _placeholders(subject: Subject, imported: Imported) -> dict[fx.Node, Any]:
 def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
     compiled = _core.compile(imported.graph, threads=subject.threads, **settings().cache)
     parameters = [imported.parameters[name] for name in compiled.parameter_names]
-    executable = with_keys(
-        _core.Executable(compiled, parameters, imported.islands, subject.name, subject.threads),
-        imported.random_keys,
-    )
+    executable = bind(subject.name, compiled, imported, parameters, subject.threads)
     with torch.no_grad():
         results = executable(*[tensor.detach() for tensor in subject.tensors])
     return [results] if len(imported.outputs) == 1 else list(results)
@@ -188,6 +185,7 @@ def _check(
     plain: torch.Tensor,
     wide: torch.Tensor,
 ) -> ModuleCheck:
+    value, plain, wide = (_reals(tensor) for tensor in (value, plain, wide))
     if value.dtype.is_floating_point:
         error, torch_error, allowed = _float_errors(subject, value, plain, wide)
     else:
@@ -204,6 +202,11 @@ def _check(
         allowed,
         ok=error <= allowed,
     )
+
+
+def _reals(tensor: torch.Tensor) -> torch.Tensor:
+    """Complex numbers as their parts; everything else as it is."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.dtype.is_complex else tensor
 
 
 def _float_errors(

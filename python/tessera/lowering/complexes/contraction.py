@@ -1,0 +1,117 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Products of complex matrices: four real products each, as exact as PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tessera.lowering.complexes.pairs import Pair, pairs, translation
+
+aten = torch.ops.aten
+
+
+@translation("mm", "bmm", "mv", "dot", "inner", "outer", "ger", "kron", with_operator=True)
+def product(target: Any, a: Any, b: Any) -> Pair:
+    """`target`, which is linear in both of its operands."""
+    x, y = pairs(a, b)
+    return Pair(target(x.re, y.re) - target(x.im, y.im), target(x.re, y.im) + target(x.im, y.re))
+
+
+@translation("vdot")
+def vdot(self: Pair, other: Pair) -> Pair:
+    return product(aten.dot, self.conjugate(), other)
+
+
+def _sum(bias: Any, value: Pair, beta: Any, alpha: Any) -> Pair:
+    x, scale_x, scale = pairs(bias, beta, alpha)
+    scaled = value if alpha == 1 else value * scale
+    if beta == 0:  # whatever is in it
+        return scaled
+    return (x if beta == 1 else x * scale_x) + scaled
+
+
+@translation("addmm")
+def addmm(self: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    return _sum(self, product(aten.mm, mat1, mat2), beta, alpha)
+
+
+@translation("baddbmm")
+def baddbmm(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    return _sum(self, product(aten.bmm, batch1, batch2), beta, alpha)
+
+
+@translation("addbmm")
+def addbmm(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    total = product(aten.bmm, batch1, batch2).map(lambda part: part.sum(0))
+    return _sum(self, total, beta, alpha)
+
+
+@translation("addmv")
+def addmv(self: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    return _sum(self, product(aten.mv, mat, vec), beta, alpha)
+
+
+@translation("addr")
+def addr(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Pair:
+    return _sum(self, product(aten.outer, vec1, vec2), beta, alpha)
+
+
+@translation("linear")
+def linear(input: Any, weight: Any, bias: Any = None) -> Pair:
+    value = product(torch.nn.functional.linear, input, weight)
+    return value if bias is None else _sum(bias, value, 1, 1)
+
+
+def _solved(matrix: Pair, right: Pair) -> Pair:
+    """X of A X = B: the parts solve one real system of twice the size."""
+    top = torch.cat([matrix.re, -matrix.im], -1)
+    bottom = torch.cat([matrix.im, matrix.re], -1)
+    block = torch.cat([top, bottom], -2)
+    both = torch.linalg.solve(block, torch.cat([right.re, right.im], -2))
+    size = matrix.shape[-1]
+    return Pair(both[..., :size, :], both[..., size:, :])
+
+
+@translation("linalg_inv", "inverse")
+def inverse(self: Pair) -> Pair:
+    unit = torch.eye(self.shape[-1], dtype=self.re.dtype).expand(self.shape)
+    return _solved(self, Pair(unit, torch.zeros_like(unit)))
+
+
+@translation("linalg_solve")
+def solve(A: Any, B: Any, *, left: bool = True) -> Pair:
+    matrix, right = pairs(A, B)
+    if not left:
+        raise ValueError("only from the left")
+    if right.ndim != matrix.ndim:  # a vector, or a batch of them
+        if right.ndim != matrix.ndim - 1 and right.ndim != 1:
+            raise ValueError("only of one rank")
+        column = _solved(matrix, right.map(lambda part: part.unsqueeze(-1)))
+        return column.map(lambda part: part.squeeze(-1))
+    batch = torch.broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
+    return _solved(
+        matrix.map(lambda part: part.expand(*batch, *part.shape[-2:])),
+        right.map(lambda part: part.expand(*batch, *part.shape[-2:])),
+    )
+
+
+@translation(
+    "convolution",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    with_operator=True,
+)
+def convolution(target: Any, input: Any, weight: Any, bias: Any = None, *args: Any) -> Pair:
+    """Linear in the input and in the weight."""
+    value = product(lambda x, w: target(x, w, None, *args), input, weight)
+    if bias is None:
+        return value
+    shape = (-1, *(1,) * (value.ndim - 2))
+    return value + pairs(bias, value)[0].map(lambda part: part.reshape(shape))
