@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,33 +12,29 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from tessera import _core
 from tessera._core import OutdatedError
 from tessera.capture.autocast import autocasting
 from tessera.capture.autocast import state as autocast_state
 from tessera.capture.dynamic import DynamicShapes, from_plain, to_plain
-from tessera.capture.export import Captured, DynamicCapture, capture_symbolic
+from tessera.capture.export import capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
-from tessera.capture.specialize import OutsideCapture
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError
 from tessera.execution import Execution, compile_execution
-from tessera.lowering.importer import CannotCross
 from tessera.mirror import Mirror
 from tessera.overflow import overflow_execution
-from tessera.program import note_sizes
 from tessera.report.report import Report
+from tessera.sizes import SeenSizes, SizedCaptures
 from tessera.tensor import Tensor
 from tessera.tracing.active import current
 from tessera.verification.result import Verification
 
 C = TypeVar("C", bound="CompiledModule")
-LOG = logging.getLogger("tessera.dynamic")
 
 #: Forms of calls that take the short way.
 MAX_QUICK_FORMS = 256
-#: Sizes a module with dynamic shapes keeps its programs for; the oldest goes first.
+#: Sizes a module keeps programs for, where few captures serve many; the oldest goes first.
 MAX_SIZES = 256
 
 
@@ -101,9 +94,8 @@ class CompiledModule(Mirror):
         state["_fast"] = None
         state["_mode"] = None
         state["_quick"] = {}
-        state["_symbolic"] = {}
+        state["_sized_captures"] = {}
         state["_python_copies"] = {}
-        state["_family"] = None
 
     # --- calling --------------------------------------------------------------------------
 
@@ -199,9 +191,7 @@ class CompiledModule(Mirror):
             with self._lock:
                 found = self._programs.get(key)
                 if found is None:
-                    if self._dynamic is not None and len(self._programs) >= MAX_SIZES:
-                        del self._programs[next(iter(self._programs))]
-                        self._quick.clear()
+                    self._make_room()
                     found = (
                         overflow_execution(self, signature)
                         if full
@@ -213,7 +203,17 @@ class CompiledModule(Mirror):
 
     def _is_full(self) -> bool:
         """Whether no more forms of arguments are compiled."""
-        return self._example is None and len(self._programs) >= self._options.max_signatures
+        if self._example is not None:
+            return False
+        forms = sum(not execution.sized for execution in self._programs.values())
+        return forms >= int(self._options.max_signatures)
+
+    def _make_room(self) -> None:
+        """For one more size."""
+        sized = [key for key, execution in self._programs.items() if execution.sized]
+        if len(sized) >= MAX_SIZES:
+            del self._programs[sized[0]]
+            self._quick.clear()
 
     def _sized_call(
         self, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None
@@ -231,45 +231,26 @@ class CompiledModule(Mirror):
         name = type(self._torch).__name__
         call = example.like(args, kwargs, name)
         self._dynamic.check(call, example, name)
-        return call, args, kwargs
+        return call, *example.in_order(args, kwargs, name)
 
-    def _symbolic_program(self) -> DynamicCapture:
-        """The capture for all sizes, in the present mode."""
-        known, mode = self._symbolic, self._mode_key()
-        if mode not in known:
-            args, kwargs = self._dynamic.examples(*self._example_arguments())
-            known[mode] = capture_symbolic(
-                self._torch, args, kwargs, self._dynamic, self._training_flags()
-            )
-        found: DynamicCapture = known[mode]
-        return found
-
-    def _family_for(self, signature: CallSignature, threads: int) -> Any:
-        """The code that programs of different sizes share; None for static modules."""
+    def _captures(self, signature: CallSignature) -> SizedCaptures | None:
+        """What captures for the sizes of a call; None where its form is static, or new."""
+        known, mode = self._sized_captures, self._mode_key()
         if self._dynamic is None:
-            return None
-        family = self.__dict__["_family"]
-        if family is None:
-            family = self.__dict__["_family"] = _core.KernelFamily()
-            with contextlib.suppress(OutsideCapture, CannotCross):
-                captured = self._symbolic_program().at(self._dynamic.other_shapes(signature))
-                note_sizes(self._torch, signature, captured, family, threads)
-        return family
-
-    def _symbolic_capture(self, signature: CallSignature) -> Callable[[], Captured | None] | None:
-        """What captures for the sizes of this call, from one capture for all sizes."""
-        if self._dynamic is None or min(self._dynamic.key(signature), default=2) < 2:
-            # torch's captures for many sizes do not hold for the sizes 0 and 1.
-            return None
-
-        def capture() -> Captured | None:
-            try:
-                return self._symbolic_program().at(_shapes(signature))
-            except OutsideCapture as reason:
-                LOG.info("%s is captured anew: %s", type(self._torch).__name__, reason)
+            if self._example is not None or signature.unusual:
                 return None
-
-        return capture
+            form = (mode, signature.form())
+            seen: SeenSizes = known.setdefault(form, SeenSizes(signature))
+            return seen.captures(self._torch, signature, self._training_flags())
+        if mode not in known:
+            captures = SizedCaptures(self._torch, self._dynamic, self._training_flags())
+            args, kwargs = self._dynamic.examples(*self._example_arguments())
+            captures.add(
+                capture_symbolic(self._torch, args, kwargs, self._dynamic, self._training_flags())
+            )
+            known[mode] = captures
+        found: SizedCaptures = known[mode]
+        return found
 
     def _compile(
         self,
@@ -458,8 +439,8 @@ class CompiledModule(Mirror):
         with self._lock:
             if any(execution.unbound for execution in self._programs.values()):
                 self._catch_up()
-            if self._family is not None:
-                self._family.forget()
+            for captures in self._sized_captures.values():
+                captures.forget()
             for execution in self._programs.values():
                 execution.refresh()
         for child in self._children.values():
@@ -476,10 +457,6 @@ class CompiledModule(Mirror):
             note = report.summary().split(": ", 1)[-1]
             return f"{extra}; {note}" if extra else note
         return extra
-
-
-def _shapes(signature: CallSignature) -> list[tuple[int, ...]]:
-    return [signature.leaves[place].shape for place in signature.tensor_positions]
 
 
 def _form(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -24,11 +24,13 @@ from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
 from tessera.errors import ArgumentError, CaptureError, ConversionError, InputMismatchError
+from tessera.garbage import collection_paused
 from tessera.lowering.islands import Calls
 from tessera.module import AnyModule, Module
 from tessera.program import Program, build_program
 from tessera.report.crossings import warning_of
 from tessera.report.report import CaptureAttempt, IslandRow, NodeRow, Report
+from tessera.sizes import SizedCaptures
 from tessera.strict import complete_error
 from tessera.tensor import Tensor, from_torch
 from tessera.watch import Entry, changed, plain_entries, watched_entries
@@ -44,6 +46,9 @@ Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
 class Execution:
     """Answers calls of one form in one mode."""
+
+    #: whether it is one of many that differ in sizes only, and cheap to make again
+    sized = False
 
     def __init__(self, owner: CompiledModule, signature: CallSignature, report: Report) -> None:
         self.owner = owner
@@ -134,9 +139,12 @@ class ProgramExecution(Execution):
         program: Program,
         report: Report,
         hybrid: Mapping[str, AnyModule] | None = None,
+        *,
+        sized: bool = False,
     ) -> None:
         super().__init__(owner, program.signature, report)
         self.program = program
+        self.sized = sized
         #: children whose forward stays Python, as islands over what is compiled below
         self.hybrid = dict(hybrid or {})
         #: what answers once a child in PyTorch returned another form than the program is for
@@ -410,7 +418,8 @@ def compile_execution(
     # Before capture: what changes meanwhile is noticed by the first call.
     entries = watched_entries(owner)
     settings = plain_entries(owner)
-    execution = _make_execution(owner, signature, args, kwargs)
+    with collection_paused():
+        execution = _make_execution(owner, signature, args, kwargs)
     execution.settings = settings
     execution.watch(entries)
     return execution
@@ -434,6 +443,17 @@ def _make_execution(
     flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
     own_time = 0.0
     leaves = kept_leaves(owner)
+    captures: SizedCaptures | None = None
+    sized = owner._dynamic is not None
+
+    def symbolic() -> Captured | None:
+        nonlocal captures, sized
+        captures = None if leaves else owner._captures(signature)
+        if captures is None:
+            return None
+        captured = captures.at(signature, (plain_args, plain_kwargs))
+        sized = sized or captured is not None
+        return captured
 
     def build(captured: Captured) -> Program:
         nonlocal own_time
@@ -448,7 +468,7 @@ def _make_execution(
                 threads=threads,
                 strict=options.strict,
                 example=[flat[place] for place in signature.tensor_positions],
-                family=None if leaves else owner._family_for(signature, threads),
+                family=None if captures is None else captures.taught(signature, threads),
             )
         finally:
             own_time += time.perf_counter() - begin
@@ -464,7 +484,7 @@ def _make_execution(
             leaves=leaves,
             training=owner._training_flags(),
             strict=options.strict,
-            symbolic=None if leaves else owner._symbolic_capture(signature),
+            symbolic=symbolic,
             stand_in=lambda path: _hybrid_child(owner, path, hybrid),
         )
     except CaptureError as error:
@@ -478,7 +498,7 @@ def _make_execution(
     report.capture = result.attempts
     if result.value is not None:
         _warn_of_crossings(owner, report)
-        return ProgramExecution(owner, result.value, report, hybrid)
+        return ProgramExecution(owner, result.value, report, hybrid, sized=sized)
     return _in_python(owner, signature, report, whole=result.whole)
 
 

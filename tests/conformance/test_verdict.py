@@ -11,7 +11,7 @@ import pytest
 import torch
 from op_samples import MEANINGS, Sample
 from torch import Tensor, nn
-from verdict import Mismatch, _Wanted
+from verdict import Mismatch, Wanted
 
 X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
@@ -29,7 +29,7 @@ class Giving(nn.Module):
 def _compare(wanted: Callable[..., Any], given: Callable[..., Any], x: Tensor, **more: Any) -> None:
     sample = Sample("", Giving(wanted), (x,), **more)
     with torch.no_grad():
-        _Wanted(sample).compare(Giving(given), sample)
+        Wanted(sample).compare(Giving(given), sample)
 
 
 SPECIAL = torch.tensor([torch.nan, torch.inf, -torch.inf, 1.0])

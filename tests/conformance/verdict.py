@@ -50,22 +50,22 @@ def judge(sample: Sample, *, hybrid: bool = True) -> Verdict:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            wanted = _Wanted(sample)
+            wanted = Wanted(sample)
         except Exception as error:
-            return Verdict(SKIPPED, f"PyTorch: {_line(error)}")
+            return Verdict(SKIPPED, f"PyTorch: {line_of(error)}")
         try:
             return _judge(sample, wanted, hybrid)
         except Mismatch as error:
-            return Verdict(WRONG, _line(error))
+            return Verdict(WRONG, line_of(error))
         except Exception as error:
-            return Verdict(ERROR, f"{type(error).__name__}: {_line(error)}")
+            return Verdict(ERROR, f"{type(error).__name__}: {line_of(error)}")
 
 
-def _judge(sample: Sample, wanted: _Wanted, hybrid: bool) -> Verdict:
+def _judge(sample: Sample, wanted: Wanted, hybrid: bool) -> Verdict:
     try:
         converted = _convert(sample, strict=True)
     except (ConversionError, CaptureError, ArgumentError) as error:
-        verdict = Verdict(REFUSED, _why(error))
+        verdict = Verdict(REFUSED, why(error))
     else:
         wanted.compare(converted, sample)
         return Verdict(PASS)
@@ -93,7 +93,7 @@ def _has_state(module: nn.Module) -> bool:
     return next(module.parameters(), None) is not None or next(module.buffers(), None) is not None
 
 
-def _why(error: TesseraError) -> str:
+def why(error: TesseraError) -> str:
     """The reasons, without the advice."""
     if isinstance(error, ConversionError):
         islands = [row for row in error.report.nodes if row.reason and row.code != "between"]
@@ -101,10 +101,10 @@ def _why(error: TesseraError) -> str:
             row = islands[0]
             more = f" (and {len(islands) - 1} more)" if len(islands) > 1 else ""
             return f"{row.op}: {' '.join(row.reason.split())}{more}"
-    return _line(error)
+    return line_of(error)
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     text = str(error).split("\n  What to do:")[0]
     text = " ".join(text.split())
     return re.sub(r"0x[0-9a-f]{6,}", "0x…", text)[:400]
@@ -119,7 +119,7 @@ def _run(module: nn.Module, args: Any, kwargs: Any, seed: int = 0) -> list[Any]:
     return pytree.tree_leaves(module(*args, **kwargs))
 
 
-class _Wanted:
+class Wanted:
     """PyTorch's results of a sample, buffers included."""
 
     def __init__(self, sample: Sample) -> None:

@@ -313,3 +313,151 @@ def test_a_changed_model_at_a_new_size() -> None:
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     same(tess, model, torch.randn(24, 4))
+
+
+class Difference(nn.Module):
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x - 2 * y
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_keywords_in_another_order(rows: int) -> None:
+    tess = ts.from_pytorch(
+        Difference(),
+        example_inputs=(torch.randn(4, 3), torch.randn(4, 3)),
+        dynamic_shapes={"x": {0: Dim.AUTO}, "y": {0: Dim.AUTO}},
+    )
+    same(tess, Difference(), y=torch.randn(rows, 3), x=torch.randn(rows, 3))
+
+
+class Captures:
+    """Counts what torch.export captures."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        export = torch.export.export
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            return export(*args, **kwargs)
+
+        monkeypatch.setattr(torch.export, "export", counted)
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> Captures:
+    return Captures(monkeypatch)
+
+
+def test_sizes_of_one_are_captured_once(captures: Captures) -> None:
+    model = Small().eval()
+    tess = converted(model, strict=True)
+    assert captures.count == 1
+    for seq in (16, 5, 33, 7):
+        same(tess, model, torch.randn(1, seq, 8))
+    assert captures.count == 2
+    for batch in (3, 4):
+        same(tess, model, torch.randn(batch, 1, 8))
+    assert captures.count == 3
+
+
+def test_each_side_of_a_branch_is_captured_once(captures: Captures) -> None:
+    class Branch(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2 if x.shape[0] > 5 else x.sum(0)
+
+    tess = ts.from_pytorch(
+        Branch(), example_inputs=(torch.randn(3, 4),), dynamic_shapes={"x": {0: Dim.AUTO}}
+    )
+    for size in (6, 2, 9, 3, 30, 4):
+        same(tess, Branch(), torch.randn(size, 4))
+    assert captures.count == 2
+
+
+# --- sizes that turn out to change --------------------------------------------------------------
+
+
+def test_seen_sizes_become_dynamic(captures: Captures) -> None:
+    model = Small().eval()
+    tess = ts.compat.wrap(model, allow_fallback=False, max_signatures=2)
+    for batch, seq in [(4, 16), (4, 9), (4, 20), (4, 33), (4, 16)]:
+        same(tess, model, torch.randn(batch, seq, 8))
+    assert captures.count == 2
+    # Other dimensions than before, of which the captures know nothing.
+    for batch, seq in [(3, 9), (7, 40), (2, 3), (1, 5), (1, 6), (5, 1), (1, 1)]:
+        same(tess, model, torch.randn(batch, seq, 8))
+    assert captures.count == 6
+    # The first call and the one of sizes 1 have forms of their own.
+    with pytest.raises(ArgumentError, match="more than 2 forms"):
+        tess(torch.randn(2, 2, 8).double())
+
+
+def test_seen_sizes_that_capture_fixes() -> None:
+    class Fixed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.view(4, -1) * float(x.shape[0]) ** 0.5
+
+    tess = ts.compat.wrap(Fixed(), allow_fallback=False)
+    for size in (4, 8, 12, 3, 20, 24, 28, 1, 32):
+        same(tess, Fixed(), torch.randn(size, 4))
+
+
+class Filtering(nn.Module):
+    """Control flow on data, so that its children are compiled on their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.first(x)
+        if h.sum() > 1e9:
+            return h
+        kept = torch.stack([row for row in h if float(row[0]) > 0])
+        return self.second(kept)
+
+
+def test_children_of_a_hybrid_are_not_captured_for_each_size(captures: Captures) -> None:
+    torch.manual_seed(0)
+    model = Filtering().eval()
+    tess = ts.from_pytorch(model, example_inputs=(torch.randn(60, 8),))
+    for _ in range(3):
+        same(tess, model, torch.randn(60, 8))
+    before = captures.count
+    for _ in range(5):
+        same(tess, model, torch.randn(60, 8))
+    assert captures.count == before
+
+
+class Grown:
+    """A key-value cache in little."""
+
+    def __init__(self) -> None:
+        self.keys: torch.Tensor | None = None
+
+    def update(self, keys: torch.Tensor) -> torch.Tensor:
+        self.keys = keys if self.keys is None else torch.cat([self.keys, keys], 1)
+        return self.keys
+
+
+class Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor, cache: Grown) -> torch.Tensor:
+        keys = cache.update(self.linear(x))
+        return F.scaled_dot_product_attention(x, keys, keys)
+
+
+def test_a_growing_cache(captures: Captures) -> None:
+    model = Decoder().eval()
+    tess = ts.compat.wrap(model, allow_fallback=False)
+    ours, theirs = Grown(), Grown()
+    for step in range(12):
+        x = torch.randn(2, 6 if step == 0 else 1, 8)
+        with torch.no_grad():
+            torch.testing.assert_close(tess(x, ours), model(x, theirs))
+        torch.testing.assert_close(ours.keys, theirs.keys)
+    # Without a cache, with one, and for any length.
+    assert captures.count == 3

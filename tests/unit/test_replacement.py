@@ -262,8 +262,8 @@ def test_wrap_compiles_a_bounded_number_of_forms(caplog):
     model = nn.Linear(4, 4)
     wrapped = ts.compat.wrap(model, max_signatures=2)
     with torch.no_grad():
-        for rows in (1, 2, 3, 4, 1, 3):
-            x = torch.randn(rows, 4)
+        for shape in ((1, 4), (4,), (3, 1, 4), (2, 2, 2, 4), (1, 4), (3, 1, 4)):
+            x = torch.randn(shape)
             assert_same(wrapped(x), model(x))
         assert_same(wrapped(ts.from_torch(torch.ones(5, 4))).torch(), model(torch.ones(5, 4)))
         assert wrapped.report.mode == "pytorch"
@@ -276,7 +276,7 @@ def test_wrap_compiles_a_bounded_number_of_forms(caplog):
         assert_same(wrapped(torch.ones(6, 4)), model(torch.ones(6, 4)))
     warnings = [item for item in caplog.records if "more than 2 forms" in item.message]
     assert len(warnings) == 1
-    assert "input: float32[3, 4]" in warnings[0].message
+    assert "input: float32[3, 1, 4]" in warnings[0].message
 
 
 def test_wrap_without_fallback_refuses_further_forms():

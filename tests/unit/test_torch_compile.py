@@ -203,11 +203,11 @@ def test_numbers_among_the_inputs():
 
 
 def test_forms_beyond_the_limit_run_in_pytorch(built, caplog):
-    fast, _ = compiled(lambda x: x * 2 + 1, dynamic=True, options={"max_signatures": 2})
+    fast, _ = compiled(lambda x, n: x * n + 1, dynamic=True, options={"max_signatures": 2})
     with caplog.at_level(logging.WARNING, "tessera.compile"):
-        for rows in (2, 3, 4, 5, 2):
-            x = torch.randn(rows)
-            torch.testing.assert_close(fast(x), x * 2 + 1)
+        for number in (2, 3, 4, 5, 2):
+            x = torch.randn(6)
+            torch.testing.assert_close(fast(x, number), x * number + 1)
     assert len(built) == 2
     assert len([r for r in caplog.records if "more than 2 forms" in r.message]) == 1
 

@@ -101,6 +101,15 @@ class DynamicShapes:
             shapes.append(tuple(shape))
         return shapes
 
+    def above_one(self, signature: CallSignature) -> DynamicShapes:
+        """Those of the dimensions that are neither 0 nor 1 in a call."""
+        return DynamicShapes(
+            tuple(
+                {dim: rule for dim, rule in dims.items() if signature.leaves[index].shape[dim] > 1}
+                for index, dims in enumerate(self.leaves)
+            )
+        )
+
     def key(self, signature: CallSignature) -> tuple[Any, ...]:
         """The sizes of one call, for calls that fit `signature` apart from them."""
         return tuple(

@@ -150,6 +150,25 @@ class CallSignature:
             leaves.append(wanted)
         return CallSignature(self.spec, self.names, tuple(leaves), self.parameters, self.objects)
 
+    def form(self) -> tuple[Any, ...]:
+        """The same, equal for calls that differ in the sizes of their tensors only."""
+        structure, leaves = self.key()
+        return structure, tuple(
+            (len(leaf.shape), leaf.dtype, leaf.kind) if isinstance(leaf, TensorSpec) else leaf
+            for leaf in leaves
+        )
+
+    def in_order(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], what: str
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The same call with its arguments where this signature has them."""
+        if pytree.tree_structure(_opened(args, kwargs, self.objects)) == self.spec:
+            return args, kwargs
+        flat = self._arranged(args, kwargs, what)
+        leaves = [Handle() if isinstance(leaf, Handle) else leaf for leaf in flat]
+        ordered: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_unflatten(leaves, self.spec)
+        return ordered
+
     def _arranged(self, args: Sequence[Any], kwargs: dict[str, Any], what: str) -> list[Any]:
         flat, spec = pytree.tree_flatten((tuple(args), kwargs))
         if spec != self.spec:

@@ -18,7 +18,7 @@ from typing import Any
 import sympy
 import torch
 from torch import fx
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, InputKind
 from torch.utils import _pytree as pytree
@@ -284,8 +284,9 @@ class _Specializer:
         except Unsettled:
             return value
         # Each value has a storage of its own: values that share one would pass for tied tensors.
-        with self.mode:
-            return torch.empty_strided(shape, strides, dtype=value.dtype, device=value.device)
+        # Made by hand, as a call of empty_strided under the mode costs a hundred times as much.
+        plain = torch.empty_strided(shape, strides, dtype=value.dtype, device="meta")
+        return FakeTensor(self.mode, plain, value.device)
 
 
 def _is_arithmetic(node: fx.Node) -> bool:

@@ -64,8 +64,9 @@ def wrap(
     """`module` for hybrid execution: compiled lazily, once for each form of its arguments.
 
     A form is the arguments' structure, the shapes and dtypes of tensors and the values of all
-    else. There are at most ``max_signatures`` programs; calls of further forms run in PyTorch, and
-    a warning says so once. With ``allow_fallback=False`` a call raises ConversionError when part of
+    else; calls that differ in sizes only are one form from the second on. There are programs for at
+    most ``max_signatures`` forms; calls of further forms run in PyTorch, and a warning says so
+    once. With ``allow_fallback=False`` a call raises ConversionError when part of
     the module cannot be converted (StrictCaptureError when it cannot be captured), and
     ArgumentError for one form too many; else that part runs in PyTorch, and ``wrapped.report`` says
     which and why. Raises ArgumentTypeError for anything but a torch.nn.Module.

@@ -169,6 +169,8 @@ class NodeLowering:
         target = node.target
         assert isinstance(target, torch._ops.OpOverload)
         failure: Failure | None = None
+        if self._is_empty(node):
+            return Done("folded", "has no elements")
         decompose_first = self.rules.user_overrides_inside(target)
         if not decompose_first:
             for rule in self.rules.lookup(target):
@@ -220,6 +222,32 @@ class NodeLowering:
             return False
         try:
             value = self.context.constant(node.target(*node.args, **node.kwargs))
+        except Unsupported:
+            return False
+        self.context.bind(node, value)
+        return True
+
+    def _is_empty(self, node: fx.Node) -> bool:
+        """Binds results without elements: whatever the operator does, they have no values."""
+        meta = node.meta.get("val")
+        target = node.target
+        assert isinstance(target, torch._ops.OpOverload)
+        tensors = pytree.tree_leaves(meta)
+        if target.namespace != "aten" or target._schema.is_mutable or not tensors:
+            return False
+        if not all(rule.builtin for rule in self.rules.lookup(target)):
+            return False
+        if any(
+            not isinstance(item, torch.Tensor)
+            or item.layout != torch.strided
+            or 0 not in item.shape
+            for item in tensors
+        ):
+            return False
+        try:
+            value = pytree.tree_map(
+                lambda item: self.context.constant(torch.empty(item.shape, dtype=item.dtype)), meta
+            )
         except Unsupported:
             return False
         self.context.bind(node, value)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from tessera.lowering.aten.contraction import product
+from tessera.lowering.aten.creation import filled
 from tessera.lowering.aten.movement import permute_to, slice_along
 from tessera.lowering.aten.rules import (
     Arith,
@@ -111,10 +112,15 @@ def _to_real(
         (2 * (size - 1) if place == len(axes) - 1 else size) if given == -1 else given
         for place, (size, given) in enumerate(zip(sizes, s or [-1] * len(axes), strict=True))
     ]
-    if not self.numel() or min(lengths) < 1 or max(lengths) > MAX_LENGTH:
+    if min(lengths) < 1 or max(lengths) > MAX_LENGTH:
         raise Unsupported(
             f"[{op}] a transform of lengths {lengths} is not compiled (from 1 to {MAX_LENGTH})"
         )
+    if not self.numel():  # a sum of nothing
+        shape = list(self.shape)
+        for axis, length in zip(axes, lengths, strict=True):
+            shape[axis] = length
+        return filled(ctx, shape, 0, result)
     count = float(math.prod(lengths))
     scaled = "forward" if forward else "backward"
     scale = 1.0

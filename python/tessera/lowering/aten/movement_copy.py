@@ -165,7 +165,12 @@ def _pad_by(
             continue
         # Negative amounts crop; a border is read from what was there before, except that a
         # circular one wraps around what is left.
-        kept = slice_along(ctx, x, dim, max(-before, 0), x.shape[dim] - max(-after, 0))
+        start, end = max(-before, 0), x.shape[dim] - max(-after, 0)
+        if start > end and border is _replicated:
+            # Cropped beyond the other end: only the border is left, of the side that grows.
+            x = border(ctx, x, dim, x.shape[dim] + before + after, before > 0)
+            continue
+        kept = slice_along(ctx, x, dim, start, end)
         source = kept if border is _wrapped else x
         parts = [kept]
         if before > 0:

@@ -68,6 +68,8 @@ def safe_softmax(
     if not x.ndim:
         return finish(ctx, a.select(a.compare("eq", wide, -math.inf), 0.0, value), x.dtype)
     axis = normalize_dim(dim, x.ndim, "_safe_softmax")
+    if not x.shape[axis]:
+        return finish(ctx, value, x.dtype)
     largest = a.unary("reduce", wide, kind="max", dims=[axis], keepdim=True)
     empty = a.compare("eq", largest, -math.inf)
     return finish(ctx, a.select(empty, 0.0, value), x.dtype)
