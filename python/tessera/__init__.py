@@ -11,7 +11,8 @@ from tessera._versions import check_versions
 
 check_versions()
 
-import tessera.lowering.aten  # noqa: E402, F401 - fills the registry
+import tessera.lowering.aten  # noqa: E402 - fills the registry
+import tessera.lowering.transformers  # noqa: E402, F401 - and so does this
 from tessera import compat, errors, lowering, nn, ops, report  # noqa: E402
 from tessera.api import from_pytorch  # noqa: E402
 from tessera.errors import TesseraError  # noqa: E402

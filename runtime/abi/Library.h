@@ -59,6 +59,15 @@ static inline int64_t tessera_matrix_scratch(int64_t rows, int64_t columns, int6
   return 8 * (5 * larger * larger + larger * right + 4 * larger);
 }
 
+/// Columns that a unit of tessera_grouped_matmul computes.
+#define TESSERA_GROUPED_COLUMNS 128
+
+/// Bytes of scratch in which tessera_grouped_matmul packs operands and keeps sums of
+/// `elementBytes`: eight rows of the left one, a block of the right one, 64 rows of sums.
+static inline int64_t tessera_grouped_scratch(int64_t elementBytes) {
+  return elementBytes * (8 * 256 + (256 + 64) * TESSERA_GROUPED_COLUMNS);
+}
+
 /// What becomes of an element that tessera_scatter writes to.
 enum TesseraScatterMode {
   TESSERA_SCATTER_NONE, ///< the last one written stays

@@ -26,6 +26,7 @@ struct Entry {
 static const Entry functions[] = {
     TESSERA_LIBRARY_ENTRY(tessera_cholesky),
     TESSERA_LIBRARY_ENTRY(tessera_eigh),
+    TESSERA_LIBRARY_ENTRY(tessera_grouped_matmul),
     TESSERA_LIBRARY_ENTRY(tessera_householder_product),
     TESSERA_LIBRARY_ENTRY(tessera_lu),
     TESSERA_LIBRARY_ENTRY(tessera_lu_solve),

@@ -46,6 +46,12 @@ TESSERA_LIBRARY_FUNCTION(tessera_search_sorted);
 /// many rows (along dim) and columns (behind it) at one place before dim.
 TESSERA_LIBRARY_FUNCTION(tessera_scatter);
 
+/// Left, right, ends → product; no parameters. A right operand of rank 3 has a matrix for each
+/// group of left's rows, one of rank 2 is summed over in groups, each with a product of its own.
+/// Groups lie behind one another up to their ends. A unit is a block of TESSERA_GROUPED_COLUMNS
+/// columns, with rank 2 of one group. Scratch: tessera_grouped_scratch.
+TESSERA_LIBRARY_FUNCTION(tessera_grouped_matmul);
+
 // Matrices lie in the last two dimensions, in f32 or f64; a unit is one of them.
 // Scratch: tessera_matrix_scratch.
 

@@ -56,3 +56,25 @@ func.func @main(%x: tensor<1000x256xf32>, %i: tensor<16xi64>, %y: tensor<16x256x
   }
   return %0 : tensor<1000x256xf32>
 }
+
+// -----
+
+// A unit is a block of columns; with a matrix for all groups, of one group. Scratch holds packed operands and sums.
+
+// CHECK:         schedule.launch library {{.*}} scratch = 172032 {{.*}} units = 2
+// CHECK:         schedule.launch library {{.*}} units = 3
+// CHECK-LABEL: func.func @library_
+// CHECK:         tile.call_library "tessera_grouped_matmul"(%{{.*}}, %{{.*}}, %{{.*}}) into(%{{.*}}) scratch
+func.func @main(%a: tensor<8x32xf32>, %b: tensor<3x32x200xf32>, %c: tensor<32x9xf32>, %ends: tensor<3xi32>) -> (tensor<8x200xf32>, tensor<3x8x9xf32>) {
+  %0 = schedule.kernel library(%a, %b, %ends) {point = #schedule.library<grain = 16384>} : (tensor<8x32xf32>, tensor<3x32x200xf32>, tensor<3xi32>) -> tensor<8x200xf32> {
+  ^bb0(%x: tensor<8x32xf32>, %y: tensor<3x32x200xf32>, %e: tensor<3xi32>):
+    %1 = graph.grouped_matmul %x, %y, %e : (tensor<8x32xf32>, tensor<3x32x200xf32>, tensor<3xi32>) -> tensor<8x200xf32>
+    schedule.yield %1 : tensor<8x200xf32>
+  }
+  %2 = schedule.kernel library(%a, %c, %ends) {point = #schedule.library<grain = 16384>} : (tensor<8x32xf32>, tensor<32x9xf32>, tensor<3xi32>) -> tensor<3x8x9xf32> {
+  ^bb0(%x: tensor<8x32xf32>, %y: tensor<32x9xf32>, %e: tensor<3xi32>):
+    %1 = graph.grouped_matmul %x, %y, %e : (tensor<8x32xf32>, tensor<32x9xf32>, tensor<3xi32>) -> tensor<3x8x9xf32>
+    schedule.yield %1 : tensor<3x8x9xf32>
+  }
+  return %0, %2 : tensor<8x200xf32>, tensor<3x8x9xf32>
+}

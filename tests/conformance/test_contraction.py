@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from harness import FLOATS, INTEGERS, Case, check, values
+import transformers.integrations.moe  # noqa: F401 - registers an operator
+from calling import Calling
+from harness import FLOATS, INTEGERS, Case, check, run, values
+
+import tessera as ts
 
 #: Sums of K products: the tolerance of one dot product of half precision, K around 64.
 DOT: dict[torch.dtype, dict[str, float]] = {
@@ -199,3 +203,92 @@ def test_epilogues() -> None:
             for name, function in functions.items()
         ]
     )
+
+
+# --- groups ----------------------------------------------------------------------------------
+
+
+def _grouped(
+    left: tuple[int, ...],
+    right: tuple[int, ...],
+    ends: list[int],
+    dtype: torch.dtype,
+    *,
+    transposed: bool = False,
+) -> Case:
+    """A product in groups: of rows, of columns (`left` of rank 3), or of what is summed over."""
+
+    def apart(a: torch.Tensor, b: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        # ATen's operator is traced for bfloat16 only, and for rows of whole 16 bytes.
+        if dtype == torch.bfloat16:
+            return F.grouped_mm(a, b, offs=offsets)
+        return torch.ops.transformers.grouped_mm_fallback(a, b, offsets)
+
+    operands = [values(*shape, dtype=dtype, low=-1, high=1) for shape in (left, right)]
+    if transposed:
+        operands[1] = operands[1].mT.contiguous().mT
+    index = torch.tensor(ends, dtype=torch.int32)
+    return Case(f"{left} @ {right} at {ends}", apart, [*operands, index], **DOT[dtype])
+
+
+def _oracle(case: Case) -> torch.Tensor:
+    """The same by products of their own, in float64."""
+    a, b, offsets = case.inputs
+    ends = offsets.tolist()
+    groups = list(zip([0, *ends], ends, strict=False))
+    a, b = a.double(), b.double()
+    if a.ndim == 3:
+        return torch.cat([a[g] @ b[:, i:j] for g, (i, j) in enumerate(groups)], 1)
+    if b.ndim == 2:
+        return torch.stack([a[:, i:j] @ b[i:j] for i, j in groups])
+    product = torch.cat([a[i:j] @ b[g] for g, (i, j) in enumerate(groups)])
+    return F.pad(product, (0, 0, 0, a.shape[0] - ends[-1]))
+
+
+GROUPS = [
+    ((10, 16), (3, 16, 24), [3, 3, 10]),
+    ((10, 16), (4, 16, 24), [0, 1, 4, 8]),
+    ((150, 304), (3, 304, 136), [2, 80, 150]),
+    ((13, 37), (3, 37, 45), [2, 6, 13]),
+    ((5, 2000), (5, 2000, 8), [1, 2, 3, 4, 5]),
+    ((3, 16, 24), (24, 40), [5, 5, 40]),
+    ((24, 40), (40, 136), [7, 7, 40]),
+]
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_products_in_groups(dtype: torch.dtype, transposed: bool) -> None:
+    cases = [
+        _grouped(left, right, ends, dtype, transposed=transposed)
+        for left, right, ends in GROUPS
+        if (
+            all(size % 8 == 0 for size in (*left[1:], *right[1:]))
+            if dtype == torch.bfloat16
+            else (len(left), len(right)) == (2, 3)
+        )
+    ]
+    # Sums of up to 2000 products.
+    atol = {torch.float32: 1e-4, torch.float64: 1e-10}.get(dtype, 0.06)
+    for case, got in zip(cases, run(cases), strict=True):
+        assert got.dtype == dtype
+        torch.testing.assert_close(
+            got.double(),
+            _oracle(case),
+            rtol=DOT[dtype].get("rtol", 1e-10),
+            atol=atol,
+            msg=case.name,
+        )
+
+
+def test_groups_that_reach_too_far_are_an_error() -> None:
+    case = _grouped((10, 16), (2, 16, 24), [4, 10], torch.float32)
+    converted = ts.from_pytorch(
+        Calling(case.function), example_inputs=tuple(case.inputs), strict=True
+    )
+    a, b, _ = case.inputs
+    for ends in ([4, 11], [5, 4], [-1, 10]):
+        with pytest.raises(IndexError, match="out of"):
+            converted(a, b, torch.tensor(ends, dtype=torch.int32))
+    fine = converted(a, b, torch.tensor([0, 0], dtype=torch.int32))
+    assert not fine.any()

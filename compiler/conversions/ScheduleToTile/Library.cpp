@@ -116,6 +116,17 @@ static LibraryCall callScatter(graph::ScatterOp scatter, schedule::KernelOp kern
   return call;
 }
 
+/// Units are blocks of columns: which rows are whose, data says.
+static LibraryCall callGroupedMatmul(graph::GroupedMatmulOp product) {
+  RankedTensorType lhs = typeOf(product.getLhs()), rhs = typeOf(product.getRhs());
+  int64_t groups = rhs.getRank() == 2 ? typeOf(product.getEnds()).getDimSize(0) : 1;
+  LibraryCall call{"tessera_grouped_matmul", {}};
+  call.units = groups * llvm::divideCeil(rhs.getShape().back(), TESSERA_GROUPED_COLUMNS);
+  call.unitElements = lhs.getNumElements() * TESSERA_GROUPED_COLUMNS;
+  call.scratchBytes = tessera_grouped_scratch(lhs.getElementType().isF64() ? 8 : 4);
+  return call;
+}
+
 static FailureOr<LibraryCall> callFor(Operation *op, schedule::KernelOp kernel) {
   int64_t grain = cast<schedule::LibraryAttr>(kernel.getPointAttr()).getGrain();
   return llvm::TypeSwitch<Operation *, FailureOr<LibraryCall>>(op)
@@ -142,6 +153,7 @@ static FailureOr<LibraryCall> callFor(Operation *op, schedule::KernelOp kernel) 
         call.units = typeOf(search.getValues()).getNumElements();
         return call;
       })
+      .Case([](graph::GroupedMatmulOp product) { return callGroupedMatmul(product); })
       .Default([](Operation *other) -> FailureOr<LibraryCall> {
         if (std::optional<LibraryCall> call = callOnMatrices(other))
           return *call;

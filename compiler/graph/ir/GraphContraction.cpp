@@ -38,3 +38,27 @@ FailureOr<RankedTensorType> MatmulOp::inferType(const InferContext &ctx, Adaptor
   shape->push_back(size(rhs, 3 - rhsK));
   return lhs.clone(*shape);
 }
+
+FailureOr<RankedTensorType> GroupedMatmulOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  RankedTensorType lhs = rankedType(adaptor.getLhs()), rhs = rankedType(adaptor.getRhs());
+  RankedTensorType ends = rankedType(adaptor.getEnds());
+  if (lhs.getElementType() != rhs.getElementType())
+    return ctx.error("operands must have one element type, got ", lhs.getElementType(), " and ",
+                     rhs.getElementType(), "; insert graph.cast");
+  bool perGroup = rhs.getRank() == 3;
+  if (lhs.getRank() != 2 || (!perGroup && rhs.getRank() != 2) || ends.getRank() != 1)
+    return ctx.error("lhs needs 2 dimensions, rhs 2 or 3 and ends 1, got shapes ",
+                     formatShape(lhs.getShape()), ", ", formatShape(rhs.getShape()), " and ",
+                     formatShape(ends.getShape()));
+  int64_t depth = rhs.getDimSize(perGroup ? 1 : 0), columns = rhs.getShape().back();
+  if (!sizesAgree(lhs.getDimSize(1), depth))
+    return ctx.error("last dimension of lhs (", lhs.getDimSize(1),
+                     ") must equal the summed one of ", "rhs (", depth, "); shapes are ",
+                     formatShape(lhs.getShape()), " and ", formatShape(rhs.getShape()));
+  if (perGroup && !sizesAgree(rhs.getDimSize(0), ends.getDimSize(0)))
+    return ctx.error("rhs has matrices for ", rhs.getDimSize(0), " groups, but there are ",
+                     ends.getDimSize(0), " ends");
+  if (perGroup)
+    return lhs.clone({lhs.getDimSize(0), columns});
+  return lhs.clone({ends.getDimSize(0), lhs.getDimSize(0), columns});
+}

@@ -32,4 +32,26 @@ def Graph_MatmulOp : Graph_InferredOp<"matmul", [Graph_Contraction]> {
   }];
 }
 
+def Graph_GroupedMatmulOp : Graph_InferredOp<"grouped_matmul", [Graph_Library]> {
+  let summary = "products of groups of rows, each with a matrix of its own";
+  let description = [{
+    Group g reaches from the end of the one before to `ends`[g]. With an rhs of [G, K, N] the groups
+    are of lhs's rows, [M, K], and the result is [M, N]: row m times the matrix of its group, zero
+    where m is in none. With an rhs of [K, N] the groups are of what is summed over: the result is
+    [G, M, N]. Ends that fall, or that lie behind what is grouped, are an error when the program
+    runs. f16 and bf16 are accumulated in f32.
+
+    Example:
+    ```mlir
+    %3 = graph.grouped_matmul %0, %1, %2
+         : (tensor<96x512xf32>, tensor<8x512x64xf32>, tensor<8xi32>) -> tensor<96x64xf32>
+    ```
+  }];
+  let arguments = (ins Graph_FloatTensor:$lhs, Graph_FloatTensor:$rhs, Graph_IndexTensor:$ends);
+  let results = (outs Graph_FloatTensor:$result);
+  let assemblyFormat = [{
+    $lhs `,` $rhs `,` $ends attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 #endif // TESSERA_GRAPH_CONTRACTION

@@ -98,7 +98,11 @@ func.func @normalization(%x: tensor<2x16x8xf32>, %w: tensor<8xf32>, %m: tensor<1
 }
 
 // CHECK-LABEL: @contraction
-func.func @contraction(%a: tensor<8x32xf32>, %b: tensor<64x32xf32>, %c: tensor<5x1x32x4xf32>, %d: tensor<3x4x7xf32>, %i: tensor<?x4xi8>) {
+func.func @contraction(%a: tensor<8x32xf32>, %b: tensor<64x32xf32>, %c: tensor<5x1x32x4xf32>, %d: tensor<3x4x7xf32>, %i: tensor<?x4xi8>, %e: tensor<3x32x5xf32>, %f: tensor<32x9xf32>, %ends: tensor<3xi32>) {
+  // CHECK: graph.grouped_matmul %{{.*}}, %{{.*}}, %{{.*}} : (tensor<8x32xf32>, tensor<3x32x5xf32>, tensor<3xi32>) -> tensor<8x5xf32>
+  %g0 = graph.grouped_matmul %a, %e, %ends : (tensor<8x32xf32>, tensor<3x32x5xf32>, tensor<3xi32>) -> tensor<8x5xf32>
+  // CHECK: graph.grouped_matmul %{{.*}}, %{{.*}}, %{{.*}} : (tensor<8x32xf32>, tensor<32x9xf32>, tensor<3xi32>) -> tensor<3x8x9xf32>
+  %g1 = graph.grouped_matmul %a, %f, %ends : (tensor<8x32xf32>, tensor<32x9xf32>, tensor<3xi32>) -> tensor<3x8x9xf32>
   // CHECK: graph.matmul %{{.*}}, %{{.*}} {transpose_b} : (tensor<8x32xf32>, tensor<64x32xf32>) -> tensor<8x64xf32>
   %v148 = graph.matmul %a, %b {transpose_b} : (tensor<8x32xf32>, tensor<64x32xf32>) -> tensor<8x64xf32>
   // CHECK: graph.matmul %{{.*}}, %{{.*}} {transpose_a} : (tensor<8x32xf32>, tensor<8x32xf32>) -> tensor<32x32xf32>

@@ -408,6 +408,30 @@ func.func @log_softmax_dim(%x: tensor<8x9xf32>) {
 
 // -----
 
+func.func @grouped_matmul_depth(%a: tensor<8x512xf32>, %b: tensor<2x256x64xf32>, %ends: tensor<2xi64>) {
+  // expected-error@+1 {{'graph.grouped_matmul' op [grouped_matmul] last dimension of lhs (512) must equal the summed one of rhs (256); shapes are 8x512 and 2x256x64}}
+  %0 = graph.grouped_matmul %a, %b, %ends : (tensor<8x512xf32>, tensor<2x256x64xf32>, tensor<2xi64>) -> tensor<8x64xf32>
+  return
+}
+
+// -----
+
+func.func @grouped_matmul_groups(%a: tensor<8x4xf32>, %b: tensor<2x4x6xf32>, %ends: tensor<3xi64>) {
+  // expected-error@+1 {{'graph.grouped_matmul' op [grouped_matmul] rhs has matrices for 2 groups, but there are 3 ends}}
+  %0 = graph.grouped_matmul %a, %b, %ends : (tensor<8x4xf32>, tensor<2x4x6xf32>, tensor<3xi64>) -> tensor<8x6xf32>
+  return
+}
+
+// -----
+
+func.func @grouped_matmul_ranks(%a: tensor<1x8x4xf32>, %b: tensor<2x4x6xf32>, %ends: tensor<2xi64>) {
+  // expected-error@+1 {{'graph.grouped_matmul' op [grouped_matmul] lhs needs 2 dimensions, rhs 2 or 3 and ends 1, got shapes 1x8x4, 2x4x6 and 2}}
+  %0 = graph.grouped_matmul %a, %b, %ends : (tensor<1x8x4xf32>, tensor<2x4x6xf32>, tensor<2xi64>) -> tensor<8x6xf32>
+  return
+}
+
+// -----
+
 func.func @matmul_depth(%a: tensor<8x512xf32>, %b: tensor<256x64xf32>) {
   // expected-error@+1 {{'graph.matmul' op [matmul] last dimension of lhs (512) must equal the second to last dimension of rhs (256); shapes are 8x512 and 256x64}}
   %0 = graph.matmul %a, %b : (tensor<8x512xf32>, tensor<256x64xf32>) -> tensor<8x64xf32>

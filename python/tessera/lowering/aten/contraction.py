@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
+from tessera.lowering.aten.movement import matrix_transpose
 from tessera.lowering.aten.rules import (
     Arith,
     Number,
@@ -25,6 +26,7 @@ from tessera.lowering.aten.rules import (
     rule,
 )
 from tessera.lowering.context import GraphValue, LoweringContext
+from tessera.lowering.registry import Unsupported
 
 
 def product(
@@ -95,6 +97,26 @@ def matmul(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphVa
     if self.ndim == 1:
         shape.pop(-1 if other.ndim == 1 else -2)
     return ctx.reshape(result, shape)
+
+
+@rule("_grouped_mm")
+def grouped_mm(
+    ctx: LoweringContext,
+    self: GraphValue,
+    mat2: GraphValue,
+    offs: GraphValue | None = None,
+    bias: GraphValue | None = None,
+    out_dtype: torch.dtype | None = None,
+) -> GraphValue:
+    """torch.nn.functional.grouped_mm: groups of rows, of columns or of the summed dimension."""
+    if bias is not None or out_dtype not in (None, self.dtype):
+        raise Unsupported("[grouped_mm] a bias and another result dtype are not compiled")
+    if offs is None:
+        return bmm(ctx, self, mat2)
+    if self.ndim == 3:  # groups of mat2's columns: of rows, transposed
+        columns = grouped_mm(ctx, matrix_transpose(ctx, mat2), matrix_transpose(ctx, self), offs)
+        return matrix_transpose(ctx, columns)
+    return ctx.emit("grouped_matmul", [self, mat2, offs])
 
 
 @rule("mv")
