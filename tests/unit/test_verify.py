@@ -200,3 +200,18 @@ def test_reference_computes_what_looks_at_bits() -> None:
     values = replay.replay({nodes[0]: torch.ones(3)})
     assert values[nodes[1]].dtype == torch.float64
     assert torch.equal(values[nodes[-2]], Bits()(torch.ones(3)))
+
+
+class Exported(nn.Module):
+    """Says something else when it is captured."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sin() if torch.compiler.is_exporting() else x.cos()
+
+
+def test_a_forward_that_is_another_one_when_captured() -> None:
+    x = torch.randn(3, 8)
+    found = ts.from_pytorch(Exported(), (x,)).verify(x)
+    assert not found
+    assert "another result when Python" in str(found)
+    assert "aten.sin" in str(found.first)

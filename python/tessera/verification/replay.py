@@ -38,6 +38,13 @@ TOLERANCES = {
     torch.float16: (1e-3, 1e-5),
     torch.bfloat16: (1.6e-2, 1e-5),
 }
+#: what may lie between two ways to compute a model in one precision, as a share of the largest
+CAPTURE_TOLERANCE = {
+    torch.float64: 1e-8,
+    torch.float32: 1e-3,
+    torch.float16: 0.05,
+    torch.bfloat16: 0.2,
+}
 
 
 @dataclass
@@ -79,6 +86,59 @@ def verify_program(subject: Subject) -> Verification:
             "their fusion into one kernel"
         )
     return result
+
+
+def check_capture(subject: Subject, found: Verification, eager: Sequence[torch.Tensor]) -> None:
+    """Compares what the captured program gives with what forward() gave, run by Python.
+
+    A forward may ask whether it is being exported, and then compute something else: no operator of
+    the program is wrong there. Only differences far beyond any rounding count.
+    """
+    outputs = [node for node in subject.captured.outputs if isinstance(node, fx.Node)]
+    if len(outputs) != len(eager):
+        found.notes.append(
+            "the results of forward() itself could not be told apart to compare them"
+        )
+        return
+    imported = import_program(
+        subject.captured.program, subject.root, input_names=subject.input_names, outputs=[]
+    )
+    module = subject.captured.program.graph_module
+    replayed = Replay(module, outputs).replay(_placeholders(subject, imported))
+    for node, wanted in zip(outputs, eager, strict=True):
+        value = replayed[node]
+        if value.shape == wanted.shape and value.dtype == wanted.dtype:
+            limit = CAPTURE_TOLERANCE.get(value.dtype, 0.0)
+            error, allowed = _difference(value, wanted, limit)
+            if error <= allowed:
+                continue
+        else:
+            error, allowed = math.inf, 0.0
+        fqn, file, line = location_of(node)
+        found.first = ModuleCheck(
+            fqn, str(node.target), node.name, file, line, error, 0.0, allowed, ok=False
+        )
+        found.notes.append(
+            "the program computes what was captured, but forward() gives another result when "
+            "Python runs it: it may ask whether it is being exported or compiled"
+        )
+        return
+
+
+def _difference(value: torch.Tensor, wanted: torch.Tensor, relative: float) -> tuple[float, float]:
+    """The largest difference and what it may be: infinities and NaN have to be the same."""
+    if not value.numel():
+        return 0.0, 0.0
+    if not value.dtype.is_floating_point:
+        return float((value != wanted).sum()), 0.0
+    settled = value.isfinite() & wanted.isfinite()
+    same = (value == wanted) | (value.isnan() & wanted.isnan())
+    if bool((~settled & ~same).any()):
+        return math.inf, 0.0
+    zero = torch.zeros((), dtype=torch.float64)
+    error = torch.where(settled, (value.double() - wanted.double()).abs(), zero).max()
+    scale = torch.where(settled, wanted.double().abs(), zero).max()
+    return float(error), relative * max(float(scale), 1.0)
 
 
 def _refuse_random(subject: Subject, nodes: Iterable[fx.Node]) -> None:

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from tessera.capture.export import Captured
 from tessera.capture.ladder import climb
-from tessera.capture.objects import copied_arguments
+from tessera.capture.objects import copied_arguments, opened_results
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.capture.structure import copy_structure
@@ -22,7 +22,7 @@ from tessera.execution import kept_leaves
 from tessera.report.report import Report
 from tessera.staged import StagedExecutable
 from tessera.tensor import Tensor
-from tessera.verification.replay import Subject, verify_program
+from tessera.verification.replay import Subject, check_capture, verify_program
 from tessera.verification.result import ModuleCheck, Verification
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def verify(
     signature = CallSignature.of(module.forward, args, kwargs, objects=True)
     flat = signature.match(args, kwargs, name)
 
+    leaves = kept_leaves(owner)
+
     def build(captured: Captured) -> Verification:
         tensors = [flat[index] for index in signature.tensor_positions]
         threads = owner._options.threads or torch.get_num_threads()
@@ -56,9 +58,11 @@ def verify(
             captured = stages.settled(captured, tensors)
         names = [signature.names[index].replace('"', "'") for index in signature.tensor_positions]
         subject = Subject(name, captured, module, names, tensors, threads, rtol, atol)
-        return verify_program(subject)
+        found = verify_program(subject)
+        if found.ok and not leaves:
+            check_capture(subject, found, _by_python(owner, args, kwargs))
+        return found
 
-    leaves = kept_leaves(owner)
     result = climb(
         module,
         args,
@@ -72,6 +76,17 @@ def verify(
         found.notes += [f"{leaf.reason}: it is taken as it is" for leaf in leaves if leaf.native]
         return found
     return _modulewise(owner, name, args, kwargs, rtol, atol)
+
+
+def _by_python(
+    owner: CompiledModule, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> list[torch.Tensor]:
+    """The tensors forward() gives when Python runs it."""
+    copy = copy_structure(owner._torch, training=owner._training_flags(), clone_buffers=True)
+    with torch.no_grad():
+        copied = copied_arguments((args, kwargs), torch.clone)
+        result = opened_results(copy(*copied[0], **copied[1]))
+    return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 
 
 def _modulewise(
