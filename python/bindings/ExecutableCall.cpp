@@ -287,6 +287,15 @@ bool ExecutableState::refresh(bool force) {
     }
     parameter.data = tensors.back().data();
     const TensorSpec &expected = executable->getProgram().parameters[i].type;
+    const TensorSpec &given = tensors.back().spec();
+    if (!watched.empty() && (given.dtype != expected.dtype || given.sizes != expected.sizes)) {
+      // The same tensor in another form, as module.double() makes it: whoever watches makes
+      // another program.
+      outdated = true;
+      PyErr_Format(outdatedError(), "%s has another form than the program was made for",
+                   executable->describeParameter(i).c_str());
+      return false;
+    }
     parameter.watched = executable->getProgram().parameters[i].prepared ||
                         (tensors.back().spec().sizes == expected.sizes &&
                          executable->copiesParameter(tensors.back().view(), i));

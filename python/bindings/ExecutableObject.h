@@ -58,7 +58,8 @@ struct WatchedEntry {
     writes = now;
     if (!key.is_valid())
       return PyDict_GET_SIZE(dict.ptr()) != size;
-    return PyDict_GetItem(dict.ptr(), key.ptr()) != value.ptr();
+    PyObject *entry = PyDict_GetItem(dict.ptr(), key.ptr());
+    return (entry ? entry : Py_None) != value.ptr();
   }
 
 private:

@@ -21,16 +21,12 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
-from torch.utils import _pytree as pytree
 
 from tessera.capture.dynamic import DynamicShapes
-from tessera.capture.objects import copied_arguments
-from tessera.capture.signature import as_torch
-from tessera.capture.structure import copy_structure
+from tessera.capture.trial import own_error
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
-from tessera.tensor import Tensor
 
 _LATER = {
     "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
@@ -89,24 +85,10 @@ def from_pytorch(
     )
     module.__dict__["_first"] = (args, kwargs)
     if module._execution().report.mode != "compiled":
-        _check_runs(model, args, kwargs)
+        error = own_error(model, args, kwargs)
+        if error is not None:
+            raise error
     return module
-
-
-def _check_runs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Where nothing could capture the model: whether it takes the examples at all.
-
-    What it raises itself passes through. Its state and the random numbers are left alone.
-    """
-    copy = copy_structure(model, clone_buffers=True)
-    given = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
-    given = copied_arguments(given, torch.clone)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        try:
-            copy(*given[0], **given[1])
-        except Exception as error:
-            error.add_note("raised by the model itself, called with the examples of from_pytorch")
-            raise
 
 
 def _refuse_later(**arguments: Any) -> None:

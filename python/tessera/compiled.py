@@ -84,7 +84,7 @@ class CompiledModule(Mirror):
     def _is_mirror(self, name: str) -> bool:
         # A wrapped module is one opaque call, even where it is the original that was wrapped.
         child = self._children[name]
-        return type(child) is CompiledModule and child._torch is self._torch._modules[name]
+        return type(child) is CompiledModule and child._torch is self._torch._modules.get(name)
 
     def _reset(self) -> None:
         """Forgets every program."""
@@ -182,9 +182,9 @@ class CompiledModule(Mirror):
         if full:
             key = (mode, None)
             found = self._programs.get(key)
-        # What a new form would be compiled from may be outdated as well.
-        known = found or next(iter(self._programs.values()), None)
-        if known is not None and known.outdated:
+        if found is None:  # what it would be compiled from may be outdated as well
+            self._settle()
+        elif found.outdated:
             self._catch_up()
             return self._execution(args, kwargs)
         if found is None:
@@ -295,6 +295,13 @@ class CompiledModule(Mirror):
         forms: dict[Any, Any] = self._quick
         return forms
 
+    def _settle(self) -> None:
+        """Follows changes of the PyTorch model now, where the next call would."""
+        with self._lock:
+            known = next(iter(self._programs.values()), None)
+            if known is None or known.outdated:
+                self._catch_up()
+
     def _mode_key(self) -> tuple[Any, ...]:
         """What programs are told apart by, besides the form of arguments."""
         training = self._mode
@@ -319,6 +326,7 @@ class CompiledModule(Mirror):
     def state_dict(
         self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
+        self._settle()
         if not self._replaced():
             state: dict[str, Any] = self._torch.state_dict(
                 destination=destination, prefix=prefix, keep_vars=keep_vars
@@ -329,6 +337,7 @@ class CompiledModule(Mirror):
     def load_state_dict(
         self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
+        self._settle()
         if self._replaced() or assign:
             return super().load_state_dict(state_dict, strict, assign)
         plain = {key: as_torch(value) for key, value in state_dict.items()}
@@ -344,6 +353,7 @@ class CompiledModule(Mirror):
     # --- copies ---------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
+        self._settle()
         replaced = self._replaced()
         return {
             "module": self._torch,
@@ -380,12 +390,14 @@ class CompiledModule(Mirror):
 
     def _present(self) -> Execution:
         """What the last call ran; compiled now, if the module is static and stale."""
+        self._settle()
         if self._current is not None:
             current: Execution = self._current
             return current
         if self._example is None:
             raise ArgumentError(
-                f"{self._label()} has not been called yet, so nothing is compiled",
+                f"{self._label()} has not been called yet, or not since it was changed, so nothing "
+                "is compiled",
                 remedy="call it once: a program is made for each form of arguments",
             )
         return self._execution()
@@ -404,9 +416,13 @@ class CompiledModule(Mirror):
 
     def profile(self, *args: Any, **kwargs: Any) -> Report:
         """Calls the module and returns its report with the measured times filled in."""
-        execution = self._execution(args, kwargs)
-        execution.profile(args, kwargs)
-        return execution.full_report()
+        while True:
+            execution = self._execution(args, kwargs)
+            try:
+                execution.profile(args, kwargs)
+                return execution.full_report()
+            except OutdatedError:
+                self._catch_up()
 
     def verify(
         self, *args: Any, rtol: float | None = None, atol: float | None = None, **kwargs: Any

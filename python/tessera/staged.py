@@ -202,6 +202,7 @@ class StagedExecutable:
         if self._strict and report.unconverted:
             raise ConversionError(strict_message(report), report=report)
         code = make_code(self._name, imported, self._threads, self._family)
+        code.executable.watch(self._entries)
         attach_kernels(report, code.compiled, imported.natives)
         report.timings.update({"import": import_ms, "compile": code.compile_ms})
         self._report(report, imported.islands)
@@ -249,6 +250,9 @@ class StagedExecutable:
 
     def watch(self, entries: list[Entry]) -> None:
         self._entries = entries
+        for step in self.steps():
+            if step.code is not None:
+                step.code.executable.watch(entries)
 
     @property
     def outdated(self) -> bool:

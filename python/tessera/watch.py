@@ -48,6 +48,8 @@ def watched_entries(owner: CompiledModule) -> list[Entry]:
         for name in _HOOKS:
             hooks = module.__dict__[name]
             entries.append((hooks, None, len(hooks)))
+        # A forward() put into the object itself hides that of the class.
+        entries.append((module.__dict__, "forward", module.__dict__.get("forward")))
     return entries
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import tessera as ts
-from tessera.errors import InputMismatchError
+from tessera.errors import ArgumentError, InputMismatchError
 
 
 class Model(nn.Module):
@@ -167,3 +167,125 @@ def test_copies_have_state_of_their_own(kind: str) -> None:
     for other, eager in zip(copies, eagers, strict=True):
         for _ in range(2):
             _same(other, eager, x)
+
+
+class Casting(nn.Module):
+    """Computes in the type its first layer has, however many layers there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.rest = nn.Linear(4, 4), nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.rest(self.fc(x.to(self.fc.weight.dtype)).float())
+
+
+def _wider(model: Casting) -> None:
+    model.fc, model.rest = nn.Linear(4, 6), nn.Sequential(nn.Linear(6, 2))
+
+
+def _pop(model: Casting) -> None:
+    model.rest.pop(0)
+
+
+def _append(model: Casting) -> None:
+    model.rest.append(nn.Linear(4, 3))
+
+
+def _first_double(model: Casting) -> None:
+    model.fc.double()
+
+
+def _first_smaller(model: Casting) -> None:
+    for parameter in (model.fc.weight, model.rest[0].weight):
+        parameter.data = parameter.data[:1] if parameter is model.fc.weight else torch.ones(4, 1)
+    model.fc.bias.data = model.fc.bias.data[:1]
+
+
+def _another_forward(model: Casting) -> None:
+    model.rest.forward = lambda x: x * 3  # type: ignore[method-assign]
+
+
+def _untouched(model: Casting) -> None:
+    pass
+
+
+MAKE: dict[str, Callable[[nn.Module, torch.Tensor], Any]] = {
+    "static": lambda model, x: ts.from_pytorch(model, (x,)),
+    "sized": lambda model, x: ts.from_pytorch(
+        model, (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+    ),
+    "wrapped": lambda model, x: ts.compat.wrap(model),
+}
+ASKED: dict[str, Callable[[Any, torch.Tensor], Any]] = {
+    "call": lambda tess, x: tess(x),
+    "report": lambda tess, x: (str(tess.report), tess.report.to_json()),
+    "profile": lambda tess, x: str(tess.profile(x)),
+    "verify": lambda tess, x: bool(tess.verify(x)) or pytest.fail(str(tess.verify(x))),
+    "repr": lambda tess, x: repr(tess),
+    "state": lambda tess, x: tess.load_state_dict(tess.state_dict()),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize(
+    "change",
+    [_wider, _pop, _append, _first_double, _first_smaller, _another_forward, _untouched],
+    ids=lambda change: change.__name__,
+)
+@pytest.mark.parametrize("made", MAKE)
+def test_whatever_is_asked_first_follows(
+    made: str, change: Callable[[Casting], None], asked: str
+) -> None:
+    torch.manual_seed(0)
+    model, x = Casting().eval(), torch.randn(3, 4)
+    tess = MAKE[made](model, x)
+    if change is not _untouched:
+        tess(x)
+    change(model)
+    # What is written into parameters is seen by the call only.
+    seen = change not in (_first_double, _first_smaller)
+    if made == "wrapped" and asked == "report" and seen:
+        with pytest.raises(ArgumentError, match="call it once"):
+            ASKED[asked](tess, x)
+    else:
+        ASKED[asked](tess, x)
+    with torch.no_grad():
+        torch.testing.assert_close(tess(x), model(x))
+        torch.testing.assert_close(copy.deepcopy(tess)(x), model(x))
+
+
+@pytest.mark.parametrize("made", MAKE)
+def test_children_changed_before_the_first_call(made: str) -> None:
+    model, x = Casting().eval(), torch.randn(3, 4)
+    tess = MAKE[made](model, x)
+    _wider(model)
+    assert tess.state_dict().keys() == model.state_dict().keys()
+    assert tess.state_dict()["fc.weight"].shape == (6, 4)
+    with torch.no_grad():
+        torch.testing.assert_close(tess(x), model(x))
+
+
+@pytest.mark.parametrize("made", MAKE)
+def test_what_the_model_refuses_after_a_change_is_its_own_error(made: str) -> None:
+    model, x = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).eval(), torch.randn(3, 4)
+    tess = MAKE[made](model, x)
+    tess(x)
+    model.double()
+    for ask in ("call", "profile", "verify"):
+        with pytest.raises(RuntimeError, match="must have the same dtype") as caught:
+            ASKED[ask](tess, x)
+        assert type(caught.value) is RuntimeError
+    model.float()
+    with torch.no_grad():
+        torch.testing.assert_close(tess(x), model(x))
+
+
+def test_jit_follows_another_dtype_there_and_back() -> None:
+    layer = ts.nn.Linear(4, 4)
+    run = ts.jit(lambda x: layer(x.to(layer.weight.dtype)))
+    x = torch.randn(3, 4)
+    for dtype in (torch.float32, torch.float64, torch.float32, torch.float64):
+        for parameter in layer.parameters():
+            parameter.data = parameter.data.to(dtype)
+        assert run(x).dtype == dtype

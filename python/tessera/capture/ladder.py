@@ -26,7 +26,8 @@ from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import error_source, first_line, innermost_module
 from tessera.capture.state import StatefulError
 from tessera.capture.symbolic import trace_symbolically
-from tessera.errors import CaptureError, CompileError, TesseraError
+from tessera.capture.trial import own_error
+from tessera.errors import CaptureError, CompileError, InternalError, TesseraError
 from tessera.lowering.importer import CannotCross
 from tessera.report.report import CaptureAttempt
 
@@ -69,6 +70,17 @@ def climb(
     gives the first rung's capture, out of one that was made for many sizes,
     or None where that one does not hold.
     """
+
+    def refusing(captured: Captured) -> Any:
+        try:
+            return build(captured)
+        except InternalError:
+            # PyTorch's fake tensors let pass some of what PyTorch refuses, mixed dtypes say.
+            error = own_error(module, args, kwargs, training)
+            if error is None:
+                raise
+            raise error from None
+
     result = Climb()
     aside = list(leaves)
     names = {id(child): name for name, child in module.named_modules() if name}
@@ -84,7 +96,7 @@ def climb(
         except Exception as error:  # torch's, or the model's own
             failure = error
         else:
-            return _built(result, rung, captured, build, strict)
+            return _built(result, rung, captured, refusing, strict)
         culprit = (
             failure.fqn
             if isinstance(failure, StatefulError)
@@ -124,7 +136,7 @@ def climb(
     except Exception as error:
         result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
         return result
-    return _built(result, RUNG_SYMBOLIC, captured, build, strict)
+    return _built(result, RUNG_SYMBOLIC, captured, refusing, strict)
 
 
 def _built(

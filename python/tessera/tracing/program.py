@@ -125,6 +125,7 @@ class TracedProgram:
             entry for attributes in context.depends_on() for entry in attributes.watched()
         ]
         self.executable.watch(self._entries)
+        self._forms = _forms(self._owned)
         report.nodes, report.islands = context.rows, context.island_rows
         attach_kernels(report, self.compiled, context.natives)
         #: how often each island has run
@@ -135,7 +136,7 @@ class TracedProgram:
         """Whether modules are others now than the program takes for granted."""
         if not self.executable.outdated:
             return False
-        if changed(self._entries):
+        if changed(self._entries) or self._forms != _forms(self._owned):
             return True
         # They are again as they were, after train() and eval() for instance.
         self.executable.watch(self._entries)
@@ -248,6 +249,10 @@ def state_changed(name: str) -> Unsupported:
         f"make {name!r} a buffer and call self.update_buffer({name!r}, …)",
         code="state",
     )
+
+
+def _forms(tensors: Sequence[torch.Tensor]) -> list[tuple[torch.Size, torch.dtype]]:
+    return [(tensor.shape, tensor.dtype) for tensor in tensors]
 
 
 def _is_value(leaf: Any) -> bool:

@@ -40,6 +40,7 @@ def verify(
     atol: float | None = None,
 ) -> Verification:
     """See :meth:`tessera.compiled.CompiledModule.verify`."""
+    owner._settle()
     module = owner._torch
     name = type(module).__name__ + (f" ({owner._path})" if owner._path else "")
     args, kwargs = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
