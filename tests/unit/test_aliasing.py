@@ -178,6 +178,13 @@ ONE_ARGUMENT: dict[str, Callable[..., Any]] = {
     "inplace_function": lambda s, x: F.relu(x, inplace=True),
     "transpose_argument": _transpose_argument,
     "out_argument": _out_argument,
+    "out_of_one": lambda s, x: torch.abs(x - 5, out=torch.empty(3, 4)),
+    "out_of_one_argument": lambda s, x: torch.neg(s.w, out=x),
+    "out_of_an_argument": lambda s, x: torch.neg(x, out=torch.empty(0)),
+    "out_of_two": lambda s, x: torch.sort(
+        -x, out=(torch.empty(3, 4), torch.empty(3, 4, dtype=torch.int64))
+    ),
+    "out_row": lambda s, x: (y := torch.zeros(2, 3, 4), torch.abs(x, out=y[1])),
     "buffer": _buffer,
     "buffer_returned": lambda s, x: s.b.add_(1),
     "buffer_view": _buffer_view,

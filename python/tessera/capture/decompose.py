@@ -22,6 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
+from tessera.capture.composites import composite_of
 from tessera.capture.trees import staying_open
 
 #: In-place by name only: nothing that anyone can see changes.
@@ -106,9 +107,9 @@ def decomposition_of(op: Any) -> Callable[..., Any] | None:
     general: dict[Any, Callable[..., Any]] = torch._decomp.decomposition_table
     if op in general:
         return general[op]
-    if isinstance(op, torch._ops.OpOverload) and op._can_decompose():
-        return op.decompose
-    return None
+    if not isinstance(op, torch._ops.OpOverload):
+        return None
+    return op.decompose if op._can_decompose() else composite_of(op)
 
 
 def _has_generator(node: fx.Node) -> bool:

@@ -56,14 +56,13 @@ def alias_of(node: fx.Node) -> Alias | None:
     while True:
         if current.op != "call_function" or not current.args:
             break
-        source = current.args[0]
-        if not isinstance(source, fx.Node):
-            break
-        if is_mutating(current):
-            if current.args[1:] and _writes_other_than_first(current):
-                break
-            current = source
+        written = _written(current)
+        if written is not None:
+            current = written
             continue
+        source = current.args[0]
+        if not isinstance(source, fx.Node) or is_mutating(current):
+            break
         if _is_idle_dropout(current):
             current = source
             continue
@@ -87,9 +86,26 @@ def _is_idle_dropout(node: fx.Node) -> bool:
     return name in _DROPOUTS and (node.args[2:3] == (False,) or node.args[1:2] in ((0,), (0.0,)))
 
 
-def _writes_other_than_first(node: fx.Node) -> bool:
-    arguments = node.target._schema.arguments  # type: ignore[union-attr]
-    return any(item.is_write for item in arguments[1:])
+def _written(node: fx.Node) -> fx.Node | None:
+    """The argument that `node` writes to and returns: `self` of in-place operators, `out`.
+
+    Of operators with several results `node` is the choice of one.
+    """
+    call, place = node, 0
+    if node.target is operator.getitem and isinstance(node.args[0], fx.Node):
+        call, place = node.args[0], int(node.args[1])  # type: ignore[arg-type]
+    if call.op != "call_function" or not is_mutating(call):
+        return None
+    schema = call.target._schema  # type: ignore[union-attr]
+    returned = schema.returns[place].alias_info if place < len(schema.returns) else None
+    if returned is None or (call is node and len(schema.returns) > 1):
+        return None
+    for index, argument in enumerate(schema.arguments):
+        info = argument.alias_info
+        if info is not None and info.is_write and info.before_set == returned.before_set:
+            given = call.args[index] if index < len(call.args) else call.kwargs.get(argument.name)
+            return given if isinstance(given, fx.Node) else None
+    return None
 
 
 def _is_view(node: fx.Node) -> bool:
