@@ -416,11 +416,16 @@ class CompiledModule(Mirror):
 
     def profile(self, *args: Any, **kwargs: Any) -> Report:
         """Calls the module and returns its report with the measured times filled in."""
+        self._profiled(args, kwargs)
+        return self._present().full_report()
+
+    def _profiled(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, float]:
+        """The result of a call that was measured, and the milliseconds it takes."""
         while True:
             execution = self._execution(args, kwargs)
             try:
-                execution.profile(args, kwargs)
-                return execution.full_report()
+                result = execution.profile(args, kwargs)
+                return result, execution.report.timings["call"]
             except OutdatedError:
                 self._catch_up()
 

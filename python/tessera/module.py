@@ -32,6 +32,14 @@ def is_module(value: Any) -> bool:
     return isinstance(value, (Module, nn.Module))
 
 
+#: What only compiled modules have: where to get it.
+_ELSEWHERE = dict.fromkeys(
+    ("report", "explain", "profile", "ir"),
+    ": it runs uncompiled; what ts.jit(module) gives has one",
+)
+_ELSEWHERE["verify"] = ": verify compares a converted PyTorch model with the original"
+
+
 class Module:
     """Base class of everything with parameters and a forward."""
 
@@ -96,7 +104,8 @@ class Module:
                 value = registered[name]
                 context = building() if key != "_children" and value is not None else None
                 return value if context is None else context.attribute(value)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        hint = _ELSEWHERE.get(name, "")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def __delattr__(self, name: str) -> None:
         for registered in (self._children, self._parameters, self._buffers):

@@ -378,7 +378,7 @@ class Program:
         The median of several calls, or one call where calls change buffers or arguments.
         """
         flat = self.signature.match(args, kwargs, self.name)
-        measured: list[list[int]] = []
+        measured: list[Any] = []
         whole: list[float] = []
 
         def run(tensors: list[Any]) -> Any:
@@ -392,9 +392,17 @@ class Program:
         for _ in range(1 if self._writes else PROFILED_CALLS):
             result = self._finish(flat, run)
         report.timings["call"] = statistics.median(whole)
-        typical = [statistics.median(times) for times in zip(*measured, strict=True)]
-        attach_profile(report, self.compiled, typical)
+        self._attach(report, measured)
         return result
+
+    def _attach(self, report: Report, measured: Sequence[Any]) -> None:
+        """Fills in the times of several calls."""
+        attach_profile(report, self.compiled, typical(measured))
+
+
+def typical(measured: Sequence[Sequence[int]]) -> list[float]:
+    """Of each instruction's times in several calls the median."""
+    return [statistics.median(times) for times in zip(*measured, strict=True)]
 
 
 def _imported(root: nn.Module, signature: CallSignature, captured: Captured) -> Imported:

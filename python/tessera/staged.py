@@ -31,8 +31,8 @@ from tessera.capture.stages import Cutter, Probe, Stage, first_program
 from tessera.errors import ArgumentError, ConversionError
 from tessera.lowering.importer import CannotCross, Imported, Importer, import_program
 from tessera.lowering.registry import registry
-from tessera.program import Code, Program, escaped, make_code, result_nodes
-from tessera.report.attach import attach_kernels
+from tessera.program import Code, Program, escaped, make_code, result_nodes, typical
+from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
 from tessera.watch import Entry, changed
 
@@ -50,6 +50,18 @@ class _Step:
     code: Code | None
     nodes: list[fx.Node]
     following: dict[tuple[int, ...], _Step] = field(default_factory=dict)
+    #: the rows of what it computes, and of what PyTorch computes for the sizes it ends in
+    parts: list[Report] = field(default_factory=list)
+    #: by how much the islands' numbers in the first of them are higher than in the code
+    offset: int = 0
+
+
+@dataclass
+class _Clock:
+    """What one call took: nanoseconds for each instruction of a step's code, and of its probes."""
+
+    steps: list[tuple[_Step, list[int]]] = field(default_factory=list)
+    probes: dict[str, int] = field(default_factory=dict)
 
 
 class StagedExecutable:
@@ -78,8 +90,9 @@ class StagedExecutable:
         self._warned = False
         #: filled while it is set: with what the example needs
         self.report: Report | None = report
-        #: the islands in it, by their ids there
+        #: the islands of all stages, by their numbers in reports, and the next such number
         self.islands: dict[int, Any] = {}
+        self._count = 0
         self.program = first_program(captured.program)
         self._first = self._step(Cutter(self.program, set(self._inputs), self._results))
         captured.session.kept = True
@@ -88,11 +101,19 @@ class StagedExecutable:
     # --- calling --------------------------------------------------------------------------
 
     def __call__(self, *tensors: torch.Tensor) -> Any:
+        return self._answer(tensors, None)
+
+    def profile(self, *tensors: torch.Tensor) -> tuple[Any, _Clock]:
+        """The same, and what it took."""
+        clock = _Clock()
+        return self._answer(tensors, clock), clock
+
+    def _answer(self, tensors: Sequence[torch.Tensor], clock: _Clock | None) -> Any:
         if self.outdated:
             raise OutdatedError("the model was changed")
         with torch.no_grad(), autocast.suspended():
             env = dict(zip(self._inputs, tensors, strict=True))
-            step = self._run(env)
+            step = self._run(env, clock)
             numbers = dict(step.stage.program.numbers)
             for node in step.stage.numbers:
                 numbers[node.name] = _evaluate(node, numbers, env)
@@ -118,22 +139,32 @@ class StagedExecutable:
             mutations=[(kind, name, nodes[node.name]) for kind, name, node in captured.mutations],
         )
 
-    def _run(self, env: dict[str, Any]) -> _Step:
+    def _run(self, env: dict[str, Any], clock: _Clock | None = None) -> _Step:
         """Runs all stages; gives the last, and fills `env` with their values."""
         step = self._first
         while True:
-            self._compute(step, env)
+            self._compute(step, env, clock)
             if not step.stage.probes:
                 return step
-            sizes = tuple(
-                size for probe in step.stage.probes for size in self._read(probe, step, env)
-            )
+            sizes: tuple[int, ...] = ()
+            for probe in step.stage.probes:
+                begin = time.perf_counter_ns()
+                sizes += tuple(self._read(probe, step, env))
+                if clock is not None:
+                    clock.probes[probe.node.name] = time.perf_counter_ns() - begin
             step = step.following.get(sizes) or self._follow(step, sizes, set(env))
 
-    def _compute(self, step: _Step, env: dict[str, Any]) -> None:
+    def _compute(self, step: _Step, env: dict[str, Any], clock: _Clock | None) -> None:
+        if clock is not None:
+            clock.steps.append((step, []))
         if step.code is None:
             return
-        results = step.code.executable(*[env[name] for name in step.stage.inputs])
+        inputs = [env[name] for name in step.stage.inputs]
+        if clock is None:
+            results = step.code.executable(*inputs)
+        else:
+            results, spent = step.code.executable.profile(*inputs)
+            clock.steps[-1][1].extend(spent)
         values = (results,) if len(step.nodes) == 1 else results
         by_node = dict(zip(step.nodes, values, strict=True))
         env.update({name: by_node[node] for name, node in step.stage.outputs.items()})
@@ -187,9 +218,9 @@ class StagedExecutable:
                 "a size that depends on data follows from no operator of the graph",
                 "keep the size of what torch.cond, while_loop and scan return fixed",
             )
-        self._report_probes(stage)
+        probes = self._report_probes(stage)
         if not stage.outputs:
-            return _Step(stage, None, [])
+            return _Step(stage, None, [], parts=probes)
         begin = time.perf_counter()
         imported = import_program(
             stage.program,
@@ -205,19 +236,19 @@ class StagedExecutable:
         code.executable.watch(self._entries)
         attach_kernels(report, code.compiled, imported.natives)
         report.timings.update({"import": import_ms, "compile": code.compile_ms})
-        self._report(report, imported.islands)
-        return _Step(stage, code, imported.outputs)
+        offset = self._report(report, imported.islands)
+        return _Step(stage, code, imported.outputs, parts=[report, *probes], offset=offset)
 
     # --- reports --------------------------------------------------------------------------
 
-    def _report_probes(self, stage: Stage) -> None:
+    def _report_probes(self, stage: Stage) -> list[Report]:
         rows = [
             _island_row(probe.node)
             for probe in stage.probes
             if probe.measure is None and not _reads_number(probe.node)
         ]
         if not rows:
-            return
+            return []
         islands = [
             IslandRow(index, row.fqn, [row.op], row.code, row.reason, row.remedy)
             for index, row in enumerate(rows)
@@ -228,23 +259,26 @@ class StagedExecutable:
         if self._strict:
             raise ConversionError(strict_message(report), report=report)
         self._report(report)
+        return [report]
 
-    def _report(self, part: Report, islands: Mapping[int, Any] | None = None) -> None:
-        """Adds what became of one stage."""
-        whole = self.report
-        if whole is None:
-            return
-        offset = max((island.id + 1 for island in whole.islands), default=0)
+    def _report(self, part: Report, islands: Mapping[int, Any] | None = None) -> int:
+        """Adds what became of one stage; gives what its islands' numbers grew by."""
+        offset = self._count
+        self._count += max((island.id + 1 for island in part.islands), default=0)
         self.islands.update({key + offset: island for key, island in (islands or {}).items()})
         for row in part.nodes:
             row.island = None if row.island is None else row.island + offset
         for island in part.islands:
             island.id += offset
+        whole = self.report
+        if whole is None:
+            return offset
         whole.nodes += part.nodes
         whole.islands += part.islands
         whole.kernels += part.kernels
         for name, time_ms in part.timings.items():
             whole.timings[name] = whole.timings.get(name, 0.0) + time_ms
+        return offset
 
     # --- as of an executable --------------------------------------------------------------
 
@@ -342,11 +376,24 @@ class StagedProgram(Program):
             raise ArgumentError(f"{self.name} computes nothing but numbers, so it has no IR")
         return "\n".join(parts)
 
-    def profile(self, report: Report, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        begin = time.perf_counter()
-        result = self(args, kwargs)
-        report.timings["call"] = (time.perf_counter() - begin) * 1e3
-        return result
+    def _attach(self, report: Report, measured: Sequence[Any]) -> None:
+        """The rows are then those of the stages that ran; other sizes have stages of their own."""
+        clocks: list[_Clock] = measured  # type: ignore[assignment]
+        last = clocks[-1]
+        rows = [part for step, _ in last.steps for part in step.parts]
+        report.nodes = [row for part in rows for row in part.nodes]
+        report.kernels = [row for part in rows for row in part.kernels]
+        report.islands = [row for part in rows for row in part.islands]
+        for step, _ in last.steps:
+            if step.code is None:
+                continue
+            times = [spent for clock in clocks for other, spent in clock.steps if other is step]
+            attach_profile(step.parts[0], step.code.compiled, typical(times), step.offset)
+        for part in rows:
+            for node in part.nodes:
+                if node.node in last.probes and node.island is not None:
+                    row = next(row for row in part.islands if row.id == node.island)
+                    row.measured_us = last.probes[node.node] / 1e3
 
 
 def build_staged(

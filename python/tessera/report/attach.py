@@ -59,10 +59,15 @@ def _places(origins: Sequence[Location]) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(fqn for fqn, _, _ in origins if fqn)), list(dict.fromkeys(sources))
 
 
-def attach_profile(report: Report, compiled: Any, nanoseconds: Sequence[float]) -> None:
-    """Measured times, one for each instruction of the program, in its order."""
+def attach_profile(
+    report: Report, compiled: Any, nanoseconds: Sequence[float], offset: int = 0
+) -> None:
+    """Measured times, one for each instruction of the program, in its order.
+
+    `offset` is by how much the islands' numbers in the report are higher than in the program.
+    """
     launches = iter([row for row in report.kernels if row.native is None])
-    called: dict[int, IslandRow | KernelRow] = {row.id: row for row in report.islands}
+    called: dict[int, IslandRow | KernelRow] = {row.id - offset: row for row in report.islands}
     called.update({row.native: row for row in report.kernels if row.native is not None})
     for instruction, time in zip(compiled.instructions, nanoseconds, strict=True):
         microseconds = time / 1e3

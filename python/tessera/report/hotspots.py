@@ -54,5 +54,6 @@ def _in_children(report: Report) -> list[str]:
 
 
 def _share(microseconds: float, total: float) -> str:
-    text = f"{microseconds:.0f} µs" if microseconds < 1000 else f"{microseconds / 1000:.1f} ms"
-    return f"{100 * microseconds / total:.0f} % of the time ({text})"
+    from tessera.report.report import duration  # which imports this module
+
+    return f"{100 * microseconds / total:.0f} % of the time ({duration(microseconds / 1e3)})"

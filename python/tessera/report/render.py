@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, render_text
+from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, duration, render_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +35,7 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
                 f"{indent}  [{style}]capture: {_escape(str(attempt))}[/{style}]", highlight=False
             )
     if report.timings:
-        times = "  ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
+        times = "  ".join(f"{key} {duration(value)}" for key, value in report.timings.items())
         console.print(f"{indent}  {times}", style="dim", highlight=False)
     if report.kernels:
         console.print(kernel_table(report.kernels))
@@ -74,7 +74,7 @@ def kernel_table(kernels: list[KernelRow]) -> Table:
         if measured:
             time = row.measured_us
             rate = f"{row.flops / time / 1e3:.0f}" if time and row.flops else ""
-            cells += ["" if time is None else f"{time:.1f}", rate]
+            cells += ["" if time is None else f"{time:.2f}", rate]
         table.add_row(*cells)
     return table
 
@@ -100,7 +100,7 @@ def island_table(islands: list[IslandRow]) -> Table:
             _escape(row.remedy),
             f"{row.bytes_in / 1e3:.1f}",
             f"{row.bytes_out / 1e3:.1f}",
-            "" if row.measured_us is None else f"{row.measured_us:.1f}",
+            "" if row.measured_us is None else f"{row.measured_us:.2f}",
             str(row.calls),
             f"{row.total_us / row.calls:.1f}" if row.calls else "",
         )

@@ -210,9 +210,9 @@ class Report:
         if self.mode == "uncompiled":
             return f"{self.model}: runs uncompiled"
         if self.mode == "hybrid":
-            return (
-                f"{self.model}: forward() runs in Python over "
-                f"{len(self.children)} compiled submodules"
+            below = _count(len(self.children), "compiled submodule")
+            return f"{self.model}: forward() runs in Python over " + (
+                below if self.children else "submodules that are compiled when it calls them"
             )
         own = sum(row.native for row in self.islands)
         islands = len(self.islands) - own
@@ -234,6 +234,16 @@ class Report:
         return f"<tessera.Report {self.summary()}>"
 
 
+def duration(milliseconds: float) -> str:
+    """A time for people, in the unit that leaves it a few digits."""
+    if milliseconds >= 10:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds >= 1:
+        return f"{milliseconds:.1f} ms"
+    microseconds = milliseconds * 1e3
+    return f"{microseconds:.0f} µs" if microseconds >= 10 else f"{microseconds:.2f} µs"
+
+
 def _count(number: int, noun: str) -> str:
     plural = "es" if noun.endswith("ch") else "s"
     return f"{number} {noun}{'' if number == 1 else plural}"
@@ -244,7 +254,7 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
     lines = [report.summary()]
     lines += [f"  capture: {attempt}" for attempt in report.capture]
     if report.timings:
-        times = ", ".join(f"{key} {value:.0f} ms" for key, value in report.timings.items())
+        times = ", ".join(f"{key} {duration(value)}" for key, value in report.timings.items())
         lines.append(f"  time: {times}")
     lines += [f"  {line}" for line in [report.crossings] if line]
     for island in report.islands:
@@ -252,6 +262,8 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
         lines.append(f"  island {island.id}{where}: {', '.join(island.ops)}: {island.reason}")
         if island.remedy:
             lines.append(f"    what to do: {island.remedy}")
+        if island.measured_us is not None:
+            lines.append(f"    in this call {island.measured_us:.2f} us")
         if island.calls:
             mean, crossed = island.total_us / island.calls, island.total_bytes / 1e6
             lines.append(
@@ -259,7 +271,7 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
                 f"{crossed:.2f} MB crossed"
             )
     for kernel in report.kernels:
-        measured = "" if kernel.measured_us is None else f" {kernel.measured_us:9.1f} us"
+        measured = "" if kernel.measured_us is None else f" {kernel.measured_us:9.2f} us"
         lines.append(f"  {kernel.kind:<12}{measured} {kernel.name}  {', '.join(kernel.sources)}")
     lines += [f"  → {line}" for line in report.hotspots]
     for node in report.nodes if nodes else ():

@@ -78,6 +78,14 @@ class Jitted:
         """Calls the function and returns the report with the measured times filled in."""
         return self._forms.profile(self._function, args, kwargs)
 
+    @property
+    def verify(self) -> None:
+        """No attribute: a native function has no original in PyTorch."""
+        raise AttributeError(
+            "a function under ts.jit has no attribute 'verify': verify compares a converted "
+            "PyTorch model with the original; compare with the function itself, uncompiled"
+        )
+
     def __repr__(self) -> str:
         return f"<ts.jit of {self._forms.name_of(self._function)}>"
 
