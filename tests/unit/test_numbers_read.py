@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from calling import Calling
-from torch import Tensor
+from torch import Tensor, nn
 
 import tessera as ts
-from tessera.errors import ConversionError
+from tessera.capture.ladder import RUNG_CODE
+from tessera.errors import ConversionError, StrictCaptureError
 
 X = torch.linspace(-2, 3, 12).reshape(3, 4)
 CALLS: dict[str, Callable[[Tensor, Tensor], Any]] = {
@@ -53,3 +56,94 @@ def test_what_needs_the_number_itself_says_so() -> None:
     with pytest.raises(ConversionError, match="as a Python number"):
         ts.from_pytorch(Calling(function), (X,), strict=True)
     torch.testing.assert_close(ts.from_pytorch(Calling(function), (X,))(X), function(X))
+
+
+#: What only the code shows: Python's own numbers, made of tensors.
+NUMBERS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "int": lambda x, y: int(y) + 3,
+    "float": lambda x, y: float(y) * 2,
+    "bool": lambda x, y: bool((y > 2).any()),
+    "comparison": lambda x, y: int(y) < 7,
+    "root": lambda x, y: math.sqrt(int(y)),
+    "ceil": lambda x, y: math.ceil(float(y) / 2),
+    "several": lambda x, y: (int(y), x * float(y), [int(y) - 1]),
+    "row": lambda x, y: x[int(y)],
+    "last row": lambda x, y: x[-int(y)],
+    "slice": lambda x, y: x[: int(y)] * 2,
+    "range": lambda x, y: torch.arange(int(y)),
+    "size": lambda x, y: torch.zeros(int(y), 2) + x[0, 0],
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_of_pythons_own(name: str) -> None:
+    function = NUMBERS[name]
+    converted = ts.from_pytorch(Calling(function), (X, torch.tensor(1)), strict=True)
+    assert converted.report.capture[-1].rung == RUNG_CODE
+    for number in (1, 2):
+        y = torch.tensor(number)
+        got, wanted = converted(X, y), function(X, y)
+        assert type(got) is type(wanted)
+        torch.testing.assert_close(got, wanted)
+
+
+def test_a_row_that_is_not_there() -> None:
+    converted = ts.from_pytorch(Calling(NUMBERS["row"]), (X, torch.tensor(1)), strict=True)
+    for row in (3, -4):
+        with pytest.raises(IndexError, match="out of"):
+            converted(X, torch.tensor(row))
+
+
+class Counting(nn.Module):
+    """Reads a number, and counts in an attribute: only a run shows that it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+        self.linear = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        self.seen.append(len(self.seen))
+        return self.norm(self.linear(x)) * int(y)
+
+
+def test_state_is_not_lost() -> None:
+    model = Counting()
+    with pytest.raises(StrictCaptureError):
+        ts.from_pytorch(model, (X, torch.tensor(1)), strict=True)
+    assert (model.seen, int(model.norm.num_batches_tracked)) == ([], 0)
+    converted = ts.from_pytorch(model, (X, torch.tensor(1)))
+    reference = copy.deepcopy(model)
+    for number in (1, 2):
+        torch.testing.assert_close(
+            converted(X, torch.tensor(number)), reference(X, torch.tensor(number))
+        )
+    assert len(reference.seen) == 2
+
+
+class Weighted(nn.Module):
+    """Parameters, buffers that are written and submodules, around a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x: Tensor, *, scale: Tensor) -> dict[str, Tensor]:
+        self.calls += 1
+        y = self.parts(x)
+        return {"y": y * math.floor(float(scale)), "calls": self.calls * 2}
+
+
+def test_a_model_captured_by_its_code() -> None:
+    model = Weighted()
+    reference = copy.deepcopy(model)
+    converted = ts.from_pytorch(
+        model, (X,), example_kwargs={"scale": torch.tensor(1.5)}, strict=True
+    )
+    for number in (2.5, 3.75):
+        got, wanted = (m(X, scale=torch.tensor(number)) for m in (converted, reference))
+        torch.testing.assert_close(got, wanted)
+        torch.testing.assert_close(dict(model.named_buffers()), dict(reference.named_buffers()))
+    assert {row.fqn for row in converted.report.nodes} == {"", "parts.0", "parts.1"}

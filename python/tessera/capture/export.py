@@ -34,6 +34,7 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
+from tessera.capture.bytecode import require_no_state
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
@@ -164,6 +165,29 @@ def export(
         raise
 
 
+def export_from_code(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    *,
+    training: Mapping[int, bool] | None = None,
+) -> Captured:
+    """Captures `module` without running it (see capture/bytecode.py). Torch's errors pass through,
+    CaptureError where it may have state that only a run shows."""
+    trial = copy_structure(module, training=training, clone_buffers=True)
+    copy = copy_structure(module, training=training)
+    for root in (trial, copy):
+        strip_user_hooks(root)
+    with quiet(), torch.no_grad():
+        require_no_state(trial, args, kwargs)
+        positions, tensors = _take_tensors_only(copy, args, kwargs, None)
+        raw = torch.export.export(copy, tensors, strict=True)
+        require_unseen_copies(raw)
+        aliases = output_aliases(_user_outputs(raw))
+        program = functionalize(raw) if needs_functionalization(raw) else raw
+    return _boundary(program, aliases, positions, LeafSession())
+
+
 class DynamicCapture:
     """A module captured once for all sizes its dynamic dimensions may have."""
 
@@ -236,14 +260,15 @@ def capture_symbolic(
 
 
 def _take_tensors_only(
-    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], state: AttributeState
+    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], state: AttributeState | None
 ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
     """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
 
     torch.export knows only some types of arguments (no dtypes, no configuration objects), and a
     program holds for their values anyway. Gives the tensors and their places among all leaves.
     Where there are objects among them, the result is a pair: what forward() returns, and what it
-    changes in the objects.
+    changes in the objects; that takes a run, which `state` follows. Without it the code is only
+    read.
     """
     flat, spec = pytree.tree_flatten(opened_arguments((tuple(args), kwargs)))
     handles = [index for index, leaf in enumerate(flat) if isinstance(leaf, Handle)]
@@ -254,10 +279,19 @@ def _take_tensors_only(
     template = [None if isinstance(leaf, torch.Tensor) else leaf for leaf in flat]
     original = _forward_of_graph(copy) if isinstance(copy, fx.GraphModule) else copy.forward
 
-    def forward(*given: torch.Tensor) -> Any:
+    def filled(given: Sequence[torch.Tensor]) -> list[Any]:
         leaves: list[Any] = list(template)
         for index, tensor in zip(positions, given, strict=True):
             leaves[index] = tensor
+        return leaves
+
+    def read(*given: torch.Tensor) -> Any:
+        call_args, call_kwargs = pytree.tree_unflatten(filled(given), spec)
+        return original(*call_args, **call_kwargs)
+
+    def run(*given: torch.Tensor) -> Any:
+        assert state is not None
+        leaves = filled(given)
         for index in handles:
             leaves[index] = Handle()
         call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
@@ -269,7 +303,9 @@ def _take_tensors_only(
         state.end()
         return effects.result(result)
 
-    copy.__dict__["forward"] = forward
+    if state is None and handles:
+        raise CaptureError("what happens to objects among the arguments takes a run to see")
+    copy.__dict__["forward"] = run if state is not None else read
     return positions, tensors
 
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The ways to capture a model, best first.
 
-1. ``torch.export.export`` of the whole model;
+1. ``torch.export.export`` of the whole model, by a run of it, or where that ends at a number read
+   from a tensor (`int(x)`) by its bytecode;
 2. the same with the submodules that failed kept opaque (they run in PyTorch);
 3. ``torch.fx.symbolic_trace``, its calls into code that cannot be exported kept opaque, and the
    trace exported: for forward methods that call extensions without a fake kernel;
@@ -21,7 +22,8 @@ from typing import Any
 from torch import nn
 
 from tessera.capture import autocast
-from tessera.capture.export import Captured, export
+from tessera.capture.bytecode import looks_at_data
+from tessera.capture.export import Captured, export, export_from_code
 from tessera.capture.leaves import Leaf
 from tessera.capture.provenance import error_source, first_line, innermost_module
 from tessera.capture.state import StatefulError
@@ -34,6 +36,7 @@ from tessera.report.report import CaptureAttempt
 LOG = logging.getLogger("tessera.capture")
 
 RUNG_EXPORT = "torch.export"
+RUNG_CODE = "torch.export of the bytecode"
 RUNG_LEAVES = "torch.export with submodules kept in PyTorch"
 RUNG_SYMBOLIC = "torch.fx.symbolic_trace"
 RUNG_MODULES = "module-wise"
@@ -97,6 +100,12 @@ def climb(
             failure = error
         else:
             return _built(result, rung, captured, refusing, strict)
+        by_code = None
+        if rung == RUNG_EXPORT and not aside and looks_at_data(failure):
+            by_code = _by_code(module, args, kwargs, training)
+        if by_code is not None:
+            result.attempts.append(_attempt(rung, failure, RUNG_CODE))
+            return _built(result, RUNG_CODE, by_code, refusing, strict)
         culprit = (
             failure.fqn
             if isinstance(failure, StatefulError)
@@ -137,6 +146,20 @@ def climb(
         result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
         return result
     return _built(result, RUNG_SYMBOLIC, captured, refusing, strict)
+
+
+def _by_code(
+    module: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    training: Mapping[int, bool] | None,
+) -> Captured | None:
+    """The capture from bytecode; None where there is none, for whatever reason."""
+    try:
+        return export_from_code(module, args, kwargs, training=training)
+    except Exception as error:  # torch's, or the model's own
+        LOG.info("%s: failed: %s", RUNG_CODE, first_line(error))
+        return None
 
 
 def _built(

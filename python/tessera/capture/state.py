@@ -121,15 +121,19 @@ class AttributeState:
             if attributes.get(name) is getattr(module, registered):
                 attributes[name] = own
 
-    def require_harmless(
-        self, program: ExportedProgram, again: Callable[[], ExportedProgram]
-    ) -> None:
-        """StatefulError if calls after the first would not compute what `program` does."""
-        changed = [
+    def changed(self) -> list[tuple[str, str]]:
+        """The attributes that the call left different."""
+        return [
             place
             for place, value in self._after.items()
             if place not in self._before or not _same(self._before[place], value)
         ]
+
+    def require_harmless(
+        self, program: ExportedProgram, again: Callable[[], ExportedProgram]
+    ) -> None:
+        """StatefulError if calls after the first would not compute what `program` does."""
+        changed = self.changed()
         if not changed or self._continues(changed, program, again):
             return
         # Whose it is: each module's attributes by themselves.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from tessera.lowering.aten.creation import positions
-from tessera.lowering.aten.movement import permute_to, slice_along
+from tessera.lowering.aten.movement import permute_to, remove_dim, select, slice_along
 from tessera.lowering.aten.reduction_scan import cumsum
 from tessera.lowering.aten.rules import (
     Arith,
@@ -89,6 +89,18 @@ def index_select(ctx: LoweringContext, self: GraphValue, dim: int, index: GraphV
         chosen = _gather(ctx, ctx.reshape(self, (1,)), index, 0)
         return ctx.reshape(chosen, ())
     return _gather(ctx, self, index, axis)
+
+
+@rule("select.int", "select_copy.int")
+def select_int(
+    ctx: LoweringContext, self: GraphValue, dim: int, index: int | GraphValue
+) -> GraphValue:
+    if not isinstance(index, GraphValue):
+        return select(ctx, self, dim, index)
+    # A number the program has read from a tensor.
+    axis = normalize_dim(dim, self.ndim, "select")
+    at = wrapped(ctx, ctx.reshape(as_index(ctx, "select", index), (1,)), self.shape[axis])
+    return remove_dim(ctx, _gather(ctx, self, at, axis), axis)
 
 
 @rule("take")

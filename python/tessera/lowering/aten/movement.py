@@ -321,8 +321,8 @@ def narrow(ctx: LoweringContext, self: GraphValue, dim: int, start: int, length:
     return slice_along(ctx, self, axis, first, first + length)
 
 
-@rule("select.int", "select_copy.int")
 def select(ctx: LoweringContext, self: GraphValue, dim: int, index: int) -> GraphValue:
+    """What lies at `index` of a dimension, without it."""
     sizes([index], "select")
     axis = normalize_dim(dim, self.ndim, "select")
     if not self.ndim or not -self.shape[axis] <= index < self.shape[axis]:
