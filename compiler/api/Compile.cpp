@@ -20,6 +20,7 @@
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <atomic>
 #include <chrono>
 
 using namespace mlir;
@@ -69,9 +70,11 @@ private:
 
   bool lower(CompileTimings &timings);
   std::optional<TileKernel> fromCache(StringRef name, StringRef key);
+  std::optional<TileKernel> fromFamily(StringRef name, StringRef key);
   std::vector<Job> jobs();
-  bool forEach(std::vector<Job> &jobs, llvm::function_ref<llvm::Error(Job &)> work);
-  llvm::Error compileOne(Job &job);
+  using Work = llvm::function_ref<llvm::Error(Job &, PassManager &toTarget)>;
+  bool forEach(std::vector<Job> &jobs, Work work);
+  llvm::Error compileOne(Job &job, PassManager &toTarget);
   bool generate();
   bool link(llvm::StringMap<TesseraKernelFn> &entries, std::shared_ptr<void> &code);
   bool load(CompiledProgram &result);
@@ -99,6 +102,16 @@ std::optional<TileKernel> Compilation::fromCache(StringRef name, StringRef key) 
   return record;
 }
 
+std::optional<TileKernel> Compilation::fromFamily(StringRef name, StringRef key) {
+  std::optional<SeenKernel> seen = options.family->seen(key);
+  if (!seen)
+    return std::nullopt;
+  impl.objects[name.str()] = seen->kernel.code->object;
+  impl.shared[name.str()] = std::move(seen->kernel);
+  cached[name] = true;
+  return TileKernel{seen->units, seen->grain, seen->scratchBytes};
+}
+
 bool Compilation::lower(CompileTimings &timings) {
   DiagnosticCollector diagnostics(&impl.graph->context);
   impl.schedule = impl.graph->module->clone();
@@ -114,19 +127,17 @@ bool Compilation::lower(CompileTimings &timings) {
 
   tile = impl.schedule->clone();
   PassManager tiling(&impl.graph->context);
-  // What a family knows of a kernel is told by its code, so that has to be there.
-  KnownKernels known;
-  if (!options.family)
-    known = [this](StringRef name, StringRef key) { return fromCache(name, key); };
-  buildTilePipeline(tiling, std::move(known));
+  buildTilePipeline(tiling, [this](StringRef name, StringRef key) {
+    return options.family ? fromFamily(name, key) : fromCache(name, key);
+  });
   if (failed(tiling.run(*tile)))
     return error = diagnostics.take("a kernel could not be written in Tile IR"), false;
   timings.cacheHits = cached.size();
   return true;
 }
 
-llvm::Error Compilation::compileOne(Job &job) {
-  if (llvm::Error error = impl.toTarget(*job.module))
+llvm::Error Compilation::compileOne(Job &job, PassManager &toTarget) {
+  if (llvm::Error error = impl.toTarget(*job.module, toTarget))
     return error;
   auto finish = [this](ModuleOp module) { return impl.toObject(module); };
   if (!options.family) {
@@ -142,6 +153,8 @@ llvm::Error Compilation::compileOne(Job &job) {
   if (!kernel)
     return kernel.takeError();
   job.shared = std::move(*kernel);
+  const TileKernel &record = job.record;
+  options.family->remember(job.key, {job.shared, record.units, record.grain, record.scratchBytes});
   return llvm::Error::success();
 }
 
@@ -161,24 +174,28 @@ std::vector<Compilation::Job> Compilation::jobs() {
   return result;
 }
 
-bool Compilation::forEach(std::vector<Job> &jobs, llvm::function_ref<llvm::Error(Job &)> work) {
+bool Compilation::forEach(std::vector<Job> &jobs, Work work) {
   DiagnosticCollector diagnostics(&impl.graph->context);
-  auto runOne = [&](Job &job) {
-    if (llvm::Error failure = work(job))
-      job.error = llvm::toString(std::move(failure));
+  std::atomic<size_t> next = 0;
+  // Passes are set up once a thread: that takes as long as running them on a kernel.
+  auto drain = [&] {
+    PassManager toTarget(&impl.graph->context);
+    buildTargetPipeline(toTarget);
+    for (size_t i = next++; i < jobs.size(); i = next++)
+      if (llvm::Error failure = work(jobs[i], toTarget))
+        jobs[i].error = llvm::toString(std::move(failure));
   };
   if (jobs.size() > 1 && options.threads > 1) {
     // The context gets threads for as long as kernels are compiled: it must be able to fork
     // afterwards.
     llvm::DefaultThreadPool pool(llvm::hardware_concurrency(options.threads));
     impl.graph->context.setThreadPool(pool);
-    for (Job &job : jobs)
-      pool.async([&] { runOne(job); });
+    for (int thread = 0; thread < options.threads; ++thread)
+      pool.async(drain);
     pool.wait();
     impl.graph->context.disableMultithreading();
   } else {
-    for (Job &job : jobs)
-      runOne(job);
+    drain();
   }
   for (Job &job : jobs)
     if (!job.error.empty())
@@ -188,7 +205,7 @@ bool Compilation::forEach(std::vector<Job> &jobs, llvm::function_ref<llvm::Error
 
 bool Compilation::generate() {
   std::vector<Job> all = jobs();
-  if (!forEach(all, [this](Job &job) { return compileOne(job); }))
+  if (!forEach(all, [this](Job &job, PassManager &toTarget) { return compileOne(job, toTarget); }))
     return false;
   for (Job &job : all) {
     if (options.family) {
@@ -209,8 +226,8 @@ bool Compilation::note(int &kernels) {
     return false;
   std::vector<Job> all = jobs();
   kernels = static_cast<int>(all.size());
-  return forEach(all, [this](Job &job) -> llvm::Error {
-    if (llvm::Error error = impl.toTarget(*job.module))
+  return forEach(all, [this](Job &job, PassManager &toTarget) -> llvm::Error {
+    if (llvm::Error error = impl.toTarget(*job.module, toTarget))
       return error;
     options.family->note(*job.module->getOps<func::FuncOp>().begin());
     return llvm::Error::success();

@@ -35,10 +35,8 @@ OwningOpRef<ModuleOp> CompiledProgram::Impl::kernelModule(func::FuncOp function)
   return module;
 }
 
-llvm::Error CompiledProgram::Impl::toTarget(ModuleOp module) const {
-  PassManager pm(module.getContext());
-  buildTargetPipeline(pm);
-  if (failed(pm.run(module)))
+llvm::Error CompiledProgram::Impl::toTarget(ModuleOp module, PassManager &passes) {
+  if (failed(passes.run(module)))
     return llvm::createStringError("could not be lowered to Target IR");
   return llvm::Error::success();
 }
@@ -79,7 +77,9 @@ static OwningOpRef<ModuleOp> targetOf(const CompiledProgram::Impl &impl, func::F
   if (shared != impl.shared.end())
     return parseSourceString<ModuleOp>(shared->second.code->target, function.getContext());
   OwningOpRef<ModuleOp> kernel = impl.kernelModule(function);
-  if (llvm::Error error = impl.toTarget(*kernel)) {
+  PassManager passes(kernel->getContext());
+  buildTargetPipeline(passes);
+  if (llvm::Error error = CompiledProgram::Impl::toTarget(*kernel, passes)) {
     llvm::consumeError(std::move(error)); // diagnosed
     return nullptr;
   }

@@ -41,8 +41,8 @@ struct CompiledProgram::Impl {
 
   /// A module of this kernel alone, for its machine.
   mlir::OwningOpRef<mlir::ModuleOp> kernelModule(mlir::func::FuncOp function) const;
-  /// Tile to Target IR, in place.
-  llvm::Error toTarget(mlir::ModuleOp module) const;
+  /// Tile to Target IR, in place, by the passes of buildTargetPipeline.
+  static llvm::Error toTarget(mlir::ModuleOp module, mlir::PassManager &passes);
   /// Target IR to an object; the module is lowered in place.
   llvm::Expected<std::string> toObject(mlir::ModuleOp module) const;
 

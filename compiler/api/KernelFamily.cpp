@@ -11,7 +11,6 @@
 
 #include "llvm/Support/raw_ostream.h"
 
-#include <optional>
 #include <tuple>
 
 using namespace mlir;
@@ -19,6 +18,24 @@ using namespace tessera;
 
 /// The symbol of code that serves several kernels.
 constexpr llvm::StringLiteral kKernelName = "kernel";
+/// Kernels that are remembered: those of hundreds of sizes.
+constexpr unsigned kMaxKnown = 20000;
+
+std::optional<SeenKernel> KernelFamily::seen(llvm::StringRef key) {
+  std::lock_guard<std::mutex> lock(mutex);
+  auto it = known.find(key);
+  if (it == known.end())
+    return std::nullopt;
+  return it->second;
+}
+
+void KernelFamily::remember(llvm::StringRef key, SeenKernel kernel) {
+  kernel.kernel.isNew = false;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (known.size() >= kMaxKnown)
+    known.clear();
+  known[key] = std::move(kernel);
+}
 
 bool KernelFamily::Template::fits(const std::vector<int64_t> &numbers) const {
   std::vector<std::optional<int64_t>> values(count);

@@ -22,10 +22,12 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringMap.h"
 
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace tessera {
@@ -44,8 +46,19 @@ struct FamilyKernel {
   bool isNew = false; ///< the code was made for this kernel, or comes out of the object cache
 };
 
+/// A kernel that was compiled, and what a launch needs to know of it besides.
+struct SeenKernel {
+  FamilyKernel kernel;
+  int64_t units, grain, scratchBytes;
+};
+
 class KernelFamily {
 public:
+  /// The kernel with this key of Schedule IR, if it was met before: nothing has to be written to
+  /// find its code. That is so for what does not depend on the sizes that change.
+  std::optional<SeenKernel> seen(llvm::StringRef key);
+  void remember(llvm::StringRef key, SeenKernel kernel);
+
   /// Learns from a kernel of Target IR, which is not compiled.
   void note(mlir::func::FuncOp kernel);
 
@@ -74,6 +87,7 @@ private:
   std::mutex mutex;
   std::shared_ptr<jit::CodeImage> image;
   std::map<std::string, Template> templates;
+  llvm::StringMap<SeenKernel> known; ///< by key
 };
 
 } // namespace tessera

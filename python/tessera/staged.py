@@ -173,7 +173,7 @@ class StagedExecutable:
         """The sizes a stage ends in."""
         if probe.measure is not None:
             return [int(env[probe.measure].item())]
-        owner = step.stage.program.graph_module
+        owner = step.stage.program.owner
         result = _call(probe.node, step.stage.program.numbers, env, owner)
         env[probe.node.name] = result
         for user in probe.node.users:

@@ -108,6 +108,19 @@ TEST(KernelFamily, OtherNumbersAreOtherKernels) {
   EXPECT_NEAR(run(one, 512).at(0), std::exp(1.0), 1e-5);
 }
 
+TEST(KernelFamily, WritesAKernelOnce) {
+  // What does not depend on the sizes that change is the same kernel in each program.
+  std::shared_ptr<KernelFamily> family = makeKernelFamily();
+  CompileOptions options;
+  options.family = family;
+  CompiledProgram first = compiled(graphOf(512), family);
+  EXPECT_EQ(*noteSizes(graphOf(512), options), 0);
+  EXPECT_EQ(*noteSizes(graphOf(768), options), 1);
+  CompiledProgram again = compiled(graphOf(512), family);
+  EXPECT_TRUE(again.launches.at(0).cached);
+  EXPECT_EQ(run(again, 512), run(first, 512));
+}
+
 TEST(KernelFamily, ShowsTheCodeThatRuns) {
   std::shared_ptr<KernelFamily> family = makeKernelFamily();
   compiled(graphOf(512), family);

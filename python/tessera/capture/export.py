@@ -41,7 +41,7 @@ from tessera.capture.hooks import strip_user_hooks
 from tessera.capture.leaves import Leaf, LeafModule, LeafSession
 from tessera.capture.objects import Effects, Handle, copied_arguments, opened_arguments
 from tessera.capture.signature import CallSignature
-from tessera.capture.specialize import SpecializedProgram, specialize
+from tessera.capture.specialize import Specializable, SpecializedProgram
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
 from tessera.capture.traceable import Traceable, make_traceable, require_unseen_copies
@@ -211,17 +211,19 @@ class DynamicCapture:
             def capture() -> ExportedProgram:
                 return torch.export.export(copy, tensors, dynamic_shapes=annotation, strict=False)
 
-            self._raw = capture()
-            state.require_harmless(self._raw, capture)
-            require_unseen_copies(self._raw)
-            functional = needs_functionalization(self._raw)
-            self._program = functionalize(self._raw) if functional else self._raw
+            raw = capture()
+            state.require_harmless(raw, capture)
+            require_unseen_copies(raw)
+            functional = needs_functionalization(raw)
+            self._sizes = Specializable(raw)
+            #: the same without mutations, where it has any
+            self._functional = Specializable(functionalize(raw)) if functional else None
 
     def at(self, shapes: Sequence[Sequence[int]]) -> Captured:
         """The capture for tensors of these shapes; OutsideCapture where it does not hold."""
-        raw = specialize(self._raw, shapes)
+        raw = self._sizes.at(shapes)
         aliases = output_aliases(_user_outputs(raw))
-        program = raw if self._program is self._raw else specialize(self._program, shapes)
+        program = raw if self._functional is None else self._functional.at(shapes)
         return _boundary(program, aliases, self._positions, LeafSession())
 
 

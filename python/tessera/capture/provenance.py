@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import traceback
@@ -27,6 +28,7 @@ def is_user_file(path: str) -> bool:
     return not path.startswith(_PACKAGES) and not path.startswith("<")
 
 
+@functools.lru_cache(maxsize=10_000)
 def innermost_user_frame(stack: str) -> tuple[str, int]:
     """File and line, in a stack trace as text, of the innermost frame in the user's code.
 

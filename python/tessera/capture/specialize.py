@@ -9,6 +9,7 @@ depend on data stay symbols until `SpecializedProgram.settled` is told what they
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,9 @@ class OutsideCapture(Exception):
 class SpecializedProgram:
     """What the importer reads of an ExportedProgram, for one set of sizes."""
 
-    graph_module: fx.GraphModule
+    graph: fx.Graph
+    #: what the nodes' attributes are read from
+    owner: fx.GraphModule
     graph_signature: ExportGraphSignature
     call_spec: Any
     state_dict: Mapping[str, Any]
@@ -55,13 +58,20 @@ class SpecializedProgram:
 
     def settled(self, values: Sequence[tuple[sympy.Expr, int]]) -> SpecializedProgram:
         """This program with sizes that depended on data; OutsideCapture where it does not hold."""
-        result = _Specializer(self, self.sizes.with_values(values)).run()
+        sizes = self.sizes.with_values(values)
+        result = _Specializer(self, sizes, FakeTensorMode(), {}).run()
         result.numbers = {**self.numbers, **result.numbers}
         return result
 
-    @property
-    def graph(self) -> fx.Graph:
-        return self.graph_module.graph
+    @functools.cached_property
+    def graph_module(self) -> fx.GraphModule:
+        """The graph as a module; most programs never need one, and writing its code takes long."""
+        return fx.GraphModule(self.owner, self.graph)
+
+
+def owner_of(program: ExportedProgram | SpecializedProgram) -> fx.GraphModule:
+    """The module that the attributes in a program's nodes are read from."""
+    return program.owner if isinstance(program, SpecializedProgram) else program.graph_module
 
 
 class Sizes:
@@ -170,11 +180,35 @@ def _input_values(program: ExportedProgram) -> list[torch.Tensor]:
     ]
 
 
+class Specializable:
+    """A program captured for many sizes, with what is the same for all of them."""
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self.program = program
+        self.mode = FakeTensorMode()
+        #: the values of nodes that do not depend on sizes, by name
+        self.fixed: dict[str, Any] = {}
+
+    def at(self, shapes: Sequence[Sequence[int]]) -> SpecializedProgram:
+        """The program for inputs of these shapes, one for each tensor.
+
+        Raises OutsideCapture for sizes the program does not hold for.
+        """
+        return _Specializer(self.program, Sizes(self.program, shapes), self.mode, self.fixed).run()
+
+
 class _Specializer:
-    def __init__(self, program: ExportedProgram | SpecializedProgram, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram | SpecializedProgram,
+        sizes: Sizes,
+        mode: FakeTensorMode,
+        fixed: dict[str, Any],
+    ) -> None:
         self.program = program
         self.sizes = sizes
-        self.mode = FakeTensorMode()
+        self.mode = mode
+        self.fixed = fixed
         self.values: dict[fx.Node, Any] = {}
         self.numbers: dict[str, Number] = {}
 
@@ -188,9 +222,9 @@ class _Specializer:
                 continue
             else:
                 self.values[node] = self._settled_copy(graph, node)
-        module = fx.GraphModule(self.program.graph_module, graph)
         return SpecializedProgram(
-            module,
+            graph,
+            owner_of(self.program),
             self.program.graph_signature,
             self.program.call_spec,
             self.program.state_dict,
@@ -232,11 +266,13 @@ class _Specializer:
             if isinstance(parts, tuple) and isinstance(index, int):
                 return self._named(graph, node, parts[index])
         sized = sized_operator(node)
+        if sized is None:
+            return self._copy(graph, node)
         value = self._meta(node)
         tensors = [leaf for leaf in pytree.tree_leaves(value) if isinstance(leaf, torch.Tensor)]
         shapes = [tensor.shape for tensor in tensors]
         known = all(isinstance(size, int) for shape in shapes for size in shape)
-        if sized is None or not known:
+        if not known:
             return self._copy(graph, node)
         size = self._size(node, shapes[0])
         results = inline(
@@ -261,7 +297,13 @@ class _Specializer:
         return copy
 
     def _meta(self, node: fx.Node) -> Any:
-        return pytree.tree_map(self._value, node.meta.get("val"))
+        if node.name in self.fixed:
+            return self.fixed[node.name]
+        value = node.meta.get("val")
+        settled = pytree.tree_map(self._value, value)
+        if not symbols(value):
+            self.fixed[node.name] = settled
+        return settled
 
     def _copy(self, graph: fx.Graph, node: fx.Node) -> fx.Node:
         copy = graph.node_copy(node, lambda source: self.values[source])
@@ -323,13 +365,6 @@ def symbols(value: Any) -> list[Any]:
     return found
 
 
-def specialize(
-    program: ExportedProgram, shapes: Sequence[Sequence[int]] | None = None
-) -> SpecializedProgram:
-    """`program` for inputs of these shapes (or those it was captured with), one for each tensor.
-
-    Raises OutsideCapture for sizes the program does not hold for.
-    """
-    if shapes is None:
-        shapes = [tuple(value.shape) for value in _input_values(program)]
-    return _Specializer(program, Sizes(program, shapes)).run()
+def specialize(program: ExportedProgram) -> SpecializedProgram:
+    """`program` for inputs of the shapes it was captured with."""
+    return Specializable(program).at([tuple(value.shape) for value in _input_values(program)])

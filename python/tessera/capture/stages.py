@@ -33,6 +33,7 @@ from tessera.capture.specialize import (
     SpecializedProgram,
     bindings,
     is_check,
+    owner_of,
     specialize,
     symbols,
 )
@@ -250,7 +251,8 @@ class Cutter:
         program = self.program
         graph.output(())  # a module needs one
         return SpecializedProgram(
-            fx.GraphModule(program.graph_module, graph),
+            graph,
+            owner_of(program),
             ExportGraphSignature(specs, []),
             program.call_spec,
             program.state_dict,

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
-from tessera.capture.specialize import SpecializedProgram
+from tessera.capture.specialize import SpecializedProgram, owner_of
 from tessera.errors import InternalError
 from tessera.lowering.complexes.boundary import complex_island, crossing_shape
 from tessera.lowering.complexes.value import ComplexValue, complex_constant, split
@@ -190,7 +190,7 @@ class _Attempt:
         self.importer = importer
         self.context = LoweringContext(importer.builder_factory())
         self.lowering = NodeLowering(
-            self.context, importer.rules, importer.program.graph_module, importer.decompositions
+            self.context, importer.rules, owner_of(importer.program), importer.decompositions
         )
         self.failures: dict[fx.Node, Failure] = {}
         self.rows: dict[fx.Node, NodeRow] = {}
@@ -339,7 +339,7 @@ class _Attempt:
         identifier = len(self.islands)
         cause = _cause(nodes, failures, moved)
         self.islands[identifier] = complex_island(
-            build_island(self.importer.program.graph_module, nodes, inputs, outputs, self.tensors),
+            build_island(owner_of(self.importer.program), nodes, inputs, outputs, self.tensors),
             _complex_places(operands),
             _complex_places(results),
         )
