@@ -23,7 +23,8 @@ help:
 	@echo "  make test     the same, then every test"
 	@echo
 	@echo "  make conformance   PyTorch's lists of operators and modules in every dtype (an hour on"
-	@echo "                two cores); writes docs/reference/conformance.md"
+	@echo "                two cores), and at many sizes; writes docs/reference/conformance.md"
+	@echo "                and dynamic-shapes.md"
 	@echo "  make build    install what is missing and build into build/dev"
 	@echo "  make wheel    a self-contained wheel in dist/ (LLVM linked in)"
 	@echo "  make format   rewrite C++ and Python files in the project's formatting"
@@ -57,6 +58,7 @@ conformance:
 	@utils/step --show "building (the first build takes some minutes)" build utils/build
 	@.venv/bin/python tests/conformance/core_aten_ops.py --check
 	@.venv/bin/python utils/conformance.py
+	@.venv/bin/python utils/dynamic_shapes.py
 
 wheel: setup
 	@utils/wheel --check

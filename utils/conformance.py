@@ -44,7 +44,7 @@ STATUSES = ("pass", "refused", "wrong", "error", "crash", "hang")
 
 @dataclass(frozen=True)
 class Task:
-    kind: str  # "operator" or "module"
+    kind: str  # "operator" or "module"; "sizes": an operator at many sizes
     name: str
     dtype: str
     limit: int
@@ -77,15 +77,20 @@ def work() -> None:
     import torch
     from op_samples import DTYPES as TORCH_DTYPES
     from op_samples import module_samples, operator_samples
+    from sizes import families
     from verdict import judge
+    from verdict_sizes import judge_sizes
 
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)
     for line in sys.stdin:
         task = json.loads(line)
         dtype = TORCH_DTYPES[task["dtype"]]
+        samples: list[Any]
         try:
-            if task["kind"] == "module":
+            if task["kind"] == "sizes":
+                samples = sorted(families(operator_samples(task["name"], dtype)), key=len)[::-1]
+            elif task["kind"] == "module":
                 samples = list(module_samples(task["name"], dtype))
             else:
                 samples = list(operator_samples(task["name"], dtype, extremes=True))
@@ -97,9 +102,14 @@ def work() -> None:
         for index in chosen:
             if index < task["start"]:
                 continue
-            print(json.dumps({"begin": index, "label": samples[index].label}), file=answers)
+            sample = samples[index]
+            label = (sample[0] if isinstance(sample, list) else sample).label
+            print(json.dumps({"begin": index, "label": label}), file=answers)
             start = time.monotonic()
-            verdict = judge(samples[index], hybrid=not refused)
+            if isinstance(sample, list):
+                verdict = judge_sizes(sample)
+            else:
+                verdict = judge(sample, hybrid=not refused)
             refused = refused or verdict.status == "refused"
             print(
                 json.dumps(

@@ -21,9 +21,9 @@ from torch.export import Dim
 #: Tensors are not grown beyond so many elements.
 MAX_ELEMENTS = 50_000
 #: PyTorch does not check what these are given, and crashes where sizes and elements disagree.
-UNCHECKED = ("_segment_reduce", "lu_unpack")
+UNCHECKED = ("_segment_reduce", "segment_reduce", "lu_unpack")
 #: PyTorch's shape functions, which a capture follows, say other than it does without elements.
-NEVER_EMPTY = ("pixel_shuffle", "pixel_unshuffle")
+NEVER_EMPTY = ("addmv", "pixel_shuffle", "pixel_unshuffle")
 #: How the sizes of a sample change: by its symbols in order, from the size each has there.
 CHANGES = {
     "grown": lambda size, place: size + 1 + place,
