@@ -14,6 +14,7 @@ import importlib
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 
 from tessera import _core
 from tessera._operators import install_operators
@@ -164,6 +165,45 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return copied
 
 
+def _torch_function(
+    cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None
+) -> Any:
+    """A function of PyTorch's on ts.Tensor: PyTorch computes, on the same memory."""
+    if not all(issubclass(kind, (torch.Tensor, Tensor)) for kind in types):
+        return NotImplemented  # of another kind, which knows better
+    ours: dict[int, tuple[torch.Tensor, Tensor]] = {}
+
+    def as_torch(value: Tensor) -> torch.Tensor:
+        made = torch.from_dlpack(value)
+        ours[id(made)] = made, value
+        return made
+
+    name = getattr(function, "__name__", str(function))
+    kwargs = kwargs or {}
+    written = [kwargs.get("out"), *args[: name.endswith("_") and not name.endswith("__")]]
+    if any(isinstance(value, Tensor) and value.readonly for value in written):
+        raise ArgumentError(
+            f"{name}: the tensor it would write to is read-only",
+            remedy="write to ts.tensor(t), a copy",
+        )
+    given = pytree.tree_map_only(Tensor, as_torch, (args, kwargs))
+    theirs = {id(leaf) for leaf in pytree.tree_leaves(given)} - ours.keys()
+
+    def as_ours(value: torch.Tensor) -> Any:
+        if id(value) in ours:  # what was written into
+            return ours[id(value)][1]
+        if value.requires_grad and id(value) not in theirs:
+            raise ArgumentError(
+                f"{name}: an argument requires grad, and no gradients go through ts.Tensor",
+                remedy="call under torch.no_grad(), or pass torch tensors only",
+            )
+        dense = value.layout == torch.strided and value.device.type == "cpu"
+        keeps = id(value) in theirs or not dense or not is_supported(value.dtype)
+        return value if keeps else from_torch(value)
+
+    return pytree.tree_map_only(torch.Tensor, as_ours, function(*given[0], **given[1]))
+
+
 def _stride(self: Tensor, dim: int | None = None) -> Any:
     """The strides in elements, or that of one dimension."""
     return self.strides if dim is None else self.strides[dim]
@@ -183,6 +223,7 @@ def _install() -> None:
     cls.__getitem__ = _getitem
     cls.__setitem__ = _setitem
     cls.__getattr__ = _getattr
+    cls.__torch_function__ = classmethod(_torch_function)
     cls.__reduce__ = _reduce
     cls.__deepcopy__ = _deepcopy
     cls.__module__ = "tessera"

@@ -8,6 +8,7 @@ import copy
 import operator
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -131,3 +132,62 @@ def test_methods_for_dtypes_run_and_build():
     assert t.float() is t
     assert t.cpu() is t
     assert (t.stride(), t.stride(-1), t.element_size()) == ((3, 1), 1, 4)
+
+
+def test_functions_of_torch_take_tensors_of_ours():
+    plain, other = torch.randn(2, 3), torch.randn(2, 3)
+    ours = ts.from_dlpack(plain)
+    for function in (
+        torch.relu,
+        lambda x: torch.add(x, other),
+        lambda x: other.add(x),
+        lambda x: torch.cat([x, other]),
+        lambda x: torch.einsum("ij,kj->ik", x, x),
+        lambda x: torch.nn.functional.softmax(x, -1),
+        lambda x: torch.linalg.norm(x),
+        lambda x: torch.where(x > 0, x, other),
+    ):
+        got = function(ours)
+        assert type(got) is ts.Tensor
+        torch.testing.assert_close(torch.from_dlpack(got), function(plain))
+    values, places = torch.max(ours, 1)
+    assert (type(values), type(places)) == (ts.Tensor, ts.Tensor)
+    assert torch.equal(ours, ours)
+    assert torch.numel(ours) == 6
+
+
+def test_functions_of_torch_write_where_they_should():
+    plain, target = torch.randn(2, 3), torch.zeros(2, 3)
+    ours = ts.from_dlpack(plain)
+    assert torch.add(torch.ones(2, 3), 1, out=ours) is ours
+    assert torch.equal(plain, torch.full((2, 3), 2.0))
+    assert torch.relu_(ours) is ours
+    assert target.add_(ours) is target
+    target[0] = ours[0] + 1
+    assert torch.equal(target, torch.tensor([[3.0] * 3, [2.0] * 3]))
+    array = np.zeros(3, np.float32)
+    array.flags.writeable = False
+    for write in (torch.relu_, lambda x: torch.relu(torch.ones(3)).add_(1) + torch.neg_(x)):
+        with pytest.raises(ValueError, match="read-only"):
+            write(ts.from_numpy(array))
+
+
+def test_functions_of_torch_that_would_need_gradients():
+    ours = ts.tensor([[1.0, 2.0]])
+    layer = torch.nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"linear: an argument requires grad[^$]*no_grad"):
+        layer(ours)
+    with torch.no_grad():
+        assert type(layer(ours)) is ts.Tensor
+
+
+def test_bytes_read_as_another_dtype():
+    plain = torch.arange(6.0).reshape(2, 3)
+    ours = ts.from_dlpack(plain)
+    for dtype in (torch.int32, torch.int16, torch.uint8, torch.float32):
+        for viewed in (ours.view(dtype), ts.ops.view(ours, dtype)):
+            assert viewed.data_ptr() == plain.data_ptr()
+            assert torch.equal(torch.from_dlpack(viewed), plain.view(dtype))
+        assert torch.equal(ts.ops.view(plain, dtype), plain.view(dtype))
+        assert torch.equal(ts.jit(lambda x, to=dtype: x.view(to))(plain), plain.view(dtype))
+    assert ours.view(3, 2).shape == ours.view((3, 2)).shape == (3, 2)

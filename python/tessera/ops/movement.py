@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
+from tessera.lowering.context import GraphValue
 from tessera.ops._dispatch import Value, call
+from tessera.tensor import from_torch
 
 
 def _sizes(given: tuple[Any, ...]) -> list[int]:
@@ -23,8 +27,15 @@ def reshape(input: Value, *shape: Any) -> Value:
 
 
 def view(input: Value, *shape: Any) -> Value:
-    """As :func:`reshape`."""
-    return call("view.default", input, _sizes(shape))
+    """As :func:`reshape`; with a dtype in place of a shape, the same bytes read as that."""
+    dtype = shape[0] if len(shape) == 1 else None
+    if not isinstance(dtype, torch.dtype):
+        return call("view.default", input, _sizes(shape))
+    if isinstance(input, GraphValue):
+        return call("view.dtype", input, dtype)
+    if isinstance(input, torch.Tensor):
+        return input.view(dtype)
+    return from_torch(torch.from_dlpack(input).view(dtype))
 
 
 def permute(input: Value, *shape: Any) -> Value:
