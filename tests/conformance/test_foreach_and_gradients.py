@@ -10,20 +10,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from calling import Calling
+from torch import Tensor
 
 import tessera as ts
 
 aten = torch.ops.aten
-
-
-class Calling(nn.Module):
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *given: Tensor) -> Any:
-        return self.function(*given)
 
 
 def _check(function: Callable[..., Any], *given: Tensor) -> None:
