@@ -14,7 +14,9 @@ The whole road, in order:
 
 from __future__ import annotations
 
+import functools
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,13 +109,34 @@ def _check_target(target: str | None) -> None:
         )
 
 
+def _named(value: Any) -> str:
+    return f"the class {value.__name__}" if inspect.isclass(value) else type(value).__name__
+
+
+def _to_module(given: Any) -> str:
+    """How to make of what was given for a model the model it stands for."""
+    if inspect.isclass(given):
+        return f"pass an instance: {given.__name__}(…)"
+    if isinstance(given, torch.export.ExportedProgram):
+        return "pass its module: program.module()"
+    if isinstance(given, Mapping):
+        return "make the model and give it this state: model.load_state_dict(state)"
+    if isinstance(given, (str, os.PathLike)):
+        return "load the model first: torch.load(path, weights_only=False)"
+    if isinstance(given, functools.partial) and isinstance(given.func, nn.Module):
+        return "pass the module, and what is bound with example_inputs and example_kwargs"
+    if isinstance(getattr(given, "__self__", None), nn.Module):
+        return "pass the module itself, not a method of it"
+    return "put a function into the forward() of a small nn.Module, or use ts.jit for ts.ops"
+
+
 def _check_model(model: Any) -> None:
     if isinstance(model, Module):
         raise ArgumentTypeError(f"from_pytorch: {type(model).__name__} is a Tessera module already")
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(
-            f"from_pytorch takes a torch.nn.Module, not {type(model).__name__}",
-            remedy="put a function into the forward() of a small nn.Module",
+            f"from_pytorch takes a torch.nn.Module, not {_named(model)}",
+            remedy=_to_module(model),
         )
     if isinstance(model, torch.jit.ScriptModule):
         raise ArgumentTypeError(

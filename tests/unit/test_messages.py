@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -65,3 +67,53 @@ def test_scripted_children_run():
     x = torch.randn(2, 4)
     converted = ts.from_pytorch(model, example_inputs=(x,))
     torch.testing.assert_close(converted(x), model(x).detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (nn.Linear, r"the class Linear\n.*an instance: Linear\(…\)"),
+        (functools.partial(nn.Linear(2, 2)), r"not partial\n.*example_kwargs"),
+        (nn.Linear(2, 2).forward, r"not method\n.*the module itself"),
+        (torch.relu, r"not builtin.*\n.*forward\(\) of a small nn.Module"),
+        (nn.Linear(2, 2).state_dict(), r"not OrderedDict\n.*load_state_dict"),
+        ("model.pt", r"not str\n.*torch.load"),
+        (
+            torch.export.export(nn.Linear(2, 2), (torch.ones(2),)),
+            r"not ExportedProgram\n.*program.module\(\)",
+        ),
+    ],
+)
+def test_what_is_no_model(model, told):
+    with pytest.raises(ArgumentTypeError, match=told):
+        ts.from_pytorch(model, (torch.ones(2),))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([torch.ones(2)], r"the tensor itself, input\[0\]"),
+        ([torch.ones(2)] * 2, r"torch\.stack"),
+        ([1.0, 2.0], r"torch\.tensor"),
+        (2.0, r"torch\.tensor"),
+        (None, r"a call without it"),
+    ],
+)
+def test_what_is_no_tensor(given, told):
+    tess = ts.from_pytorch(nn.Linear(2, 2).eval(), (torch.ones(2),))
+    with pytest.raises(ArgumentTypeError, match=told):
+        tess(given)
+
+
+def test_calls_under_transforms_of_torch_func():
+    model, x = nn.Linear(4, 2).eval(), torch.randn(3, 4)
+    tess, wrapped = ts.from_pytorch(model, (x,)), ts.compat.wrap(model)
+    tess(x)
+    wrapped(x)
+    told = r"torch\.vmap or another transform of torch\.func"
+    with pytest.raises(ValueError, match=told):
+        torch.vmap(tess)(x.expand(5, 3, 4))
+    with pytest.raises(ValueError, match=told):
+        torch.func.grad(lambda x: tess(x).sum())(x)
+    with torch.no_grad():
+        torch.testing.assert_close(torch.vmap(wrapped)(x), torch.vmap(model)(x))

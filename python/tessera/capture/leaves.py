@@ -50,7 +50,19 @@ def kind_of(tensor: Any) -> str:
         return "nested"
     if tensor.layout != torch.strided:
         return str(tensor.layout)
-    return "" if tensor.device.type == "cpu" else f"on {tensor.device}"
+    if tensor.device.type != "cpu":
+        return f"on {tensor.device}"
+    return "torch.func" if _is_transformed(tensor) else ""
+
+
+def _is_transformed(tensor: torch.Tensor) -> bool:
+    """Whether torch.vmap or its like stands behind a tensor; what is being captured is fine."""
+    functorch = torch._C._functorch
+    if not functorch.is_functorch_wrapped_tensor(tensor):
+        return False
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return not isinstance(tensor, (FakeTensor, FunctionalTensor))
 
 
 @functools.cache

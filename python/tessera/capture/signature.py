@@ -206,7 +206,8 @@ class CallSignature:
         if not is_tensor(leaf):
             raise ArgumentTypeError(
                 f"argument {self.names[index]!r} must be a torch.Tensor or ts.Tensor of "
-                f"{wanted}, got {_show(leaf)}"
+                f"{wanted}, got {_show(leaf)}",
+                remedy=_to_tensor(leaf, self.names[index]),
             )
         kind = kind_of(leaf)
         if kind != wanted.kind:
@@ -275,6 +276,19 @@ def _tensor_spec(value: Any) -> TensorSpec:
     return TensorSpec(tuple(value.shape), torch_dtype(value))
 
 
+def _to_tensor(given: Any, name: str) -> str:
+    """How to make of an argument the tensor it should be."""
+    if isinstance(given, (list, tuple)) and len(given) == 1 and is_tensor(given[0]):
+        return f"pass the tensor itself, {name}[0]"
+    if isinstance(given, (list, tuple)) and any(is_tensor(item) for item in given):
+        return "pass one tensor: torch.stack(…) or torch.cat(…) of them"
+    if isinstance(given, (bool, int, float, list, tuple)):
+        return "make a tensor of it with torch.tensor(…)"
+    if given is None:
+        return "convert again with an example of a call without it, or use ts.compat.wrap(module)"
+    return ""
+
+
 def _kind_problem(leaf: Any, kind: str, wanted: TensorSpec) -> tuple[str, str]:
     if wanted.kind:
         return f"expected {wanted}, got {_show(leaf)}", REMEDY_STATIC
@@ -286,6 +300,13 @@ def _kind_problem(leaf: Any, kind: str, wanted: TensorSpec) -> tuple[str, str]:
         return (
             f"expected a tensor on the CPU, got one on {leaf.device}",
             'pass tensor.to("cpu"); this version runs on the CPU',
+        )
+    if kind == "torch.func":
+        return (
+            "expected a plain tensor, got one that torch.vmap or another transform of torch.func "
+            "made",
+            "transform the PyTorch model, or call it through ts.compat.wrap, which runs such calls "
+            "in PyTorch",
         )
     return (
         f"expected a plain tensor, got a {kind}, a class with __torch_function__ or "
