@@ -31,7 +31,7 @@ SAMPLES = ROOT / "tests" / "conformance"
 RESULTS = ROOT / "build" / "conformance.json"
 PAGE = ROOT / "docs" / "reference" / "conformance.md"
 
-DTYPES = ("float32", "float64", "bfloat16", "float16", "int64", "int32", "bool")
+DTYPES = ("float32", "float64", "bfloat16", "float16", "int64", "int32", "bool", "complex64")
 #: Samples of an operator, evenly chosen from PyTorch's; the dtype most networks use has more.
 SAMPLES_EACH = {"float32": 12}
 SAMPLES_ELSE = 5

@@ -68,6 +68,33 @@ static inline int64_t tessera_grouped_scratch(int64_t elementBytes) {
   return elementBytes * (8 * 256 + (256 + 64) * TESSERA_GROUPED_COLUMNS);
 }
 
+/// Up to this prime factor a length is transformed as it is; one with a greater factor as a
+/// convolution of another length.
+#define TESSERA_FFT_LARGEST_PRIME 31
+
+/// The length of the transforms that one of `length` is computed by.
+static inline int64_t tessera_fft_inner_length(int64_t length) {
+  int64_t rest = length, padded = 1;
+  for (int64_t prime = 2; prime <= TESSERA_FFT_LARGEST_PRIME; ++prime)
+    while (rest % prime == 0)
+      rest /= prime;
+  if (rest == 1)
+    return length;
+  while (padded < 2 * length - 1)
+    padded *= 2;
+  return padded;
+}
+
+/// Rows that are transformed together: elements of all of them lie side by side.
+static inline int64_t tessera_fft_lanes(int64_t length) {
+  return tessera_fft_inner_length(length) <= 4096 ? 8 : 1;
+}
+
+/// Bytes of scratch in which rows of `length` elements are transformed: two complex copies.
+static inline int64_t tessera_fft_scratch(int64_t length) {
+  return 32 * tessera_fft_inner_length(length) * tessera_fft_lanes(length);
+}
+
 /// What becomes of an element that tessera_scatter writes to.
 enum TesseraScatterMode {
   TESSERA_SCATTER_NONE, ///< the last one written stays

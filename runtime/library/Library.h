@@ -83,6 +83,18 @@ TESSERA_LIBRARY_FUNCTION(tessera_svd);
 /// Square matrix → its exponential.
 TESSERA_LIBRARY_FUNCTION(tessera_matrix_exp);
 
+// Fourier transforms of rows in f32 or f64; complex numbers are two tensors. The second parameter
+// holds the bits of a double, by which results are multiplied. Scratch: tessera_fft_scratch.
+
+/// Real, imaginary → real, imaginary; dim, scale, inverse.
+TESSERA_LIBRARY_FUNCTION(tessera_fft);
+
+/// Source → the first half of its transform, real, imaginary; dim, scale.
+TESSERA_LIBRARY_FUNCTION(tessera_real_fft);
+
+/// The first half of a transform, real, imaginary → what it is of; dim, scale.
+TESSERA_LIBRARY_FUNCTION(tessera_inverse_real_fft);
+
 } // extern "C"
 
 #endif // TESSERA_RUNTIME_LIBRARY_LIBRARY_H

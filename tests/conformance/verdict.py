@@ -162,8 +162,8 @@ class Wanted:
 
     def tolerance(self, dtype: torch.dtype) -> tuple[float, float]:
         default = torch.testing._comparison.default_tolerances(dtype)
-        given = self.sample.tolerance
-        return default if given is None or not dtype.is_floating_point else given
+        given, inexact = self.sample.tolerance, dtype.is_floating_point or dtype.is_complex
+        return default if given is None or not inexact else given
 
     def _place(self, index: int) -> str:
         return f"result {index}: " if len(self.values) > 1 else ""
@@ -200,25 +200,27 @@ class Wanted:
         That is twice the error of PyTorch's worst element, or twice what becomes of inputs that
         are off by their last digit.
         """
-        if not theirs.is_floating_point():
+        if not theirs.is_floating_point() and not theirs.is_complex():
             return False
         exact = self._in_float64()
         if exact is None or not isinstance(exact[index], Tensor):
             return False
-        reference = exact[index].double()
+        tolerance = self.tolerance(ours.dtype)
+        ours, theirs = _reals(ours), _reals(theirs)
+        reference = _reals(exact[index]).double()
         if reference.shape != ours.shape:
             return False
         rounded = reference.to(ours.dtype)
         bound = reference.new_zeros(())
         nudged = [self._in_float64(nudge=seed) for seed in (1, 2)]
-        others = [theirs, *(result[index] for result in nudged if result is not None)]
+        others = [theirs, *(_reals(result[index]) for result in nudged if result is not None)]
         for other in others:
             off = (other.double() - reference).abs()
             finite = off[off.isfinite()]
             if finite.numel():
                 bound = torch.maximum(bound, finite.max())
         error = (ours.double() - reference).abs()
-        rtol, atol = self.tolerance(ours.dtype)
+        rtol, atol = tolerance
         near = reference.isfinite() & (error <= 2 * bound + atol + rtol * reference.abs())
         right = near | (ours == rounded) | (ours.isnan() & rounded.isnan())
         right |= (ours == theirs) | (ours.isnan() & theirs.isnan())
@@ -229,6 +231,8 @@ class Wanted:
         signs = torch.Generator().manual_seed(nudge)
 
         def widen(tensor: Tensor) -> Tensor:
+            if tensor.is_complex():
+                return torch.view_as_complex(widen(_reals(tensor)))
             if not tensor.is_floating_point():
                 return tensor
             wide = tensor.double()
@@ -252,6 +256,13 @@ class Wanted:
             return None
         finally:
             torch.set_default_dtype(default)
+
+
+def _reals(tensor: Tensor) -> Tensor:
+    """Complex numbers as their parts; everything else as it is."""
+    if not tensor.is_complex():
+        return tensor
+    return torch.view_as_real(tensor.resolve_conj().resolve_neg())
 
 
 def _close(ours: Tensor, theirs: Tensor, tolerance: tuple[float, float]) -> bool:

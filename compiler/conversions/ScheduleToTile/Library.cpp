@@ -157,6 +157,8 @@ static FailureOr<LibraryCall> callFor(Operation *op, schedule::KernelOp kernel) 
       .Default([](Operation *other) -> FailureOr<LibraryCall> {
         if (std::optional<LibraryCall> call = callOnMatrices(other))
           return *call;
+        if (std::optional<LibraryCall> call = callFourier(other))
+          return *call;
         return other->emitOpError("[kernel] has no function in the runtime's library");
       });
 }

@@ -27,6 +27,9 @@ struct LibraryCall {
 /// The call of a factorization or what solves by one; nothing for other ops.
 std::optional<LibraryCall> callOnMatrices(mlir::Operation *op);
 
+/// The call of a Fourier transform; nothing for other ops.
+std::optional<LibraryCall> callFourier(mlir::Operation *op);
+
 } // namespace tessera
 
 #endif // TESSERA_CONVERSIONS_SCHEDULETOTILE_LIBRARYCALL_H

@@ -24,6 +24,7 @@ include "compiler/graph/ir/GraphAttention.td"
 include "compiler/graph/ir/GraphIndexing.td"
 include "compiler/graph/ir/GraphSorting.td"
 include "compiler/graph/ir/GraphLinearAlgebra.td"
+include "compiler/graph/ir/GraphFourier.td"
 include "compiler/graph/ir/GraphRandom.td"
 include "compiler/graph/ir/GraphControl.td"
 

@@ -98,7 +98,7 @@ class NodeLowering:
             if isinstance(value, Uncrossable):
                 return Failure("not-crossable", value.what)
             return Done(reported=False)
-        if takes_complex(node) and not self._is_identity(node):
+        if takes_complex(node) and not _says_nothing_of_values(node):
             return lower_complex(self, node, depth)
         if isinstance(node.target, _HIGHER_ORDER):
             return lower_higher_order(self, node, depth)
@@ -160,10 +160,6 @@ class NodeLowering:
         value = self.context.cast(value, torch.int64) if whole else value
         self.context.bind(node, NumberValue(self.context, value.handle))
         return Done("compiled", f"graph.{op}")
-
-    def _is_identity(self, node: fx.Node) -> bool:
-        schema = getattr(node.target, "_schema", None)
-        return schema is not None and schema.name in _IDENTITIES
 
     def _operator(self, node: fx.Node, depth: int) -> Done | Failure:
         target = node.target
@@ -399,6 +395,12 @@ def _difference(result: Any, expected: Any) -> str:
             place = f"result {index}: " if several else ""
             return f"returned {place}{_show_result(value)} where {_show(meta)} is expected"
     return ""
+
+
+def _says_nothing_of_values(node: fx.Node) -> bool:
+    """Whether a node is the same to complex numbers as to others."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and schema.name in _IDENTITIES | _ASSERTIONS
 
 
 def _uncrossable_inside(value: Any, user: fx.Node) -> str | None:

@@ -113,5 +113,5 @@ def convolution(target: Any, input: Any, weight: Any, bias: Any = None, *args: A
     value = product(lambda x, w: target(x, w, None, *args), input, weight)
     if bias is None:
         return value
-    shape = (-1, *(1,) * (value.ndim - 2))
+    shape = (-1, *(1,) * (weight.ndim - 2))  # there may be no batch
     return value + pairs(bias, value)[0].map(lambda part: part.reshape(shape))

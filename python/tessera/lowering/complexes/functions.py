@@ -21,7 +21,7 @@ from tessera.lowering.complexes.elementwise import (
     quotient,
     reciprocal,
 )
-from tessera.lowering.complexes.pairs import Pair, Part, is_number, pairs, translation
+from tessera.lowering.complexes.pairs import Pair, Part, is_number, pair, pairs, translation
 
 
 @translation("exp")
@@ -165,12 +165,11 @@ def asinh(self: Pair) -> Pair:
 
 @translation("atanh", "arctanh")
 def atanh(self: Pair) -> Pair:
-    x, y = self.re, self.im
+    x, y = self.re.abs(), self.im
     rest = 1 - x
-    return Pair(
-        torch.log1p(4 * x / (rest * rest + y * y)) / 4,
-        torch.atan2(2 * y, rest * (1 + x) - y * y) / 2,
-    )
+    # Odd in the real part; of a negative one the logarithm would be of a difference.
+    real = torch.log1p(4 * x / (rest * rest + y * y)) / 4
+    return Pair(torch.copysign(real, self.re), torch.atan2(2 * y, rest * (1 + x) - y * y) / 2)
 
 
 @translation("atan", "arctan")
@@ -208,7 +207,13 @@ def _power(base: Pair, exponent: Pair) -> Pair:
     return choose(is_zero(exponent), one, result)
 
 
-@translation("pow", "float_power")
+@translation("float_power")
+def float_power(self: Any, exponent: Any) -> Pair:
+    wide = [item if is_number(item) else pair(item, torch.float64) for item in (self, exponent)]
+    return pow_(*wide)
+
+
+@translation("pow")
 def pow_(self: Any, exponent: Any) -> Pair:
     base, power = pairs(self, exponent)
     if is_number(exponent):

@@ -51,6 +51,7 @@ _WRITES = {
     "scatter_add": (0, 3),
     "constant_pad_nd": (0, 2),
     "put": (0, 2),
+    "_unsafe_masked_index_put_accumulate": (0, 3),
 }
 
 
@@ -126,15 +127,12 @@ def _joined(target: Any, tensors: Sequence[Any], *args: Any, **kwargs: Any) -> A
 
 
 @translation(
-    "broadcast_tensors",
-    "meshgrid",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    with_operator=True,
+    "broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d", with_operator=True
 )
 def _lists(target: Any, tensors: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
     """Operators that give as many tensors as they take."""
+    if isinstance(tensors, Pair):
+        return componentwise(target, tensors, *args, **kwargs)
 
     def on(name: str) -> Any:
         own = [getattr(item, name) if isinstance(item, Pair) else item for item in tensors]
@@ -144,6 +142,15 @@ def _lists(target: Any, tensors: Sequence[Any], *args: Any, **kwargs: Any) -> An
         Pair(re, im) if isinstance(item, Pair) else re
         for item, re, im in zip(tensors, on("re"), on("im"), strict=True)
     ]
+
+
+@translation("_unsafe_masked_index")
+def masked_index(self: Pair, mask: Any, indices: Any, fill: Any) -> Pair:
+    value = complex(fill)
+    return Pair(
+        aten._unsafe_masked_index(self.re, mask, indices, value.real),
+        aten._unsafe_masked_index(self.im, mask, indices, value.imag),
+    )
 
 
 @translation("pad")

@@ -81,6 +81,11 @@ def all_(self: Pair, *args: Any, **kwargs: Any) -> Any:
     return torch.all(truth(self), *args, **kwargs)
 
 
+@translation("nonzero_static", "nonzero", "nonzero_numpy", with_operator=True)
+def nonzero(target: Any, self: Pair, *args: Any, **kwargs: Any) -> Any:
+    return target(truth(self), *args, **kwargs)
+
+
 @translation("count_nonzero")
 def count_nonzero(self: Pair, *args: Any, **kwargs: Any) -> Any:
     return torch.count_nonzero(truth(self), *args, **kwargs)
