@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from equality import assert_same
 from models import Block, Mutating
 from torch import nn
 from torch.nn.utils import prune
@@ -229,3 +230,33 @@ def test_an_argument_is_nobody_else():
             converted = ts.from_pytorch(model, example_inputs=given, strict=True)
             torch.testing.assert_close(converted(*given), model(*given))
             torch.testing.assert_close(converted(*others), model(*others))
+
+
+class Asking(nn.Module):
+    """Takes another way when it is told that it is captured."""
+
+    def __init__(self, countable: bool) -> None:
+        super().__init__()
+        self.countable = countable
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_exporting() or torch.compiler.is_compiling():
+            return x.sin()
+        return x.cos() if self.countable or x.sum() > 0 else x
+
+
+def test_who_asks_is_captured_as_it_is_called():
+    x = torch.ones(3)
+    assert_same(ts.from_pytorch(Asking(True), (x,), strict=True)(x), x.cos())
+    # The way a call takes looks at data: the other one is all that there is.
+    assert_same(ts.from_pytorch(Asking(False), (x,), strict=True)(x), x.sin())
+    assert not torch.compiler.is_exporting()
+
+
+def test_torch_itself_is_told_the_truth():
+    class Chosen(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,))
+
+    x = torch.ones(3)
+    assert_same(ts.from_pytorch(Chosen(), (x,), strict=True)(-x), (-x).cos())

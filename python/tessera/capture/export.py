@@ -34,6 +34,7 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
+from tessera.capture.asked import Answers
 from tessera.capture.bytecode import require_no_state
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
@@ -149,12 +150,13 @@ def export(
         make_traceable(copy)
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
-            positions, tensors = _take_tensors_only(copy, args, kwargs, state)
+            answers = Answers()
+            positions, tensors = _take_tensors_only(copy, args, kwargs, state, answers)
 
             def capture() -> ExportedProgram:
                 return torch.export.export(copy, tensors, strict=False)
 
-            raw = capture()
+            raw = answers.or_truthfully(capture)
             state.require_harmless(raw, capture)
             require_unseen_copies(raw)
             aliases = output_aliases(_user_outputs(raw))
@@ -180,7 +182,7 @@ def export_from_code(
         strip_user_hooks(root)
     with quiet(), torch.no_grad():
         require_no_state(trial, args, kwargs)
-        positions, tensors = _take_tensors_only(copy, args, kwargs, None)
+        positions, tensors = _take_tensors_only(copy, args, kwargs)
         raw = torch.export.export(copy, tensors, strict=True)
         require_unseen_copies(raw)
         aliases = output_aliases(_user_outputs(raw))
@@ -205,13 +207,14 @@ class DynamicCapture:
         make_traceable(copy)
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
-            self._positions, tensors = _take_tensors_only(copy, args, kwargs, state)
+            answers = Answers()
+            self._positions, tensors = _take_tensors_only(copy, args, kwargs, state, answers)
             annotation = {"given": tuple(shapes.hints(place) for place in self._positions)}
 
             def capture() -> ExportedProgram:
                 return torch.export.export(copy, tensors, dynamic_shapes=annotation, strict=False)
 
-            raw = capture()
+            raw = answers.or_truthfully(capture)
             state.require_harmless(raw, capture)
             require_unseen_copies(raw)
             functional = needs_functionalization(raw)
@@ -262,15 +265,19 @@ def capture_symbolic(
 
 
 def _take_tensors_only(
-    copy: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], state: AttributeState | None
+    copy: nn.Module,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    state: AttributeState | None = None,
+    answers: Answers | None = None,
 ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
     """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
 
     torch.export knows only some types of arguments (no dtypes, no configuration objects), and a
     program holds for their values anyway. Gives the tensors and their places among all leaves.
     Where there are objects among them, the result is a pair: what forward() returns, and what it
-    changes in the objects; that takes a run, which `state` follows. Without it the code is only
-    read.
+    changes in the objects; that takes a run, which `state` follows, with `answers` to what it
+    asks. Without them the code is only read.
     """
     flat, spec = pytree.tree_flatten(opened_arguments((tuple(args), kwargs)))
     handles = [index for index, leaf in enumerate(flat) if isinstance(leaf, Handle)]
@@ -293,6 +300,7 @@ def _take_tensors_only(
 
     def run(*given: torch.Tensor) -> Any:
         assert state is not None
+        assert answers is not None
         leaves = filled(given)
         for index in handles:
             leaves[index] = Handle()
@@ -300,7 +308,7 @@ def _take_tensors_only(
         effects = Effects({index: leaves[index].value for index in handles})
         state.begin()
         # Inside of torch.export's own such mode, which reads indices out of tensors.
-        with Traceable():
+        with Traceable(), answers.given():
             result = original(*call_args, **call_kwargs)
         state.end()
         return effects.result(result)

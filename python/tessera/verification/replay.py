@@ -91,7 +91,7 @@ def verify_program(subject: Subject) -> Verification:
 def check_capture(subject: Subject, found: Verification, eager: Sequence[torch.Tensor]) -> None:
     """Compares what the captured program gives with what forward() gave, run by Python.
 
-    A forward may ask whether it is being exported, and then compute something else: no operator of
+    A forward may find out that it is being captured, and compute something else: no operator of
     the program is wrong there. Only differences far beyond any rounding count.
     """
     outputs = [node for node in subject.captured.outputs if isinstance(node, fx.Node)]
@@ -120,7 +120,7 @@ def check_capture(subject: Subject, found: Verification, eager: Sequence[torch.T
         )
         found.notes.append(
             "the program computes what was captured, but forward() gives another result when "
-            "Python runs it: it may ask whether it is being exported or compiled"
+            "Python runs it: it may find out that it is being captured"
         )
         return
 
