@@ -19,11 +19,6 @@ _OPERATORS: dict[str, list[str]] = {
         "linalg.eig",
         "linalg.eigvals",
     ],
-    "the result's shape, or the way through the function, depends on data": [
-        "linalg.lstsq",
-        "linalg.lstsq.grad_oriented",
-        "nn.functional.ctc_loss",
-    ],
     "sparse tensors are not compiled": [
         "sparse.mm.reduce",
         "sparse.sampled_addmm",
@@ -34,11 +29,7 @@ _OPERATORS: dict[str, list[str]] = {
     ],
 }
 
-_MODULES: dict[str, list[str]] = {
-    "the result's shape, or the way through the function, depends on data": [
-        "nn.CTCLoss",
-    ],
-}
+_MODULES: dict[str, list[str]] = {}
 
 
 def _by_name(by_reason: dict[str, list[str]]) -> dict[str, str]:

@@ -188,3 +188,58 @@ def test_a_part_whose_memory_matters_stays_in_pytorch(function: Callable[..., Te
 def test_tables_are_computed_while_importing(window: str) -> None:
     make = getattr(torch, f"{window}_window")
     _check(lambda x: x * make(4, periodic=False), M)
+
+
+@pytest.mark.parametrize("driver", [None, "gels", "gelsy", "gelss", "gelsd"])
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (6, 3), (2, 6, 3), (2, 3, 3)])
+def test_least_squares(driver: str | None, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    given = torch.randn(shape, dtype=torch.float64)
+    right = torch.randn((*shape[:-1], 2), dtype=torch.float64)
+    if driver in ("gelss", "gelsd") and shape[-2] > shape[-1]:
+        # How many residuals there are depends on the rank.
+        with pytest.raises(TesseraError, match="lstsq"):
+            _check(lambda a, b: torch.linalg.lstsq(a, b, driver=driver), given, right)
+        return
+    _check(lambda a, b: torch.linalg.lstsq(a, b, driver=driver), given, right)
+    _check(lambda a, b: torch.linalg.lstsq(a, b[..., 0], driver=driver), given, right)
+
+
+def test_least_squares_of_a_matrix_without_full_rank() -> None:
+    given = torch.outer(torch.arange(1.0, 6), torch.arange(1.0, 4)).double()
+    _check(lambda a, b: torch.linalg.lstsq(a, b), given, torch.ones(5, 1).double())
+    converted = ts.from_pytorch(
+        Calling(lambda a, b: torch.linalg.lstsq(a, b, rcond=0.5)), (given, given), strict=True
+    )
+    assert int(converted(given, given).rank) == 1
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("zero_infinity", [False, True])
+@pytest.mark.parametrize("blank", [0, 4])
+def test_ctc_loss(reduction: str, zero_infinity: bool, blank: int) -> None:
+    torch.manual_seed(blank)
+    scores = torch.randn(12, 3, 5, dtype=torch.float64).log_softmax(-1)
+    labels = torch.tensor([[1, 1, 2, 3], [3, 2, 3, 3], [1, 2, 1, 2]])
+    durations, lengths = torch.tensor([12, 9, 4]), torch.tensor([3, 4, 0])
+    options: Any = {"reduction": reduction, "zero_infinity": zero_infinity, "blank": blank}
+
+    def loss(p: Tensor, t: Tensor, i: Tensor, n: Tensor) -> Tensor:
+        return functional.ctc_loss(p, t, i, n, **options)
+
+    _check(loss, scores, labels, durations, lengths)
+    # Too short for its labels, and at most one frame.
+    _check(loss, scores, labels, torch.tensor([3, 4, 1]), torch.tensor([3, 4, 2]))
+    _check(loss, scores, torch.cat([labels[0, :3], labels[1]]), durations, lengths)
+    _check(
+        lambda p, t: functional.ctc_loss(p, t, (12, 9, 4), (3, 4, 1), **options),
+        scores,
+        labels.reshape(-1)[:8],
+    )
+    _check(
+        lambda p, t, i, n: nn.CTCLoss(**options)(p, t, i, n),
+        scores[:, 0],
+        labels[0, :3],
+        durations[0],
+        lengths[0],
+    )

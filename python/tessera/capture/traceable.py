@@ -25,6 +25,7 @@ from torch.nn.modules import transformer
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from tessera.capture import solvers
 from tessera.capture.provenance import innermost_user_frame
 from tessera.errors import CaptureError
 
@@ -76,6 +77,9 @@ def _stands_in(
 
     return decorate
 
+
+_stands_in(torch.linalg.lstsq)(solvers.lstsq)
+_stands_in(functional.ctc_loss)(solvers.ctc_loss)
 
 # --- statistics ------------------------------------------------------------------------------
 
