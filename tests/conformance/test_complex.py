@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from harness import Case, check, values
@@ -123,3 +126,150 @@ def test_what_has_no_form_names_itself() -> None:
         ts.from_pytorch(Eigen(), example_inputs=(z,), strict=True)
     tess = ts.from_pytorch(Eigen(), example_inputs=(z,))
     torch.testing.assert_close(tess(z), Eigen()(z))
+
+
+# --- families ---------------------------------------------------------------------------------
+
+
+def unary(function: Callable[[torch.Tensor], Any]) -> list[Case]:
+    """A function around the cuts and the poles of functions, in both precisions."""
+    grid = torch.linspace(-3, 3, 13, dtype=torch.float64)
+    z = torch.complex(*torch.meshgrid(grid + 0.01, grid - 0.02, indexing="ij"))
+    return [Case(str(dtype), function, [z.to(dtype)], rtol=rtol, atol=rtol)
+            for dtype, rtol in ((torch.complex64, 4e-6), (torch.complex128, 1e-12))]  # fmt: skip
+
+
+UNARY = [
+    *("abs", "acos", "acosh", "angle", "asin", "asinh", "atan", "atanh", "conj_physical", "cos"),
+    *("cosh", "exp", "expm1", "log", "log10", "log1p", "log2", "neg", "reciprocal", "rsqrt"),
+    *("sgn", "sigmoid", "sin", "sinc", "sinh", "sqrt", "square", "tan", "tanh"),
+]
+
+
+def test_functions_of_one_number() -> None:
+    cases = []
+    for name in UNARY:
+        function = getattr(torch, name)
+        cases += [
+            Case(f"{name} {case.name}", function, case.inputs, rtol=case.rtol, atol=case.atol)
+            for case in unary(function)
+        ]
+    check(cases)
+
+
+def test_arithmetic_and_promotion() -> None:
+    z, w, x, n = numbers(3, 4), numbers(4, seed=5), values(3, 4), values(3, 4, dtype=torch.int64)
+    wide = numbers(4, dtype=torch.complex128)
+    check(
+        [
+            Case("sum", lambda a, b: a + b, [z, w]),
+            Case("scaled sum", lambda a, b: torch.sub(a, b, alpha=2 - 1j), [z, w]),
+            Case("product", lambda a, b: a * b, [z, w]),
+            Case("quotient", lambda a, b: a / b, [z, w]),
+            Case("one over", lambda z: 1 / z, [z]),
+            Case("real times complex", lambda a, b: a * b, [x, w]),
+            Case("integers", lambda a, b: a - b, [n, z]),
+            Case("wider", lambda a, b: a * b, [z, wide]),
+            Case("wider without dimensions", lambda a, b: a * b.sum(), [z, wide]),
+            Case("double", lambda a, b: a * b, [x.double(), w]),
+            Case("numbers", lambda z: (2 - z) * 1j + 0.5, [z]),
+            Case("real and number", lambda x: x * (1 + 2j), [x]),
+            Case("square", lambda z: z**2, [z]),
+            Case("power", lambda a, b: (a / 3) ** (b / 3), [z, w], rtol=1e-5),
+            Case("base", lambda z: 2.0**z, [z], rtol=1e-5),
+            Case("into", lambda a, b, c: torch.addcmul(a, b, c, value=0.5j), [z, w, z]),
+            Case("between", lambda a, b: torch.lerp(a, b, 0.25), [z, w.expand(3, 4)]),
+            Case("equal", lambda a, b: (a == b, a != b, a == a), [z, w]),
+            Case("finite", lambda z: (z.isnan(), z.isfinite(), z.isinf()), [z / 0]),
+        ]
+    )
+
+
+def test_reductions() -> None:
+    z = numbers(3, 5, 4)
+    check(
+        [
+            Case("sum", lambda z: (z.sum(), z.sum(1), z.mean((0, 2), keepdim=True)), [z]),
+            Case("prod", lambda z: (z.prod(1), z[:, 0].prod()), [z], rtol=1e-5, atol=1e-4),
+            Case("scans", lambda z: (z.cumsum(0), z.cumprod(1)), [z], rtol=1e-5, atol=1e-4),
+            Case("spread", lambda z: (z.var(1), z.std(), z.var(dim=0, correction=0)), [z]),
+            Case("norms", lambda z: (torch.linalg.vector_norm(z, dim=1), z.norm()), [z]),
+            Case("truth", lambda z: (z.any(1), z.all(2), z.bool(), z.count_nonzero(0)), [z]),
+            Case("empty", lambda z: (z.sum(0), z.prod(0)), [numbers(0, 3)]),
+        ]
+    )
+
+
+def test_movement() -> None:
+    z, i = numbers(4, 6), torch.tensor([[0, 3, 1], [2, 0, 0]])
+    m = values(4, 6) > 0
+    check(
+        [
+            Case("views", lambda z: z.reshape(3, 8).t()[1:6:2], [z]),
+            Case("joined", lambda a, b: torch.cat([a, b.real], 1), [z, z]),
+            Case("stacked", lambda a, b: torch.stack([a, b, a]), [z, z + 1]),
+            Case("gathered", lambda z, i: z.gather(0, i), [z, i]),
+            Case("indexed", lambda z, i: (z[i], z[:, i[0]]), [z, i]),
+            Case("chosen", lambda z, m: torch.where(m, z, 1.0), [z, m]),
+            Case("filled", lambda z, m: z.masked_fill(m, 1j), [z, m]),
+            Case("turned", lambda z: (z.flip(0), z.roll(2, 1), z.rot90()), [z]),
+            Case("padded", lambda z: nn.functional.pad(z, (1, 2), value=2.0), [z]),
+            Case("added at", lambda z, i: z.index_add(1, i[0], z[:, :3], alpha=2), [z, i]),
+            Case("scattered", lambda z, i: z.scatter(1, i, 2j), [z, i]),
+            Case("written", lambda z: torch.zeros_like(z).index_put((z.real > 0,), z[0, 0]), [z]),
+            Case("split", lambda z: z.split(2, 1) + z.unbind(0), [z]),
+            Case("diagonals", lambda z: (z.diagonal(), z.tril(), torch.diag_embed(z[0])), [z]),
+        ]
+    )
+
+
+def test_creation_and_conversion() -> None:
+    z, x = numbers(3, 4), values(3, 4)
+    check(
+        [
+            Case("parts", lambda x: torch.complex(x, x + 1), [x]),
+            Case("polar", lambda x: torch.polar(x.abs(), x), [x]),
+            Case("to complex", lambda x: (x.cfloat(), x.to(torch.complex128)), [x]),
+            Case("filled", lambda z: torch.full((2, 3), 1 - 2j) + z[:2, :3], [z]),
+            Case("large", lambda z: torch.ones(300, 300, dtype=z.dtype) * z.sum(), [z / 9]),
+            Case("likes", lambda z: (torch.zeros_like(z), z.new_full((2,), 3j)), [z]),
+        ]
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_real_numbers_lose_the_imaginary_part() -> None:
+    check([Case("to real", lambda z: (z.to(torch.float64), z.int()), [numbers(3, 4)])])
+
+
+def test_products_of_matrices() -> None:
+    a, b, v = numbers(5, 6), numbers(6, 7, seed=3), numbers(6, seed=4)
+    s, t = numbers(3, 5, 6), numbers(3, 6, 4, seed=3)
+    check(
+        [
+            Case("mm", torch.mm, [a, b], atol=1e-4),
+            Case("bmm", torch.bmm, [s, t], atol=1e-4),
+            Case("batched", torch.matmul, [s, b], atol=1e-4),
+            Case("vector", lambda a, v: (a @ v, v @ v, torch.vdot(v, v)), [a, v], atol=1e-4),
+            Case("adjoint", lambda a: a @ a.mH, [a], atol=1e-4),
+            Case("linear", nn.functional.linear, [s, b.t(), numbers(7)], atol=1e-4),
+            Case("addmm", lambda c, a, b: torch.addmm(c, a, b, beta=2j, alpha=0.5),
+                 [numbers(7), a, b], atol=1e-4),
+            Case("einsum", lambda s, t: torch.einsum("bij,bjk->ik", s, t), [s, t], atol=1e-4),
+            Case("convolution", nn.functional.conv1d,
+                 [numbers(2, 3, 9), numbers(4, 3, 3), numbers(4)], atol=1e-4),
+        ]
+    )  # fmt: skip
+
+
+def test_linear_algebra() -> None:
+    a, b = numbers(2, 4, 4, dtype=torch.complex128), numbers(2, 4, 3, dtype=torch.complex128)
+    check(
+        [
+            Case("inverse", torch.linalg.inv, [a]),
+            Case("solve", torch.linalg.solve, [a, b]),
+            Case("exponential", torch.linalg.matrix_exp, [a / 4]),
+            Case("singular values", torch.linalg.svdvals, [b]),
+            Case("eigenvalues", torch.linalg.eigvalsh, [a]),
+        ]
+    )

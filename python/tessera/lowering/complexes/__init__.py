@@ -16,8 +16,17 @@ from tessera.lowering.complexes import (
     creation,
     elementwise,
     functions,
+    linear_algebra,
     movement,
     reduction,
 )
 
-__all__ = ["contraction", "creation", "elementwise", "functions", "movement", "reduction"]
+__all__ = [
+    "contraction",
+    "creation",
+    "elementwise",
+    "functions",
+    "linear_algebra",
+    "movement",
+    "reduction",
+]

@@ -65,39 +65,6 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Pair:
     return value if bias is None else _sum(bias, value, 1, 1)
 
 
-def _solved(matrix: Pair, right: Pair) -> Pair:
-    """X of A X = B: the parts solve one real system of twice the size."""
-    top = torch.cat([matrix.re, -matrix.im], -1)
-    bottom = torch.cat([matrix.im, matrix.re], -1)
-    block = torch.cat([top, bottom], -2)
-    both = torch.linalg.solve(block, torch.cat([right.re, right.im], -2))
-    size = matrix.shape[-1]
-    return Pair(both[..., :size, :], both[..., size:, :])
-
-
-@translation("linalg_inv", "inverse")
-def inverse(self: Pair) -> Pair:
-    unit = torch.eye(self.shape[-1], dtype=self.re.dtype).expand(self.shape)
-    return _solved(self, Pair(unit, torch.zeros_like(unit)))
-
-
-@translation("linalg_solve")
-def solve(A: Any, B: Any, *, left: bool = True) -> Pair:
-    matrix, right = pairs(A, B)
-    if not left:
-        raise ValueError("only from the left")
-    if right.ndim != matrix.ndim:  # a vector, or a batch of them
-        if right.ndim != matrix.ndim - 1 and right.ndim != 1:
-            raise ValueError("only of one rank")
-        column = _solved(matrix, right.map(lambda part: part.unsqueeze(-1)))
-        return column.map(lambda part: part.squeeze(-1))
-    batch = torch.broadcast_shapes(matrix.shape[:-2], right.shape[:-2])
-    return _solved(
-        matrix.map(lambda part: part.expand(*batch, *part.shape[-2:])),
-        right.map(lambda part: part.expand(*batch, *part.shape[-2:])),
-    )
-
-
 @translation(
     "convolution",
     "conv1d",

@@ -118,6 +118,29 @@ for _kind, _value in (("zeros", 0.0), ("ones", 1.0), ("empty", 0.0)):
 TABLE["empty_strided"] = TABLE["empty"]
 
 
+@translation("randn")
+def randn(size: Sequence[int], *, dtype: torch.dtype, **_: Any) -> Pair:
+    """A variance of one in both parts together, as PyTorch has it."""
+    part = real_of(dtype)
+    return Pair(torch.randn(size, dtype=part), torch.randn(size, dtype=part)).scaled(0.5**0.5)
+
+
+@translation("rand")
+def rand(size: Sequence[int], *, dtype: torch.dtype, **_: Any) -> Pair:
+    part = real_of(dtype)
+    return Pair(torch.rand(size, dtype=part), torch.rand(size, dtype=part))
+
+
+@translation("randn_like")
+def randn_like(self: Any, *, dtype: Any = None, **_: Any) -> Pair:
+    return randn(self.shape, dtype=dtype or self.dtype)
+
+
+@translation("rand_like")
+def rand_like(self: Any, *, dtype: Any = None, **_: Any) -> Pair:
+    return rand(self.shape, dtype=dtype or self.dtype)
+
+
 @translation("eye")
 def eye(n: int, m: int | None = None, *, dtype: torch.dtype, **_: Any) -> Pair:
     real = torch.eye(n, n if m is None else m, dtype=real_of(dtype))

@@ -174,10 +174,12 @@ def trace(node: fx.Node, function: Callable[..., Any]) -> fx.GraphModule | None:
         results = pytree.tree_leaves(function(*args, **kwargs))
         return _flat_result(results, expected)
 
-    for attempt in (run, dispatch_functionalize(run)):
+    # Operators stay whole where they can; some finish a tensor of their own in place.
+    for attempt, whole in ((run, True), (dispatch_functionalize(run), False)):
         try:
             with mode, torch.no_grad():
-                graph: fx.GraphModule = make_fx(attempt, tracing_mode="real")(*tensors)
+                traced = make_fx(attempt, tracing_mode="real", pre_dispatch=whole)
+                graph: fx.GraphModule = traced(*tensors)
         except Exception:  # a case the function does not cover, whatever it says of it
             return None
         if not any(_writes(inner) for inner in graph.graph.nodes):
