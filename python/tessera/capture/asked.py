@@ -19,7 +19,7 @@ import torch
 
 T = TypeVar("T")
 
-_QUESTIONS = ("is_compiling", "is_dynamo_compiling", "is_exporting")
+_QUESTIONS = ("is_compiling", "is_exporting")
 
 
 class Answers:
@@ -53,6 +53,8 @@ class Answers:
             self.asked = True
             return False
 
+        # Where dynamo reads the code, in branches of torch.cond say, it is one to call: the truth.
+        answer._dynamo_marked_constant = True  # type: ignore[attr-defined]
         return answer
 
     def or_truthfully(self, capture: Callable[[], T]) -> T:
