@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Operators PyTorch has no decomposition for, called by name: lists of tensors, gradients."""
+"""Operators PyTorch has no decomposition for, called by name: lists, gradients, prims."""
 
 from __future__ import annotations
 
@@ -143,3 +143,36 @@ def test_fractional_max_pool_backward() -> None:
 
 def test_zeros_that_take_no_memory_are_zeros() -> None:
     _check(lambda x: aten._efficientzerotensor([3, 4], dtype=x.dtype), torch.ones(2))
+
+
+prims = torch.ops.prims
+OTHERS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "prims of one": lambda x, y: [prims.exp(x), prims.cbrt(y), prims.bessel_i0e(x), prims.neg(x)],
+    "prims of two": lambda x, y: [prims.add(x, y), prims.atan2(x, y), prims.zeta(y + 2, y)],
+    "prims of shapes": lambda x, y: [
+        prims.broadcast_in_dim(x, [2, 3, 4], [1, 2]),
+        prims.cat([x, y], 1),
+        prims.transpose(x, [1, 0]),
+        prims.rev(x, [0]),
+        prims.split_dim(x, 1, 2),
+    ],
+    "prims of rows": lambda x, y: [prims.sum(x, [0]), prims.amax(x, [1]), prims.var(x, [0], 1)],
+    "convolutions": lambda x, y: [
+        aten.slow_conv_dilated2d(x.reshape(1, 1, 3, 4), y[:2, :2].reshape(1, 1, 2, 2), [2, 2]),
+        aten.thnn_conv2d(
+            x.reshape(1, 1, 3, 4), y[:2, :2].reshape(1, 1, 2, 2), [2, 2], None, [2, 2], [1, 1]
+        ),
+    ],
+    "add and relu": lambda x, y: aten._add_relu.Tensor(x, y, alpha=2),
+    "both ends": lambda x, y: aten._aminmax.dim(x, 1, True),
+    "masked softmax": lambda x, y: aten._masked_softmax(x, x > 0.2, 1, 1),
+    "heads": lambda x, y: aten._transform_bias_rescale_qkv(
+        torch.cat([x, y, x], 1).reshape(1, 3, 12), x.reshape(12), 2
+    ),
+    "stack": lambda x, y: aten._stack([x, y], 1),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others(name: str) -> None:
+    _check(OTHERS[name], torch.randn(3, 4), torch.rand(3, 4) + 0.5)

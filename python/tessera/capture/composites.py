@@ -10,6 +10,7 @@ time.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,23 @@ def composite_of(op: torch._ops.OpOverload) -> Composite | None:
     name = op._schema.name.removeprefix("aten::")
     if name.startswith("_foreach_") and not op._schema.is_mutable:
         return _foreach(op, name.removeprefix("_foreach_"))
+    if op.namespace == "prims":
+        # Each has what it is in ATen's operators. (One has a result that is foretold wrongly.)
+        if name == "prims::signbit":
+            return None
+        found: Composite | None = getattr(op, "impl_aten", None)
+        return found
+    if op.namespace == "quantized_decomposed":
+        return _of_quantized_decomposed(op, name)
     return COMPOSITES.get(op)
+
+
+def _of_quantized_decomposed(op: torch._ops.OpOverload, name: str) -> Composite | None:
+    """The Python function behind an operator of torch.ao's, which exists once that is imported."""
+    module = sys.modules.get("torch.ao.quantization.fx._decomposed")
+    bare = name.removeprefix("quantized_decomposed::")
+    overload = "" if op._overloadname == "default" else f"_{op._overloadname}"
+    return getattr(module, f"{bare}{overload}", None)
 
 
 # --- lists of tensors ------------------------------------------------------------------------
@@ -228,6 +245,32 @@ def _attention_backward(
     return tuple(item.to(query.dtype) for item in results)  # type: ignore[return-value]
 
 
+# --- convolutions of old -----------------------------------------------------------------------
+
+
+def _convolution(
+    self: Tensor,
+    weight: Tensor,
+    kernel_size: Any,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Tensor:
+    dims = weight.ndim - 2
+    batched = self.ndim == dims + 2
+
+    def each(value: Any) -> list[int]:
+        values = [value] if isinstance(value, int) else list(value)
+        return values * dims if len(values) == 1 else values
+
+    result: Tensor = _aten.convolution(
+        self if batched else self.unsqueeze(0),
+        *(weight, bias, each(stride), each(padding), each(dilation), False, [0] * dims, 1),
+    )
+    return result if batched else result.squeeze(0)
+
+
 # --- the rest --------------------------------------------------------------------------------
 
 
@@ -235,16 +278,57 @@ def _zeros(size: Sequence[int], **options: Any) -> Tensor:
     return torch.zeros(size, **options)
 
 
+def _masked_softmax(
+    self: Tensor, mask: Tensor, dim: int | None = None, mask_type: int | None = None
+) -> Tensor:
+    if mask.shape != self.shape:
+        return NotImplemented  # type: ignore[no-any-return]
+    # What is masked counts for nothing, where all is too.
+    hidden = mask.to(torch.bool)
+    result = torch.where(hidden, -math.inf, self).softmax(-1 if dim is None else dim)
+    return torch.where(hidden, 0, result)
+
+
+def _rescale_qkv(qkv: Tensor, qkv_bias: Tensor, num_heads: int) -> tuple[Tensor, ...]:
+    batch, length, width = qkv.shape
+    size = width // 3 // num_heads
+    parts = (qkv + qkv_bias).reshape(batch, length, 3, num_heads, size).permute(2, 0, 3, 1, 4)
+    query, key, value = (item.contiguous() for item in parts.unbind(0))
+    return query / math.sqrt(size), key, value
+
+
 COMPOSITES: dict[Any, Composite] = {
+    _aten._add_relu.Scalar: lambda self, other, alpha=1: torch.add(self, other, alpha=alpha).relu(),
+    _aten._add_relu.Tensor: lambda self, other, *, alpha=1: torch.add(
+        self, other, alpha=alpha
+    ).relu(),
+    _aten._aminmax.default: lambda self: tuple(torch.aminmax(self)),
+    _aten._aminmax.dim: lambda self, dim, keepdim=False: tuple(
+        torch.aminmax(self, dim=dim, keepdim=keepdim)
+    ),
     _aten._cdist_backward.default: _cdist_backward,
+    _aten._cholesky_solve_helper.default: torch.cholesky_solve,
+    _aten._conj_physical.default: torch.conj_physical,
     _aten._efficientzerotensor.default: _zeros,
+    _aten._index_put_impl.default: lambda self, indices, values, accumulate=False, unsafe=False: (
+        torch.index_put(self, indices, values, accumulate)
+    ),
+    _aten._logcumsumexp.default: torch.logcumsumexp,
+    _aten._masked_softmax.default: _masked_softmax,
+    _aten._neg_view.default: torch.neg,
     _aten._pdist_backward.default: _pdist_backward,
     _aten._scaled_dot_product_flash_attention_for_cpu_backward.default: _attention_backward,
+    _aten._slow_conv2d_forward.default: _convolution,
+    _aten._stack.default: torch.stack,
+    _aten._transform_bias_rescale_qkv.default: _rescale_qkv,
     _aten.fractional_max_pool2d_backward.default: _unpool(2),
     _aten.fractional_max_pool3d_backward.default: _unpool(3),
     _aten.hardshrink_backward.default: _shrink_backward,
     _aten.masked_scatter_backward.default: _masked_scatter_backward,
     _aten.multi_margin_loss_backward.default: _multi_margin_loss_backward,
     _aten.multilabel_margin_loss_backward.default: _multilabel_margin_loss_backward,
+    _aten.slow_conv3d_forward.default: _convolution,
+    _aten.slow_conv_dilated2d.default: _convolution,
+    _aten.slow_conv_dilated3d.default: _convolution,
     _aten.softshrink_backward.default: _shrink_backward,
 }
