@@ -261,3 +261,16 @@ def test_joining_types() -> None:
             Case("cat inside", lambda x, y: torch.cat([x, x.neg()], -1).relu().sum(1), [x, y]),
         ]
     )
+
+
+@pytest.mark.parametrize("to", [torch.int8, torch.uint8])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int8, torch.uint8])
+def test_bytes_read_as_other_bytes(dtype: torch.dtype, to: torch.dtype) -> None:
+    x = torch.arange(-128, 128).to(torch.int8).view(torch.uint8)
+    x = (x > 7) if dtype == torch.bool else x.view(dtype)
+    check(
+        [
+            Case("whole", lambda x: x.view(to), [x], exact=True),
+            Case("inside", lambda x: (x | x).view(to).to(torch.int32) + 1, [x], exact=True),
+        ]
+    )

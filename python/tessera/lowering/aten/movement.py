@@ -85,10 +85,16 @@ def view_as(ctx: LoweringContext, self: GraphValue, other: GraphValue) -> GraphV
     return view(ctx, self, other.shape)
 
 
+#: What is one byte, whose every value an integer of one byte has as well.
+_BYTES = (torch.bool, torch.int8, torch.uint8)
+
+
 @rule("view.dtype")
 def view_dtype(ctx: LoweringContext, self: GraphValue, dtype: torch.dtype) -> GraphValue:
     if dtype == self.dtype:
         return self
+    if self.dtype in _BYTES and dtype in (torch.int8, torch.uint8):
+        return ctx.cast(self, dtype)  # integers wrap, so their bits stay
     raise Unsupported(
         f"view reads the bytes of {self.dtype} as {dtype}",
         "convert the values with .to(dtype) if that is what is meant",
