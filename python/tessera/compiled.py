@@ -20,8 +20,9 @@ from tessera.capture.export import capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.trees import opened
+from tessera.compiling import compile_execution
 from tessera.errors import ArgumentError
-from tessera.execution import Execution, compile_execution
+from tessera.execution import Execution
 from tessera.mirror import Mirror
 from tessera.overflow import overflow_execution
 from tessera.report.report import Report

@@ -15,31 +15,26 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from tessera.capture.export import Captured
 from tessera.capture.hooks import has_user_hooks, outermost_hooked
-from tessera.capture.ladder import RUNG_EXPORT, RUNG_LEAVES, RUNG_MODULES, climb
-from tessera.capture.leaves import Leaf, ResultChanged
+from tessera.capture.ladder import RUNG_LEAVES, RUNG_MODULES
+from tessera.capture.leaves import ResultChanged
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.specialize import OutsideCapture
 from tessera.capture.structure import copy_structure
 from tessera.capture.trees import opened
-from tessera.errors import ArgumentError, CaptureError, ConversionError, InputMismatchError
-from tessera.garbage import collection_paused
+from tessera.errors import ArgumentError, InputMismatchError
 from tessera.lowering.islands import Calls
-from tessera.module import AnyModule, Module
-from tessera.program import Program, build_program
-from tessera.report.crossings import warning_of
+from tessera.module import AnyModule
+from tessera.program import Program
 from tessera.report.report import CaptureAttempt, IslandRow, NodeRow, Report
-from tessera.sizes import SizedCaptures
-from tessera.strict import complete_error
+from tessera.shims import ChildShim, SequenceShim, adapter, is_container
 from tessera.tensor import Tensor, from_torch
-from tessera.watch import Entry, changed, plain_entries, watched_entries
+from tessera.watch import Entry, changed
 
 if TYPE_CHECKING:
     from tessera.compiled import CompiledModule
 
 LOG = logging.getLogger("tessera.capture")
-CROSSINGS_LOG = logging.getLogger("tessera.islands")
 
 Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 
@@ -178,7 +173,7 @@ class ProgramExecution(Execution):
         report = Report(model=self.report.model, timings=self.report.timings)
         report.capture = [*(item for item in self.report.capture if not item.succeeded), attempt]
         self.report = report
-        self._instead = instead = _in_python(self.owner, self.signature, report)
+        self._instead = instead = in_python(self.owner, self.signature, report)
         return instead
 
     def _outside(
@@ -361,176 +356,18 @@ class ModulewiseExecution(EagerExecution):
         return result
 
 
-class ChildShim(nn.Module):
-    """Stands in a Python forward for a child that Tessera runs."""
-
-    def __init__(self, original: nn.Module, target: Callable[..., Any]) -> None:
-        super().__init__()
-        self.__dict__["_original"] = original
-        self.__dict__["_target"] = target
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self.__dict__["_original"], name)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__dict__["_target"](*args, **kwargs)
-
-
-class SequenceShim(ChildShim):
-    """For a Sequential and its like, which a forward may also index."""
-
-    def __len__(self) -> int:
-        return len(self.__dict__["_original"])
-
-    def __iter__(self) -> Any:
-        return iter(self.__dict__["_original"])
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.__dict__["_original"][index]
-
-
-def is_container(module: nn.Module) -> bool:
-    """Whether a module only holds others: it has no forward of its own."""
-    return type(module).forward is nn.Module.forward
-
-
-def adapter(target: AnyModule) -> Callable[..., Any]:
-    """`target` as a function over torch tensors; native modules get and give ts.Tensor."""
-    if not isinstance(target, Module) or hasattr(target, "_torch"):
-        return target
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        native = pytree.tree_map_only(torch.Tensor, from_torch, opened((args, kwargs)))
-        result = target(*native[0], **native[1])
-        return pytree.tree_map_only(Tensor, as_torch, opened(result))
-
-    return call
-
-
 def _drop_hooks(copy: nn.Module) -> None:
     """The root's hooks run around the execution; see Execution._hooked."""
     copy.__dict__["_forward_hooks"] = {}
     copy.__dict__["_forward_pre_hooks"] = {}
 
 
-# --- making one -------------------------------------------------------------------------------
-
-
-def compile_execution(
-    owner: CompiledModule,
-    signature: CallSignature,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Execution:
-    """Captures and compiles `owner` for calls of this form."""
-    # Before capture: what changes meanwhile is noticed by the first call.
-    entries = watched_entries(owner)
-    settings = plain_entries(owner)
-    with collection_paused():
-        execution = _make_execution(owner, signature, args, kwargs)
-    execution.settings = settings
-    execution.watch(entries)
-    return execution
-
-
-def _make_execution(
-    owner: CompiledModule,
-    signature: CallSignature,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Execution:
-    module = owner._torch
-    report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
-    options = owner._options
-    threads = options.threads or torch.get_num_threads()
-    plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
-    unusual = signature.unusual
-    if unusual:
-        _refuse_unusual(report, unusual, options.strict)
-        return _in_python(owner, signature, report)
-    flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
-    own_time = 0.0
-    leaves = kept_leaves(owner)
-    captures: SizedCaptures | None = None
-    sized = owner._dynamic is not None
-
-    def symbolic() -> Captured | None:
-        nonlocal captures, sized
-        captures = None if leaves else owner._captures(signature)
-        if captures is None:
-            return None
-        captured = captures.at(signature, (plain_args, plain_kwargs))
-        sized = sized or captured is not None
-        return captured
-
-    def build(captured: Captured) -> Program:
-        nonlocal own_time
-        begin = time.perf_counter()
-        try:
-            return build_program(
-                report.model,
-                module,
-                signature,
-                captured,
-                report,
-                threads=threads,
-                strict=options.strict,
-                example=[flat[place] for place in signature.tensor_positions],
-                family=None if captures is None else captures.taught(signature, threads),
-            )
-        finally:
-            own_time += time.perf_counter() - begin
-
-    begin = time.perf_counter()
-    hybrid: dict[str, CompiledModule] = {}
-    try:
-        result = climb(
-            module,
-            plain_args,
-            plain_kwargs,
-            build,
-            leaves=leaves,
-            training=owner._training_flags(),
-            strict=options.strict,
-            symbolic=symbolic,
-            stand_in=lambda path: _hybrid_child(owner, path, hybrid),
-        )
-    except CaptureError as error:
-        attempts = getattr(error, "attempts", [])
-        if not options.strict or not attempts:
-            raise
-        report.capture = attempts
-        _report_forward(report, owner)
-        raise complete_error(owner, error, report, plain_args, plain_kwargs) from error
-    report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
-    report.capture = result.attempts
-    if result.value is not None:
-        _warn_of_crossings(owner, report)
-        return ProgramExecution(owner, result.value, report, hybrid, sized=sized)
-    return _in_python(owner, signature, report, whole=result.whole)
-
-
-def _refuse_unusual(report: Report, what: str, strict: bool) -> None:
-    """Says that nothing is captured for arguments that only PyTorch computes with."""
-    reason = f"{what}, which only PyTorch computes with"
-    if strict:
-        raise ConversionError(
-            f"{report.model}: {reason}",
-            report=report,
-            remedy="pass dense tensors on the CPU, or convert with strict=False",
-        )
-    report.capture = [CaptureAttempt(RUNG_EXPORT, False, reason, next_rung=RUNG_MODULES)]
-
-
-def _in_python(
+def in_python(
     owner: CompiledModule, signature: CallSignature, report: Report, *, whole: bool = False
 ) -> Execution:
     """The last rung: the module's own forward, over compiled children where it has any; or all of
     it in PyTorch."""
-    _report_forward(report, owner)
+    report_forward(report, owner)
     if owner._children and not whole:
         report.mode = "hybrid"
         return ModulewiseExecution(owner, signature, report)
@@ -538,30 +375,7 @@ def _in_python(
     return EagerExecution(owner, signature, report)
 
 
-def _warn_of_crossings(owner: CompiledModule, report: Report) -> None:
-    """Says so, once a model, when its calls go back and forth between compiled code and PyTorch."""
-    text = warning_of(report)
-    root: Any = owner
-    while (above := next(root._living_owners(), None)) is not None:
-        root = above
-    if text and not root.__dict__.get("_told_of_crossings"):
-        root.__dict__["_told_of_crossings"] = True
-        CROSSINGS_LOG.warning("%s", text)
-
-
-def _hybrid_child(
-    owner: CompiledModule, path: str, hybrid: dict[str, CompiledModule]
-) -> Callable[..., Any] | None:
-    """What runs a child that capture does not get through: its own mirror, so that what is below is
-    compiled. None where nothing is, or where the mirror would keep state of its own."""
-    child: Any = owner.get_submodule(path)
-    if not any(not is_container(item) for item in list(child._torch.modules())[1:]):
-        return None
-    hybrid[path] = child
-    return adapter(child)
-
-
-def _report_forward(report: Report, owner: CompiledModule) -> None:
+def report_forward(report: Report, owner: CompiledModule) -> None:
     """What the report says of a forward() that stays Python: the first failure is the reason."""
     first = next(attempt for attempt in report.capture if not attempt.succeeded)
     name = f"{type(owner._torch).__name__}.forward"
@@ -577,42 +391,3 @@ def _report_forward(report: Report, owner: CompiledModule) -> None:
         )
     ]  # fmt: skip
     report.islands = [IslandRow(0, owner._path, [name], code, reason, remedy)]
-
-
-def kept_leaves(owner: CompiledModule) -> list[Leaf]:
-    """Children that capture must not look into: replaced ones, and those with hooks."""
-    replaced: Mapping[str, AnyModule] = owner._replaced()
-    leaves = []
-    for path, child in replaced.items():
-        leaves.append(
-            Leaf(
-                path,
-                owner._torch.get_submodule(path),
-                adapter(child),
-                "replaced",
-                f"{path} was replaced by {child._label() if isinstance(child, Module) else child}",
-                "",
-                native=True,
-            )
-        )
-    for path, hooked in outermost_hooked(owner._torch).items():
-        if any(path == other or path.startswith(f"{other}.") for other in replaced):
-            continue
-        inside = [other for other in replaced if other.startswith(f"{path}.")]
-        if inside:
-            raise ArgumentError(
-                f"{path} has forward hooks, which keep it in PyTorch, and {inside[0]} inside of "
-                "it was replaced",
-                remedy="remove the hooks, or replace the hooked module as a whole",
-            )
-        leaves.append(
-            Leaf(
-                path,
-                hooked,
-                hooked,
-                "forward-hook",
-                f"{path} has forward hooks, which only PyTorch can run",
-                "remove the hooks before converting, if their effect is not needed",
-            )
-        )
-    return leaves

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tessera.errors import ReplacementError
-from tessera.execution import is_container
 from tessera.module import AnyModule, Module, is_module
+from tessera.shims import is_container
 
 if TYPE_CHECKING:
     from tessera.mirror import Mirror

@@ -41,7 +41,7 @@ def built(monkeypatch):
         names.append(name)
         return original(name, *args, **kwargs)
 
-    monkeypatch.setattr("tessera.execution.build_program", build)
+    monkeypatch.setattr("tessera.compiling.build_program", build)
     return names
 
 

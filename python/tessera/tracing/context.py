@@ -333,7 +333,7 @@ def _address(value: Any) -> int:
 
 
 def _over_torch(module: Any) -> Any:
-    from tessera.execution import adapter
+    from tessera.shims import adapter
 
     return adapter(module)
 

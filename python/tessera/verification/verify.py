@@ -18,7 +18,7 @@ from tessera.capture.objects import copied_arguments, opened_results
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.capture.structure import copy_structure
-from tessera.execution import kept_leaves
+from tessera.compiling import kept_leaves
 from tessera.report.report import Report
 from tessera.staged import StagedExecutable
 from tessera.tensor import Tensor
