@@ -5,6 +5,8 @@
 
     utils/dynamic_shapes.py                everything; writes docs/reference/dynamic-shapes.md
     utils/dynamic_shapes.py --only fft     a part, on the terminal only
+    utils/dynamic_shapes.py --only fft --update   that part anew, the rest as it was
+    utils/dynamic_shapes.py --failing --update    the same, of what did not pass
 
 Runs in the workers of conformance.py. What each operator did is in build/dynamic-shapes.json.
 """
@@ -20,7 +22,7 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from conformance import ROOT, SAMPLES, STATUSES, Row, Task, sweep
+from conformance import ROOT, SAMPLES, STATUSES, Row, Task, sweep, updated
 
 RESULTS = ROOT / "build" / "dynamic-shapes.json"
 PAGE = ROOT / "docs" / "reference" / "dynamic-shapes.md"
@@ -103,19 +105,28 @@ def main() -> int:
     parser.add_argument("--only", default="", help="names that contain this")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--results", type=Path, default=RESULTS, help="the JSON file to write")
+    parser.add_argument("--update", action="store_true", help="keep the other rows of the file")
+    parser.add_argument("--failing", action="store_true", help="only what did not pass there")
     parser.add_argument("-v", action="store_true", dest="verbose", help="show refusals too")
     arguments = parser.parse_args()
     start = time.monotonic()
     todo = tasks(arguments.dtypes.split(","), arguments.only)
+    if arguments.failing:
+        found = worst([Row(**row) for row in json.loads(arguments.results.read_text())])
+        passed = {key for key, row in found.items() if row.status == "pass"}
+        todo = [task for task in todo if (task.name, task.dtype) not in passed]
     print(f"{len(todo)} operators by dtype, {arguments.jobs} workers", flush=True)
     rows = sweep(todo, arguments.jobs, arguments.verbose)
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.update:
+        rows = updated(arguments.results, todo, rows)
     arguments.results.write_text(
         json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8"
     )
     print(f"{len(rows)} families of samples, {calls(rows)} calls compared, in "
           f"{time.monotonic() - start:.0f} s: {arguments.results}")  # fmt: skip
-    if arguments.dtypes == ",".join(FAMILIES_EACH) and not arguments.only:
+    whole = arguments.dtypes == ",".join(FAMILIES_EACH) and not arguments.only
+    if (whole and not arguments.failing) or arguments.update:
         PAGE.write_text(page(rows), encoding="utf-8")
         print(f"wrote {PAGE.relative_to(ROOT)}")
     bad = [row for row in rows if row.status not in ("pass", "skipped", "refused")]

@@ -383,6 +383,20 @@ def test_casts(source: torch.dtype) -> None:
     check(cases)
 
 
+@pytest.mark.parametrize("to", [torch.int64, torch.int32, torch.int16])
+def test_casts_of_what_no_integer_is(to: torch.dtype) -> None:
+    def constant(x: Tensor) -> Tensor:
+        return torch.full((5,), -math.inf).to(to) + torch.zeros_like(x).log().to(to)
+
+    beyond = torch.tensor([math.inf, -math.inf, math.nan, 1e30, -1e30])
+    check(
+        [
+            Case("constant", constant, [beyond], exact=True),
+            Case("input", lambda x: x.to(to), [beyond], exact=True),
+        ]
+    )
+
+
 def test_integer_division_by_zero_is_an_error() -> None:
     import tessera as ts
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import threading
 from typing import Any
 
@@ -249,6 +250,24 @@ def test_products_of_any_height(depth: int) -> None:
             expected = model.double()(x.double()).float()
             model.float()
             torch.testing.assert_close(tess(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", [nn.Linear(32, 40), Attention("plain")])
+def test_little_is_computed_twice(model: nn.Module) -> None:
+    """Strips of rows cover some rows again; for few rows they have the height that fits."""
+    tess = ts.from_pytorch(
+        model.eval(),
+        example_inputs=(torch.randn(2, 48, 32),),
+        dynamic_shapes=({1: Dim("rows", max=99)},),
+    )
+    for rows in (17, 33):
+        tess(torch.randn(2, rows, 32))
+        heights = [int(found) for found in re.findall(r"mr = (\d+)", tess.ir("schedule"))]
+        assert heights
+        for height in heights:
+            count = 2 * rows if isinstance(model, nn.Linear) else rows
+            strips = -(-count // height)
+            assert strips * height - count < strips
 
 
 @pytest.mark.parametrize("kind", ["plain", "causal", "mask"])

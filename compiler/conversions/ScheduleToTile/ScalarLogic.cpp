@@ -116,6 +116,14 @@ static Value floatToInteger(ScalarBuilder &b, Value value, Type to) {
   // Narrow integers are the low bits of the 32-bit result, never its saturation.
   Type wide = withElement(value.getType(), b.getIntegerType(width == 64 ? 64 : 32));
   Value result = arith::FPToSIOp::create(b, wide, value);
+  // What has no place in the type gives the smallest number, as the machine has it. LLVM has no
+  // value for that, and makes whatever suits it of a constant.
+  Value magnitude = math::AbsFOp::create(b, value);
+  Value fits =
+      b.compare(CmpFPredicate::OLT, magnitude, b.real(value, width == 64 ? 0x1p63 : 0x1p31));
+  int64_t lowest =
+      width == 64 ? std::numeric_limits<int64_t>::min() : std::numeric_limits<int32_t>::min();
+  result = b.select(fits, result, b.integer(result, lowest));
   if (width < 32)
     result = arith::TruncIOp::create(b, withElement(wide, registerType(to)), result);
   return result;

@@ -23,6 +23,9 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
   int64_t lanes = std::max<int64_t>(machine.vectorBits, 128) / shape.accBits;
   int64_t mr = machine.vectorBits >= 512 ? 8 : 6;
   int64_t queries = std::max<int64_t>(shape.queries, 1), keys = std::max<int64_t>(shape.keys, 1);
+  // Where the last strip covers rows of the one before again, strips of equal height waste least.
+  if (shape.anySizes && queries < 8 * mr)
+    mr = llvm::divideCeil(queries, llvm::divideCeil(queries, mr));
   mr = std::min(mr, queries);
   int64_t nr = 2 * lanes;
   int64_t br = std::min<int64_t>(llvm::alignTo(32, mr), llvm::alignTo(queries, mr));

@@ -55,15 +55,16 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
   int64_t most = manyRegisters ? 8 : 6;
   RegisterTile tile{most, 2 * lanes};
   int64_t rows = std::max<int64_t>(shape.rows, 1);
+  // Of few rows a whole strip more is much.
+  int64_t equal = rows < 8 * most ? divideCeil(rows, divideCeil(rows, most)) : most;
   if (shape.anyRows) // one width for all, since panels are packed once
-    tile.rows = std::min(rows, most);
+    tile.rows = manyRegisters && rows <= 12 ? rows : equal;
   else if (rows <= 4)
     tile = {rows, manyRegisters ? 4 * lanes : (rows == 1 ? 4 : 2) * lanes};
   else if (manyRegisters && rows <= 12)
     tile.rows = rows;
-  else if (rows < 8 * most)
-    // Strips of equal height instead of a short last one.
-    tile.rows = divideCeil(rows, divideCeil(rows, most));
+  else // strips of equal height instead of a short last one
+    tile.rows = equal;
   // No wider than the matrix.
   tile.columns =
       std::min<int64_t>(tile.columns, alignTo(std::max<int64_t>(shape.columns, 1), lanes));
