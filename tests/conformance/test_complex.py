@@ -176,6 +176,15 @@ def test_arithmetic_and_promotion() -> None:
             Case("real and number", lambda x: x * (1 + 2j), [x]),
             Case("square", lambda z: z**2, [z]),
             Case("power", lambda a, b: (a / 3) ** (b / 3), [z, w], rtol=1e-5),
+            Case(
+                "powers at zero",
+                lambda a, b: (a**b, a**0, a**1.5, 0.0**b, 1**b),
+                [
+                    torch.tensor([0j, 1, 2j, 0, 0, 0, 1e-30]),
+                    torch.tensor([0j, 0, 1, 1, 2, 1 + 1j, 0]),
+                ],
+                exact=True,
+            ),
             Case("base", lambda z: 2.0**z, [z], rtol=1e-5),
             Case("into", lambda a, b, c: torch.addcmul(a, b, c, value=0.5j), [z, w, z]),
             Case("between", lambda a, b: torch.lerp(a, b, 0.25), [z, w.expand(3, 4)]),

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from harness import FLOATS, INTEGERS, Case, check, layouts, special, values
 from torch import Tensor
 
+import tessera as ts
+
 aten = torch.ops.aten
 
 #: name: function, low and high end of its arguments
@@ -416,3 +418,17 @@ def test_infinite_powers() -> None:
     bases = torch.tensor([0.0, -0.0, 1.0, -1.0, 2.0, -2.0, math.inf, -math.inf, math.nan])
     powers = torch.tensor([0.0, 1.0, -1.0, 2.0, 3.0, 0.5, -0.5, math.inf, -math.inf, math.nan])
     check([Case("pow", torch.pow, [bases.unsqueeze(1), powers], exact=True)])
+
+
+def test_the_angle_of_constant_zeros() -> None:
+    # MLIR folds it to NaN.
+    class Angles(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            zero = torch.full((), 0.0)
+            return torch.stack(
+                [torch.atan2(y, z) * x for y in (zero, -zero) for z in (zero, -zero)]
+            )
+
+    x = torch.ones(3)
+    tess = ts.from_pytorch(Angles(), example_inputs=(x,), strict=True)
+    torch.testing.assert_close(tess(x), Angles()(x))

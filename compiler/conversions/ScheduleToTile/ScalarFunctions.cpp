@@ -48,6 +48,18 @@ static Value emitExp2(ScalarBuilder &b, Operation *, ValueRange x) {
   return tile::Exp2Op::create(b, x[0]);
 }
 
+/// MLIR folds the angle of zeros to NaN; it is zero or π, with the sign of y.
+static Value emitAtan2(ScalarBuilder &b, Operation *, ValueRange operands) {
+  Value y = operands[0], x = operands[1], zero = b.real(x, 0);
+  Value signOfX = math::CopySignOp::create(b, b.real(x, 1), x);
+  Value flat =
+      b.select(b.compare(CmpFPredicate::OLT, signOfX, zero), b.real(x, llvm::numbers::pi), zero);
+  Value angle = math::Atan2Op::create(b, y, x);
+  Value onAxis =
+      b.select(b.compare(CmpFPredicate::OEQ, x, zero), math::CopySignOp::create(b, flat, y), angle);
+  return b.select(b.compare(CmpFPredicate::OEQ, y, zero), onAxis, angle);
+}
+
 static Value emitReciprocal(ScalarBuilder &b, Operation *, ValueRange x) {
   return b.divF(b.real(x[0], 1), x[0]);
 }
@@ -123,7 +135,7 @@ void tessera::addFunctionOps(ScalarTable &table) {
   table[TypeID::get<graph::FloorOp>()] = emitMath<math::FloorOp>;
   table[TypeID::get<graph::TruncOp>()] = emitMath<math::TruncOp>;
   table[TypeID::get<graph::RoundOp>()] = emitMath<math::RoundEvenOp>;
-  table[TypeID::get<graph::Atan2Op>()] = {emitMath2<math::Atan2Op>, functionCost};
+  table[TypeID::get<graph::Atan2Op>()] = {emitAtan2, functionCost};
   table[TypeID::get<graph::CopysignOp>()] = emitMath2<math::CopySignOp>;
   table[TypeID::get<graph::SigmoidOp>()] = {emitSigmoid, functionCost};
   table[TypeID::get<graph::SiluOp>()] = {emitSilu, functionCost};

@@ -27,9 +27,16 @@ from tessera.lowering.complexes.pairs import Pair, Part, is_number, pair, pairs,
 @translation("exp")
 def exp(self: Pair) -> Pair:
     size = torch.exp(self.re)
-    # Of a real number the imaginary part is zero also where the exponential overflows.
-    sine = torch.where(self.im == 0, self.im, size * torch.sin(self.im))
-    return Pair(size * torch.cos(self.im), sine)
+    # Of a real number the imaginary part is zero also where the exponential overflows, and what
+    # vanishes does so at any angle.
+    nothing, real = size == 0, self.im == 0
+    cosine = torch.where(nothing, 0.0, size * torch.cos(self.im))
+    sine = torch.where(nothing, 0.0, size * torch.sin(self.im))
+    unbounded = torch.isinf(size) & ~torch.isfinite(self.im)
+    return Pair(
+        torch.where(unbounded, size, cosine).to(size.dtype),
+        torch.where(real, self.im, sine).to(size.dtype),
+    )
 
 
 @translation("exp2", "special_exp2")
@@ -198,15 +205,6 @@ def sinc(self: Pair) -> Pair:
 # --- powers ----------------------------------------------------------------------------------
 
 
-def _power(base: Pair, exponent: Pair) -> Pair:
-    result = exp(exponent * log(base))
-    one = Pair(torch.ones_like(result.re), torch.zeros_like(result.im))
-    nothing = Pair(torch.zeros_like(result.re), torch.zeros_like(result.im))
-    # Of zero there is no logarithm.
-    result = choose(is_zero(base) & (exponent.re > 0), nothing, result)
-    return choose(is_zero(exponent), one, result)
-
-
 @translation("float_power")
 def float_power(self: Any, exponent: Any) -> Pair:
     wide = [item if is_number(item) else pair(item, torch.float64) for item in (self, exponent)]
@@ -216,6 +214,10 @@ def float_power(self: Any, exponent: Any) -> Pair:
 @translation("pow")
 def pow_(self: Any, exponent: Any) -> Pair:
     base, power = pairs(self, exponent)
+    if (is_number(exponent) and exponent == 0) or (is_number(self) and self == 1):
+        shape = power.shape if is_number(self) else base.shape
+        one = torch.ones(shape, dtype=base.re.dtype)
+        return Pair(one, torch.zeros_like(one))
     if is_number(exponent):
         whole = complex(exponent)
         if whole == 0.5:
@@ -226,4 +228,4 @@ def pow_(self: Any, exponent: Any) -> Pair:
             for _ in range(count - 1):
                 result = result * base
             return reciprocal(result) if whole.real < 0 else result
-    return _power(base, power)
+    return exp(power * log(base))
