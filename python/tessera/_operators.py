@@ -41,6 +41,13 @@ BINARY: dict[str, tuple[str, bool]] = {
     "__eq__": ("eq", False),
     "__ne__": ("ne", False),
 }
+#: The function of `ts.ops` for what PyTorch calls an operator of torch.Tensor with us on its right.
+OPERATOR_OF = {
+    torch_name: name
+    for method, (name, swapped) in BINARY.items()
+    if not swapped
+    for torch_name in (name, method)
+}
 #: torch's methods that convert elements.
 CONVERSIONS = {
     "bfloat16": torch.bfloat16,

@@ -17,7 +17,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from tessera import _core
-from tessera._operators import install_operators
+from tessera._operators import OPERATOR_OF, install_operators
 from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.lowering.context import GraphValue
 from tessera.lowering.dtypes import dtype_from_name, is_supported
@@ -168,9 +168,15 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 def _torch_function(
     cls: type, function: Any, types: Any, args: Any = (), kwargs: Any = None
 ) -> Any:
-    """A function of PyTorch's on ts.Tensor: PyTorch computes, on the same memory."""
+    """A function of PyTorch's on ts.Tensor: PyTorch computes, on the same memory; operators of
+    Python are those of ts.ops."""
     if not all(issubclass(kind, (torch.Tensor, Tensor)) for kind in types):
         return NotImplemented  # of another kind, which knows better
+    name = getattr(function, "__name__", str(function))
+    operator = OPERATOR_OF.get(name)
+    if operator is not None and len(args) == 2 and not kwargs:
+        # An operator computes the same with either kind on its left.
+        return getattr(importlib.import_module("tessera.ops"), operator)(*args)
     ours: dict[int, tuple[torch.Tensor, Tensor]] = {}
 
     def as_torch(value: Tensor) -> torch.Tensor:
@@ -178,7 +184,6 @@ def _torch_function(
         ours[id(made)] = made, value
         return made
 
-    name = getattr(function, "__name__", str(function))
     kwargs = kwargs or {}
     written = [kwargs.get("out"), *args[: name.endswith("_") and not name.endswith("__")]]
     if any(isinstance(value, Tensor) and value.readonly for value in written):

@@ -156,6 +156,17 @@ def test_functions_of_torch_take_tensors_of_ours():
     assert torch.numel(ours) == 6
 
 
+@pytest.mark.parametrize("function", [*BINARY, operator.pow, operator.matmul])
+def test_operators_with_a_torch_tensor_on_the_left(function):
+    left, right = torch.rand(3, 3) + 1, torch.rand(3, 3) + 1
+    got = function(left, ts.from_dlpack(right))
+    assert type(got) is ts.Tensor
+    torch.testing.assert_close(torch.from_dlpack(got), function(left, right))
+    weight = torch.nn.Parameter(left)
+    with pytest.raises(ValueError, match=r"\] argument 'input' is a parameter"):
+        function(weight, ts.from_dlpack(right))
+
+
 def test_functions_of_torch_write_where_they_should():
     plain, target = torch.randn(2, 3), torch.zeros(2, 3)
     ours = ts.from_dlpack(plain)
