@@ -295,7 +295,7 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
     if (source.getRank() == 0 || !source.hasStaticShape() || source.getShape() == shape ||
         source.getShape().back() != shape.back())
       return rewriter.notifyMatchFailure(op, "expected other rows, the last dimension in place");
-    SmallVector<Value> operands;
+    // All of them before anything is made: a pattern that fails leaves nothing behind.
     for (Value operand : op->getOperands()) {
       ArrayRef<int64_t> own = typeOf(operand).getShape();
       if (operand.getDefiningOp() != producer && own == shape && isMovedOtherwise(operand, source))
@@ -303,10 +303,13 @@ struct SinkRowReshapeBelowElementwise : OpTraitRewritePattern<Elementwise> {
       bool rowWise =
           own.empty() || (static_cast<int64_t>(own.size()) <= source.getRank() &&
                           llvm::all_of(own.drop_back(), [](int64_t size) { return size == 1; }));
-      if (own == shape)
-        operand = reshape(rewriter, op->getLoc(), operand, source.getShape());
-      else if (!rowWise)
+      if (own != shape && !rowWise)
         return rewriter.notifyMatchFailure(op, "expected the other operands to be one row");
+    }
+    SmallVector<Value> operands;
+    for (Value operand : op->getOperands()) {
+      if (typeOf(operand).getShape() == shape)
+        operand = reshape(rewriter, op->getLoc(), operand, source.getShape());
       operands.push_back(operand);
     }
     Operation *inner = rewriter.clone(*op);

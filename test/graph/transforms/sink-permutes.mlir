@@ -48,3 +48,16 @@ func.func @two_permutes(%x: tensor<16x7x2x7x2x96xf32>, %q: tensor<1x1x49x64x96xf
   %4 = graph.add %1, %3 : tensor<1x3136x96xf32>
   return %4 : tensor<1x3136x96xf32>
 }
+
+// One that declines because of its second operand has done nothing to its first.
+// CHECK-LABEL: @declined
+func.func @declined(%x: tensor<1x7x4xf32>, %bias: tensor<4x1xf32>) -> tensor<4x7xf32> {
+  // CHECK: graph.permute
+  // CHECK: graph.reshape
+  // CHECK: graph.add
+  // CHECK-NEXT: return
+  %0 = graph.permute %x dims = [0, 2, 1] : (tensor<1x7x4xf32>) -> tensor<1x4x7xf32>
+  %1 = graph.reshape %0 shape = [4, 7] : (tensor<1x4x7xf32>) -> tensor<4x7xf32>
+  %2 = graph.add %1, %bias : (tensor<4x7xf32>, tensor<4x1xf32>) -> tensor<4x7xf32>
+  return %2 : tensor<4x7xf32>
+}
