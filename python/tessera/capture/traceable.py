@@ -27,6 +27,7 @@ from torch.overrides import TorchFunctionMode
 
 from tessera.capture import solvers
 from tessera.capture.provenance import innermost_user_frame
+from tessera.capture.scalars import number_operator
 from tessera.errors import CaptureError
 
 #: PyTorch's function: what stands in for it, which gives NotImplemented where it cannot.
@@ -53,7 +54,7 @@ class Traceable(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        stand_in = _STAND_INS.get(func)
+        stand_in = _STAND_INS.get(func) or number_operator(func, args)
         if stand_in is not None:
             result = stand_in(*args, **kwargs)
             if result is not NotImplemented:
@@ -384,6 +385,38 @@ def _same_part(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(_same_part(a, b) for a, b in pairs)
     return not isinstance(left, fx.Node) and bool(left == right)
 
+
+# --- by the names of ATen --------------------------------------------------------------------
+
+
+def _names_of_aten() -> None:
+    """What is an operator with the same arguments as well is called as that too."""
+    for function, name in [
+        (torch.allclose, "allclose"),
+        (torch.combinations, "combinations"),
+        (torch.corrcoef, "corrcoef"),
+        (torch.cov, "cov"),
+        (torch.equal, "equal"),
+        (functional.one_hot, "one_hot"),
+        (torch.masked_select, "masked_select"),
+        (torch.narrow, "narrow"),
+        (torch.tensor_split, "tensor_split"),
+    ]:
+        packet = getattr(torch.ops.aten, name)
+        overloads = [getattr(packet, item) for item in packet.overloads() if "out" not in item]
+        _stands_in(packet, *overloads)(_STAND_INS[function])
+
+
+@_stands_in(
+    torch._shape_as_tensor,
+    torch.ops.aten._shape_as_tensor,
+    torch.ops.aten._shape_as_tensor.default,
+)
+def _shape_as_tensor(input: Tensor) -> Tensor:
+    return torch.tensor(list(input.shape), dtype=torch.int64)
+
+
+_names_of_aten()
 
 # --- modules ---------------------------------------------------------------------------------
 
