@@ -243,3 +243,14 @@ def test_ctc_loss(reduction: str, zero_infinity: bool, blank: int) -> None:
         durations[0],
         lengths[0],
     )
+
+
+def test_data_of_a_tensor() -> None:
+    _check(lambda x: x.data * 2 + x, M)
+
+    def write(x: Tensor) -> Tensor:
+        y = x * 2
+        y.data.add_(1)
+        return y + 1
+
+    _check(write, M)

@@ -166,6 +166,15 @@ def _tensor_split(input: Tensor, tensor_indices_or_sections: Any, dim: int = 0) 
     return torch.tensor_split(input, tensor_indices_or_sections.tolist(), dim)
 
 
+# --- what looks at a tensor from outside -------------------------------------------------------
+
+
+@_stands_in(Tensor.data.__get__)  # type: ignore[attr-defined]
+def _data(input: Tensor) -> Tensor:
+    # torch.export takes what .data gives for a constant.
+    return input.detach()
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 
