@@ -16,10 +16,14 @@
 #include "runtime/abi/Library.h"
 
 #include <cmath>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
 using namespace tessera::runtime::library;
+
+// GCC: vectors are passed otherwise with AVX. None is passed: what takes them is inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 /// e^(-2πi k/n) for 0 <= k < n, its angle brought to the first eighth of the turn.
 template <typename T> static Root<T> rootOf(int64_t k, int64_t n) {
@@ -80,24 +84,34 @@ template <typename T, int L> struct Pass {
   }
   Root<T> root(int64_t i, int64_t m) const { return plan.roots[m * i * before]; }
 
-  /// Stores (re, im) times a root.
-  static void put(T *at, int lane, T re, T im, Root<T> root) {
-    at[lane] = re * root.re - im * root.im;
-    at[L + lane] = re * root.im + im * root.re;
+  /// The same part of one element of all rows. GCC and Clang compute with it as with a number.
+  typedef T Lanes __attribute__((vector_size(L * sizeof(T))));
+
+  // Inlined also where nothing is optimized: how such vectors are passed depends on the machine.
+#define TESSERA_INLINE __attribute__((always_inline)) static inline
+  TESSERA_INLINE Lanes load(const T *from) {
+    Lanes value;
+    std::memcpy(&value, from, sizeof(value));
+    return value;
   }
+  TESSERA_INLINE void store(T *to, Lanes value) { std::memcpy(to, &value, sizeof(value)); }
+  TESSERA_INLINE void put(T *to, Lanes re, Lanes im) {
+    store(to, re);
+    store(to + L, im);
+  }
+  /// Stores (re, im) times a root.
+  TESSERA_INLINE void put(T *to, Lanes re, Lanes im, Root<T> root) {
+    put(to, re * root.re - im * root.im, re * root.im + im * root.re);
+  }
+#undef TESSERA_INLINE
 
   void two() const {
     for (int64_t k = 0; k < before; ++k)
       for (int64_t i = 0; i < inside; ++i) {
         const T *x = source(k, i, 0), *y = source(k, i, 1);
-        T *sum = result(k, i, 0), *difference = result(k, i, 1);
-        Root<T> w = root(i, 1);
-        for (int v = 0; v < L; ++v) {
-          T xr = x[v], xi = x[L + v], yr = y[v], yi = y[L + v];
-          sum[v] = xr + yr;
-          sum[L + v] = xi + yi;
-          put(difference, v, xr - yr, xi - yi, w);
-        }
+        Lanes xr = load(x), xi = load(x + L), yr = load(y), yi = load(y + L);
+        put(result(k, i, 0), xr + yr, xi + yi);
+        put(result(k, i, 1), xr - yr, xi - yi, root(i, 1));
       }
   }
 
@@ -106,39 +120,29 @@ template <typename T, int L> struct Pass {
       for (int64_t i = 0; i < inside; ++i) {
         const T *x0 = source(k, i, 0), *x1 = source(k, i, 1);
         const T *x2 = source(k, i, 2), *x3 = source(k, i, 3);
-        T *y0 = result(k, i, 0), *y1 = result(k, i, 1), *y2 = result(k, i, 2),
-          *y3 = result(k, i, 3);
-        Root<T> w1 = root(i, 1), w2 = root(i, 2), w3 = root(i, 3);
-        for (int v = 0; v < L; ++v) {
-          T evenR = x0[v] + x2[v], evenI = x0[L + v] + x2[L + v];
-          T sideR = x0[v] - x2[v], sideI = x0[L + v] - x2[L + v];
-          T oddR = x1[v] + x3[v], oddI = x1[L + v] + x3[L + v];
-          T crossR = x1[v] - x3[v], crossI = x1[L + v] - x3[L + v];
-          y0[v] = evenR + oddR;
-          y0[L + v] = evenI + oddI;
-          put(y1, v, sideR + crossI, sideI - crossR, w1);
-          put(y2, v, evenR - oddR, evenI - oddI, w2);
-          put(y3, v, sideR - crossI, sideI + crossR, w3);
-        }
+        Lanes evenR = load(x0) + load(x2), evenI = load(x0 + L) + load(x2 + L);
+        Lanes sideR = load(x0) - load(x2), sideI = load(x0 + L) - load(x2 + L);
+        Lanes oddR = load(x1) + load(x3), oddI = load(x1 + L) + load(x3 + L);
+        Lanes crossR = load(x1) - load(x3), crossI = load(x1 + L) - load(x3 + L);
+        put(result(k, i, 0), evenR + oddR, evenI + oddI);
+        put(result(k, i, 1), sideR + crossI, sideI - crossR, root(i, 1));
+        put(result(k, i, 2), evenR - oddR, evenI - oddI, root(i, 2));
+        put(result(k, i, 3), sideR - crossI, sideI + crossR, root(i, 3));
       }
   }
 
   void three() const {
-    constexpr T kHeight = T(0.86602540378443864676);
+    constexpr T kHeight = T(0.86602540378443864676), kHalf = T(0.5);
     for (int64_t k = 0; k < before; ++k)
       for (int64_t i = 0; i < inside; ++i) {
         const T *x0 = source(k, i, 0), *x1 = source(k, i, 1), *x2 = source(k, i, 2);
-        T *y0 = result(k, i, 0), *y1 = result(k, i, 1), *y2 = result(k, i, 2);
-        Root<T> w1 = root(i, 1), w2 = root(i, 2);
-        for (int v = 0; v < L; ++v) {
-          T sumR = x1[v] + x2[v], sumI = x1[L + v] + x2[L + v];
-          T upR = kHeight * (x1[L + v] - x2[L + v]), upI = kHeight * (x2[v] - x1[v]);
-          T midR = x0[v] - sumR / 2, midI = x0[L + v] - sumI / 2;
-          y0[v] = x0[v] + sumR;
-          y0[L + v] = x0[L + v] + sumI;
-          put(y1, v, midR + upR, midI + upI, w1);
-          put(y2, v, midR - upR, midI - upI, w2);
-        }
+        Lanes sumR = load(x1) + load(x2), sumI = load(x1 + L) + load(x2 + L);
+        Lanes upR = kHeight * (load(x1 + L) - load(x2 + L)), upI = kHeight * (load(x2) - load(x1));
+        Lanes re = load(x0), im = load(x0 + L);
+        Lanes midR = re - kHalf * sumR, midI = im - kHalf * sumI;
+        put(result(k, i, 0), re + sumR, im + sumI);
+        put(result(k, i, 1), midR + upR, midI + upI, root(i, 1));
+        put(result(k, i, 2), midR - upR, midI - upI, root(i, 2));
       }
   }
 
@@ -155,35 +159,25 @@ private:
   /// Results m and radix - m, which differ in the sign of what stands across.
   void dot(int64_t k, int64_t i, int64_t m, int64_t step) const {
     const T *x = source(k, i, 0);
-    T alongR[L], alongI[L], acrossR[L] = {}, acrossI[L] = {};
-    for (int v = 0; v < L; ++v) {
-      alongR[v] = x[v];
-      alongI[v] = x[L + v];
-    }
+    Lanes alongR = load(x), alongI = load(x + L), acrossR = {}, acrossI = {};
     for (int64_t j = 1; 2 * j < radix; ++j) {
       const T *p = source(k, i, j), *q = source(k, i, radix - j);
       Root<T> w = plan.roots[(j * m) % radix * step];
-      for (int v = 0; v < L; ++v) {
-        alongR[v] += w.re * (p[v] + q[v]);
-        alongI[v] += w.re * (p[L + v] + q[L + v]);
-        acrossR[v] -= w.im * (p[L + v] - q[L + v]);
-        acrossI[v] += w.im * (p[v] - q[v]);
-      }
+      alongR += w.re * (load(p) + load(q));
+      alongI += w.re * (load(p + L) + load(q + L));
+      acrossR -= w.im * (load(p + L) - load(q + L));
+      acrossI += w.im * (load(p) - load(q));
     }
-    for (int v = 0; v < L; ++v)
-      put(result(k, i, m), v, alongR[v] + acrossR[v], alongI[v] + acrossI[v], root(i, m));
-    if (m == 0)
-      return;
-    for (int v = 0; v < L; ++v)
-      put(result(k, i, radix - m), v, alongR[v] - acrossR[v], alongI[v] - acrossI[v],
-          root(i, radix - m));
+    put(result(k, i, m), alongR + acrossR, alongI + acrossI, root(i, m));
+    if (m > 0)
+      put(result(k, i, radix - m), alongR - acrossR, alongI - acrossI, root(i, radix - m));
   }
 };
 
 } // namespace
 
 /// The transforms of the inner length.
-template <typename T, int L> static T *runPasses(const FourierPlan<T> &plan, T *a, T *b) {
+template <typename T, int L> static T *runPassesAnywhere(const FourierPlan<T> &plan, T *a, T *b) {
   int64_t before = 1;
   for (int64_t radix : plan.radices) {
     Pass<T, L> pass{plan, radix, before, plan.inner / before / radix, a, b};
@@ -200,6 +194,24 @@ template <typename T, int L> static T *runPasses(const FourierPlan<T> &plan, T *
   }
   return a;
 }
+
+#if defined(__x86_64__)
+/// The same code for machines with wide vectors, which the runtime as a whole cannot count on.
+template <typename T, int L>
+__attribute__((target("avx2,fma"), flatten)) static T *runPassesWide(const FourierPlan<T> &plan,
+                                                                     T *a, T *b) {
+  return runPassesAnywhere<T, L>(plan, a, b);
+}
+
+template <typename T, int L> static T *runPasses(const FourierPlan<T> &plan, T *a, T *b) {
+  static const bool wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return wide ? runPassesWide<T, L>(plan, a, b) : runPassesAnywhere<T, L>(plan, a, b);
+}
+#else
+template <typename T, int L> static T *runPasses(const FourierPlan<T> &plan, T *a, T *b) {
+  return runPassesAnywhere<T, L>(plan, a, b);
+}
+#endif
 
 //===----------------------------------------------------------------------===//
 // Convolution with a chirp
