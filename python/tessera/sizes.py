@@ -16,7 +16,8 @@ from torch.export import Dim
 
 from tessera import _core
 from tessera.capture.dynamic import DynamicShapes
-from tessera.capture.export import Captured, DynamicCapture
+from tessera.capture.export import Captured, DynamicCapture, SizePlace
+from tessera.capture.leaves import TensorSpec
 from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import OutsideCapture
 from tessera.lowering.importer import CannotCross
@@ -41,9 +42,15 @@ class SizedCaptures:
     """
 
     def __init__(
-        self, module: nn.Module, dynamic: DynamicShapes, training: Mapping[int, bool]
+        self,
+        module: nn.Module,
+        dynamic: DynamicShapes,
+        training: Mapping[int, bool],
+        derived: Mapping[int, SizePlace] | None = None,
     ) -> None:
+        """`derived` names integers among the arguments that are, in every call, a tensor's size."""
         self.dynamic = dynamic
+        self._derived = derived
         self.family = _core.KernelFamily()
         self._module = module
         self._training = training
@@ -73,7 +80,9 @@ class SizedCaptures:
             return None
         dynamic = self.dynamic.above_one(signature)
         try:
-            capture = DynamicCapture(self._module, *example, dynamic, training=self._training)
+            capture = DynamicCapture(
+                self._module, *example, dynamic, training=self._training, derived=self._derived
+            )
             captured = capture.at(shapes_of(signature))
         except Exception as reason:  # torch's, or the model's own
             LOG.info("%s is captured for each size: %s", type(self._module).__name__, reason)
@@ -107,34 +116,73 @@ class SizedCaptures:
 
 
 class SeenSizes:
-    """Calls that differ in the sizes of their tensors only, and which of those change."""
+    """Calls that differ in sizes of tensors and in integers only, and what of that changes.
+
+    Integers may be the sizes of tensors, as in the graphs of `torch.compile`; those that are not
+    are values like any other, which a program holds for.
+    """
 
     def __init__(self, first: CallSignature) -> None:
         self._first = first
         self._dims: tuple[frozenset[int], ...] = (frozenset(),) * len(first.leaves)
+        self._derived: dict[int, SizePlace] = {}
         self._widenings = 0
         self._captures: SizedCaptures | None = None
 
     def captures(
         self, module: nn.Module, signature: CallSignature, training: Mapping[int, bool]
     ) -> SizedCaptures | None:
-        """What captures for the sizes of a call; None for the first, and once it never helps."""
+        """What captures for the sizes of a call; None for the first, and where it cannot help."""
+        derived = self._derived_for(signature)
+        if derived is None:
+            return None
         dims = tuple(
             known | _different(one, other)
             for known, one, other in zip(
                 self._dims, self._first.leaves, signature.leaves, strict=True
             )
         )
-        if dims != self._dims:
+        if dims != self._dims or derived != self._derived:
             self._widenings += 1
-            self._dims = dims
+            self._dims, self._derived = dims, derived
             dynamic = DynamicShapes(tuple(dict.fromkeys(sorted(some), Dim.AUTO) for some in dims))
-            self._captures = SizedCaptures(module, dynamic, training)
+            self._captures = SizedCaptures(module, dynamic, training, derived)
         return self._captures if self._widenings <= MAX_WIDENINGS else None
+
+    def _derived_for(self, signature: CallSignature) -> dict[int, SizePlace] | None:
+        """Which integers are sizes of tensors; None where one changes that is none."""
+        derived = dict(self._derived)
+        for index, (one, other) in enumerate(
+            zip(self._first.leaves, signature.leaves, strict=True)
+        ):
+            if isinstance(one, TensorSpec):
+                continue
+            if index not in derived and type(one.value) is int and one.value != other.value:
+                found = _common_place(self._first, one.value, signature, other.value)
+                if found is None:
+                    return None
+                derived[index] = found
+            if index in derived:
+                place, dim = derived[index]
+                if signature.leaves[place].shape[dim] != other.value:
+                    return None
+        return derived
 
     def forget(self) -> None:
         if self._captures is not None:
             self._captures.forget()
+
+
+def _common_place(
+    first: CallSignature, value: int, other: CallSignature, other_value: int
+) -> SizePlace | None:
+    """The dimension whose size is the one number in one call, and the other in the other."""
+    for place in first.tensor_positions:
+        sizes = zip(first.leaves[place].shape, other.leaves[place].shape, strict=True)
+        for dim, found in enumerate(sizes):
+            if found == (value, other_value):
+                return place, dim
+    return None
 
 
 def _different(one: Any, other: Any) -> set[int]:

@@ -480,3 +480,42 @@ def test_a_growing_cache(captures: Captures) -> None:
         torch.testing.assert_close(ours.keys, theirs.keys)
     # Without a cache, with one, and for any length.
     assert captures.count == 3
+
+
+class Counted(Grown):
+    """One that counts, and keeps the last 8 keys only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+
+    def update(self, keys: torch.Tensor) -> torch.Tensor:
+        self.length += keys.shape[1]
+        found = super().update(keys) * self.length
+        self.keys = None if self.keys is None else self.keys[:, -8:]
+        return found
+
+
+def test_a_cache_that_counts(captures: Captures) -> None:
+    model = Decoder().eval()
+    tess = ts.compat.wrap(model, allow_fallback=False)
+    ours, theirs = Counted(), Counted()
+    for step in range(9):
+        x = torch.randn(2, 3 if step == 0 else 1, 8)
+        with torch.no_grad():
+            torch.testing.assert_close(tess(x, ours), model(x, theirs))
+        torch.testing.assert_close(ours.keys, theirs.keys)
+        assert (ours.length, type(ours.length)) == (theirs.length, int)
+        if step == 4:  # the number is the size of the keys, and nothing is dropped
+            assert captures.count == 3
+
+
+def test_numbers_that_only_sometimes_are_sizes(captures: Captures) -> None:
+    class Times(nn.Module):
+        def forward(self, x: torch.Tensor, n: int) -> torch.Tensor:
+            return x * n + x.shape[0]
+
+    tess = ts.compat.wrap(Times(), allow_fallback=False)
+    for rows, number in [(3, 3), (4, 4), (5, 5), (6, 6), (5, 3), (4, 7), (3, 5), (8, 8), (9, 3)]:
+        same(tess, Times(), torch.randn(rows, 2), number)
+    assert captures.count == 6

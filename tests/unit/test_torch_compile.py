@@ -195,6 +195,20 @@ def test_new_shapes_are_new_programs(built):
     assert all(name.startswith("torch.compile graph") for name in built)
 
 
+def test_a_graph_for_all_sizes_is_captured_once(monkeypatch):
+    export, captured = torch.export.export, []
+    monkeypatch.setattr(
+        torch.export, "export", lambda *args, **kw: captured.append(1) or export(*args, **kw)
+    )
+    model = Layer().eval()
+    fast, _ = compiled(model)
+    with torch.no_grad():
+        for rows in (4, 5, 6, 7, 9, 12):
+            x = torch.randn(rows, 8)
+            torch.testing.assert_close(fast(x), model(x))
+    assert len(captured) <= 3  # for one size, the first of all sizes, and all of them
+
+
 def test_numbers_among_the_inputs():
     fast, _ = compiled(lambda x, n: x * n + x.shape[0])
     for rows, factor in ((2, 3), (3, 4), (4, 5), (4, 5.5)):

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TextIO, cast
 
 import torch
@@ -190,6 +191,10 @@ def export_from_code(
     return _boundary(program, aliases, positions, LeafSession())
 
 
+#: A leaf of the arguments that is a tensor, and one of its dimensions.
+SizePlace = tuple[int, int]
+
+
 class DynamicCapture:
     """A module captured once for all sizes its dynamic dimensions may have."""
 
@@ -201,14 +206,18 @@ class DynamicCapture:
         shapes: DynamicShapes,
         *,
         training: Mapping[int, bool] | None = None,
+        derived: Mapping[int, SizePlace] | None = None,
     ) -> None:
+        """`derived` names integers among the leaves of the arguments that are a tensor's size."""
         copy = copy_structure(module, training=training)
         strip_user_hooks(copy)
         make_traceable(copy)
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
             answers = Answers()
-            self._positions, tensors = _take_tensors_only(copy, args, kwargs, state, answers)
+            self._positions, tensors = _take_tensors_only(
+                copy, args, kwargs, state, answers, derived or {}
+            )
             annotation = {"given": tuple(shapes.hints(place) for place in self._positions)}
 
             def capture() -> ExportedProgram:
@@ -270,6 +279,7 @@ def _take_tensors_only(
     kwargs: dict[str, Any],
     state: AttributeState | None = None,
     answers: Answers | None = None,
+    derived: Mapping[int, SizePlace] = MappingProxyType({}),
 ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
     """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
 
@@ -292,6 +302,8 @@ def _take_tensors_only(
         leaves: list[Any] = list(template)
         for index, tensor in zip(positions, given, strict=True):
             leaves[index] = tensor
+        for index, (place, dim) in derived.items():
+            leaves[index] = leaves[place].shape[dim]
         return leaves
 
     def read(*given: torch.Tensor) -> Any:

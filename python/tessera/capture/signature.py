@@ -151,10 +151,14 @@ class CallSignature:
         return CallSignature(self.spec, self.names, tuple(leaves), self.parameters, self.objects)
 
     def form(self) -> tuple[Any, ...]:
-        """The same, equal for calls that differ in the sizes of their tensors only."""
+        """The same, equal for calls that differ in sizes of tensors and in integers only."""
         structure, leaves = self.key()
         return structure, tuple(
-            (len(leaf.shape), leaf.dtype, leaf.kind) if isinstance(leaf, TensorSpec) else leaf
+            (len(leaf.shape), leaf.dtype, leaf.kind)
+            if isinstance(leaf, TensorSpec)
+            else leaf[:2]
+            if leaf[1] == "int"
+            else leaf
             for leaf in leaves
         )
 
