@@ -6,6 +6,7 @@
     utils/conformance.py                       everything; writes docs/reference/conformance.md
     utils/conformance.py --dtypes float32 --only special   a part, on the terminal only
     utils/conformance.py --only special --update           that part anew, the rest as it was
+    utils/conformance.py --overloads                       single overloads of ATen's operators
 
 Each operator runs in a worker process: one that crashes or hangs is noted as such, and the
 sweep goes on. What each sample did is in build/conformance.json.
@@ -29,6 +30,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "conformance"
 RESULTS = ROOT / "build" / "conformance.json"
+CALLS = ROOT / "build" / "aten-calls.pt"
+OVERLOADS = ROOT / "build" / "conformance-overloads.json"
 PAGE = ROOT / "docs" / "reference" / "conformance.md"
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "int64", "int32", "bool", "complex64")
@@ -74,6 +77,7 @@ def work() -> None:
     sys.path[:0] = [str(ROOT / "python"), str(SAMPLES)]
     import logging
 
+    import aten_calls
     import torch
     from op_samples import DTYPES as TORCH_DTYPES
     from op_samples import module_samples, operator_samples
@@ -83,12 +87,16 @@ def work() -> None:
 
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)
+    calls: dict[str, list[Any]] = {}
     for line in sys.stdin:
         task = json.loads(line)
-        dtype = TORCH_DTYPES[task["dtype"]]
+        dtype = TORCH_DTYPES.get(task["dtype"])
         samples: list[Any]
         try:
-            if task["kind"] == "sizes":
+            if task["kind"] == "overload":
+                calls = calls or aten_calls.load(CALLS)
+                samples = calls[task["name"]]
+            elif task["kind"] == "sizes":
                 samples = sorted(families(operator_samples(task["name"], dtype)), key=len)[::-1]
             elif task["kind"] == "module":
                 samples = list(module_samples(task["name"], dtype))
@@ -385,6 +393,26 @@ def failing(found: dict[tuple[str, str, str], Outcome], kind: str, title: str) -
     return [*parts, ""]
 
 
+def overloads(only: str, limit: int, jobs: int) -> int:
+    """Calls of single overloads, recorded once: prints what does not pass."""
+    sys.path.insert(0, str(SAMPLES))
+    import aten_calls
+    import torch
+
+    if not CALLS.exists():
+        print("recording what PyTorch's operators come down to", flush=True)
+        dtypes = (torch.float32, torch.int64, torch.bool, torch.bfloat16)
+        CALLS.parent.mkdir(parents=True, exist_ok=True)
+        aten_calls.save(aten_calls.collect(dtypes), CALLS)
+    names = [name for name in aten_calls.load(CALLS) if only in name]
+    print(f"{len(names)} overloads, {jobs} workers", flush=True)
+    rows = sweep([Task("overload", name, "any", limit) for name in names], jobs, True)
+    OVERLOADS.write_text(json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8")
+    counts = {status: sum(row.status == status for row in rows) for status in STATUSES}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    return 1 if sum(counts.values()) > counts["pass"] + counts["refused"] else 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Sweeps PyTorch's lists of operators and modules.")
     parser.add_argument("--dtypes", default=",".join(DTYPES), help="comma-separated")
@@ -395,6 +423,7 @@ def main() -> int:
     parser.add_argument("--update", action="store_true", help="keep the other rows of the file")
     parser.add_argument("--page", action="store_true", help="only write the page, from the JSON")
     parser.add_argument("-v", action="store_true", dest="verbose", help="show refusals too")
+    parser.add_argument("--overloads", action="store_true", help="sweep ATen's overloads instead")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -404,6 +433,8 @@ def main() -> int:
         data = json.loads(arguments.results.read_text(encoding="utf-8"))
         PAGE.write_text(page([Row(**row) for row in data]), encoding="utf-8")
         return 0
+    if arguments.overloads:
+        return overloads(arguments.only, arguments.samples or 3, arguments.jobs)
     start = time.monotonic()
     todo = tasks(arguments.dtypes.split(","), arguments.only, arguments.samples)
     print(f"{len(todo)} operators and modules by dtype, {arguments.jobs} workers", flush=True)
