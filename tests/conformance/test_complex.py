@@ -280,5 +280,6 @@ def test_linear_algebra() -> None:
             Case("exponential", torch.linalg.matrix_exp, [a / 4]),
             Case("singular values", torch.linalg.svdvals, [b]),
             Case("eigenvalues", torch.linalg.eigvalsh, [a]),
+            Case("solved and told", torch.linalg.solve_ex, [a, b]),
         ]
     )

@@ -84,3 +84,13 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Pair:
         matrix.map(lambda part: part.expand(*batch, *part.shape[-2:])),
         right.map(lambda part: part.expand(*batch, *part.shape[-2:])),
     )
+
+
+@translation("linalg_solve_ex")
+def solve_checked(A: Pair, B: Pair, *, left: bool = True, check_errors: bool = False) -> Any:
+    if not left or A.ndim != B.ndim or A.shape[:-2] != B.shape[:-2]:
+        raise ValueError("only matrices of one batch, from the left")
+    right = torch.cat([B.re, B.im], -2)
+    both, info = torch.linalg.solve_ex(_block(A), right, check_errors=check_errors)
+    size = A.shape[-1]
+    return Pair(both[..., :size, :], both[..., size:, :]), info
