@@ -164,6 +164,9 @@ OTHERS: dict[str, Callable[[Tensor, Tensor], Any]] = {
         ),
     ],
     "add and relu": lambda x, y: aten._add_relu.Tensor(x, y, alpha=2),
+    "product and activation": lambda x, y: [
+        aten._addmm_activation(x[:, 0], x, y.t(), beta=2, use_gelu=gelu) for gelu in (False, True)
+    ],
     "both ends": lambda x, y: aten._aminmax.dim(x, 1, True),
     "masked softmax": lambda x, y: aten._masked_softmax(x, x > 0.2, 1, 1),
     "heads": lambda x, y: aten._transform_bias_rescale_qkv(

@@ -213,7 +213,8 @@ def addmm_activation(
 ) -> GraphValue:
     value = addmm(ctx, self, mat1, mat2, beta=beta, alpha=alpha)
     if use_gelu:
-        return ctx.emit("gelu", [value], approximate="tanh")
+        # The approximation is what CUDA computes.
+        return ctx.emit("gelu", [value], approximate="none")
     return Arith(ctx, value.dtype).maximum(value, 0)
 
 
