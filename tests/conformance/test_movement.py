@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from harness import Case, check, values
+from harness import Case, check, special, values
 from torch import Tensor
 
 VIEWS: dict[str, Callable[[Tensor], Any]] = {
@@ -272,5 +272,27 @@ def test_bytes_read_as_other_bytes(dtype: torch.dtype, to: torch.dtype) -> None:
         [
             Case("whole", lambda x: x.view(to), [x], exact=True),
             Case("inside", lambda x: (x | x).view(to).to(torch.int32) + 1, [x], exact=True),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "to"),
+    [
+        (torch.float32, torch.int32),
+        (torch.int32, torch.float32),
+        (torch.float64, torch.int64),
+        (torch.int64, torch.float64),
+    ],
+)
+def test_bits_read_as_another_type(dtype: torch.dtype, to: torch.dtype) -> None:
+    real = special(dtype if dtype.is_floating_point else to)
+    x = torch.cat([real, -real, torch.linspace(-9, 9, 40, dtype=real.dtype)])
+    x = x if dtype.is_floating_point else x.view(dtype)
+    check(
+        [
+            Case("whole", lambda x: x.view(to), [x], exact=True),
+            Case("columns", lambda x: x.reshape(8, -1).t().view(to), [x], exact=True),
+            Case("back", lambda x: (x.view(to) + 1).view(dtype), [x], exact=True),
         ]
     )

@@ -164,6 +164,11 @@ static Value emitCast(ScalarBuilder &b, Operation *op, ValueRange x) {
   return convertElement(b, x[0], elementOf(op->getOperand(0)), elementOf(op->getResult(0)));
 }
 
+static Value emitBitcast(ScalarBuilder &b, Operation *op, ValueRange x) {
+  Type type = withElement(x[0].getType(), elementOf(op->getResult(0)));
+  return type == x[0].getType() ? x[0] : arith::BitcastOp::create(b, type, x[0]).getResult();
+}
+
 static TesseraStatus statusOf(graph::Requirement requirement) {
   switch (requirement) {
   case graph::Requirement::Probability:
@@ -187,5 +192,6 @@ void tessera::addLogicOps(ScalarTable &table) {
   table[TypeID::get<graph::IsnanOp>()] = emitIsnan;
   table[TypeID::get<graph::IsinfOp>()] = emitIsinf;
   table[TypeID::get<graph::CastOp>()] = emitCast;
+  table[TypeID::get<graph::BitcastOp>()] = emitBitcast;
   table[TypeID::get<graph::RequireOp>()] = emitRequire;
 }

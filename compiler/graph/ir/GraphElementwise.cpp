@@ -65,3 +65,14 @@ FailureOr<RankedTensorType> CastOp::inferType(const InferContext &ctx, Adaptor a
                      "; use f32, f64, f16, bf16, i8, i16, i32, i64, ui8 or i1");
   return rankedType(adaptor.getOperand()).clone(dtype);
 }
+
+FailureOr<RankedTensorType> BitcastOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  RankedTensorType operand = rankedType(adaptor.getOperand());
+  Type from = operand.getElementType(), to = adaptor.getDtype();
+  unsigned width = from.getIntOrFloatBitWidth();
+  if (!isLegalElementType(to) || to.getIntOrFloatBitWidth() != width ||
+      (width != 32 && width != 64))
+    return ctx.error("`dtype` is ", to, ", and elements are ", from,
+                     "; both must have 32 bits, or both 64");
+  return operand.clone(to);
+}

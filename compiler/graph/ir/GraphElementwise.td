@@ -264,4 +264,19 @@ def Graph_CastOp : Graph_ElementwiseOp<"cast"> {
   }];
 }
 
+def Graph_BitcastOp : Graph_ElementwiseOp<"bitcast"> {
+  let summary = "the same bits as another element type of 32 or 64 bits";
+  let description = [{
+    Example:
+    ```mlir
+    %1 = graph.bitcast %0 to i32 : (tensor<8xf32>) -> tensor<8xi32>
+    ```
+  }];
+  let arguments = (ins Graph_NumericTensor:$operand, TypeAttr:$dtype);
+  let results = (outs Graph_NumericTensor:$result);
+  let assemblyFormat = [{
+    $operand `to` $dtype attr-dict `:` custom<ElementwiseTypes>(type($operand), type($result))
+  }];
+}
+
 #endif // TESSERA_GRAPH_ELEMENTWISE

@@ -211,6 +211,8 @@ func.func @others(%x: tensor<8x4xf32>, %y: tensor<4xf32>, %s: tensor<f32>, %b: t
   %v96 = graph.compare gt %x, %y : (tensor<8x4xf32>, tensor<4xf32>) -> tensor<8x4xi1>
   // CHECK: graph.compare ge %{{.*}}, %{{.*}} : (tensor<8x4xf32>, tensor<4xf32>) -> tensor<8x4xi1>
   %v97 = graph.compare ge %x, %y : (tensor<8x4xf32>, tensor<4xf32>) -> tensor<8x4xi1>
+  // CHECK: graph.bitcast %{{.*}} to i32 : (tensor<4xf32>) -> tensor<4xi32>
+  %bits = graph.bitcast %y to i32 : (tensor<4xf32>) -> tensor<4xi32>
   // CHECK: graph.select %{{.*}}, %{{.*}}, %{{.*}} : (tensor<8x1xi1>, tensor<4xf32>, tensor<f32>) -> tensor<8x4xf32>
   %v98 = graph.select %b, %y, %s : (tensor<8x1xi1>, tensor<4xf32>, tensor<f32>) -> tensor<8x4xf32>
   // CHECK: graph.select %{{.*}}, %{{.*}}, %{{.*}} : tensor<i1>

@@ -408,6 +408,14 @@ func.func @log_softmax_dim(%x: tensor<8x9xf32>) {
 
 // -----
 
+func.func @bitcast_width(%x: tensor<8xf32>) {
+  // expected-error@+1 {{'graph.bitcast' op [bitcast] `dtype` is 'i64', and elements are 'f32'; both must have 32 bits, or both 64}}
+  %0 = graph.bitcast %x to i64 : (tensor<8xf32>) -> tensor<8xi64>
+  return
+}
+
+// -----
+
 func.func @grouped_matmul_depth(%a: tensor<8x512xf32>, %b: tensor<2x256x64xf32>, %ends: tensor<2xi64>) {
   // expected-error@+1 {{'graph.grouped_matmul' op [grouped_matmul] last dimension of lhs (512) must equal the summed one of rhs (256); shapes are 8x512 and 2x256x64}}
   %0 = graph.grouped_matmul %a, %b, %ends : (tensor<8x512xf32>, tensor<2x256x64xf32>, tensor<2xi64>) -> tensor<8x64xf32>

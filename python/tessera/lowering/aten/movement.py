@@ -95,6 +95,8 @@ def view_dtype(ctx: LoweringContext, self: GraphValue, dtype: torch.dtype) -> Gr
         return self
     if self.dtype in _BYTES and dtype in (torch.int8, torch.uint8):
         return ctx.cast(self, dtype)  # integers wrap, so their bits stay
+    if self.dtype.itemsize == dtype.itemsize and dtype.itemsize in (4, 8):
+        return ctx.emit("bitcast", [self], dtype=dtype)
     raise Unsupported(
         f"view reads the bytes of {self.dtype} as {dtype}",
         "convert the values with .to(dtype) if that is what is meant",
