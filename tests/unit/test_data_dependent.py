@@ -249,6 +249,52 @@ def test_checks_hold_for_every_call() -> None:
         strict(masked_input(2))
 
 
+def _equal_numbers(x: torch.Tensor) -> torch.Tensor:
+    total, first = x.sum().long().item(), (x[0] * 6).long().item()
+    torch._check(total == first)
+    return x * total
+
+
+def _in_place(x: torch.Tensor) -> torch.Tensor:
+    y = x.clone()
+    y.add_(1)
+    torch._check((x.sum() > 0).item())
+    return y
+
+
+def _known(x: torch.Tensor) -> torch.Tensor:
+    total = x.sum().long().item()
+    torch._check(total == 6)
+    return torch.zeros(total)
+
+
+#: Checks that leave only one value for what they are about.
+SETTLING: dict[str, Callable[[torch.Tensor], Any]] = {
+    "bool": lambda x: (torch._check((x.sum() > 0).item()), x + 1)[1],
+    "value": lambda x: (torch._check_value((x > 0).all().item()), x + 1)[1],
+    "all": lambda x: (torch._check_tensor_all(x > 0), x + 1)[1],
+    "operator": lambda x: (torch.ops.aten._assert_scalar((x[0] > 0).item(), "no"), x + 1)[1],
+    "float": lambda x: (torch._check(x.sum().item() == 6.0), x + 1)[1],
+    "size": _known,
+    "numbers": _equal_numbers,
+    "in place": _in_place,
+}
+
+
+@pytest.mark.parametrize("name", SETTLING)
+def test_checks_that_tell_a_number_are_made(name: str) -> None:
+    """What a check demands is not taken for granted."""
+    model = Fn(SETTLING[name])
+    good, bad = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-1.0, -2.0, -4.0])
+    tess = ts.from_pytorch(model, (good,))
+    assert torch.equal(tess(good), model(good))
+    with pytest.raises((RuntimeError, ValueError)):
+        model(bad)
+    with pytest.raises((RuntimeError, ValueError)):
+        tess(bad)
+    assert torch.equal(tess(good), model(good))
+
+
 def test_equal_counts_that_are_not() -> None:
     """What the capture took for granted of two masks is checked, and PyTorch answers else."""
     model = Fn(lambda x: x[x > 0] + x[x < -0.5])

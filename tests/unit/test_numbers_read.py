@@ -147,3 +147,37 @@ def test_a_model_captured_by_its_code() -> None:
         torch.testing.assert_close(got, wanted)
         torch.testing.assert_close(dict(model.named_buffers()), dict(reference.named_buffers()))
     assert {row.fqn for row in converted.report.nodes} == {"", "parts.0", "parts.1"}
+
+
+#: Python's own questions about a bool that is read from a tensor.
+BOOLS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "branch": lambda x, b: x + 1 if b.item() != 0 else x - 1,
+    "not zero": lambda x, b: x * (b.item() != 0),
+    "not true": lambda x, b: x * (b.item() != True),  # noqa: E712
+    "is one": lambda x, b: x * (b.item() == 1),
+    "is false": lambda x, b: x * (b.item() == False),  # noqa: E712
+    "reflected": lambda x, b: x * (0 != b.item()),  # noqa: SIM300
+    "of no bool": lambda x, b: x * (b.item() == 0.5) + (b.item() != 5),
+    "number": lambda x, b: x * (b.item() == (x.sum() * 0).item()),
+    "other bool": lambda x, b: x * ((x.sum() > 0).item() != b.item()),
+    "result": lambda x, b: (b.item() == 0, b.item()),
+    "fill": lambda x, b: torch.full((2,), b.item() != 0),
+    "arithmetic": lambda x, b: x * (int(b.item()) + 1),
+    "truth": lambda x, b: x * 2 if bool(b) and not b.any().item() else x * 3,
+}
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("name", BOOLS)
+def test_a_bool_equals_the_number_it_is(name: str, first: bool) -> None:
+    function = BOOLS[name]
+    converted = ts.from_pytorch(Calling(function), (X, torch.tensor(first)))
+    for value in (True, False):
+        b = torch.tensor(value)
+        torch.testing.assert_close(converted(X, b), function(X, b), rtol=0, atol=0)
+
+
+def test_comparing_a_bool_to_a_number_is_compiled() -> None:
+    function = BOOLS["not zero"]
+    converted = ts.from_pytorch(Calling(function), (X, torch.tensor(True)), strict=True)
+    assert torch.equal(converted(X, torch.tensor(False)), X * 0)

@@ -42,6 +42,7 @@ from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
 from tessera.capture.leaves import Leaf, LeafModule, LeafSession
 from tessera.capture.objects import Effects, Handle, copied_arguments, opened_arguments
+from tessera.capture.scalars import bools_are_numbers
 from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import Specializable, SpecializedProgram
 from tessera.capture.state import AttributeState
@@ -119,6 +120,7 @@ def quiet() -> Iterator[None]:
             torch.backends.mha.set_fastpath_enabled(False)
             with (
                 autocast.uncached(),
+                bools_are_numbers(),
                 warnings.catch_warnings(),
                 contextlib.redirect_stderr(cast(TextIO, _WithoutGraphs(sys.stderr))),
             ):

@@ -3,14 +3,16 @@
 """ATen's operators on numbers, ``torch.ops.aten.sqrt.float`` say, where a number is a symbol.
 
 TorchScript computes with them; they take Python's numbers only. A symbol for a number that is read
-from a tensor goes through Python's operators just as well.
+from a tensor goes through Python's operators just as well: all but a symbol for a bool, which
+`bools_are_numbers` mends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -45,7 +47,6 @@ _FUNCTIONS = (
 )
 #: Operators that read the number in a tensor, and what it is made.
 _READERS: dict[str, Callable[[Any], Any]] = {
-    # A symbol for a bool compares to a number by identity.
     "Bool": lambda number: number if isinstance(number, torch.SymBool) else number != 0,
     "Float": torch.sym_float,
     "FloatImplicit": torch.sym_float,
@@ -55,6 +56,38 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 _NUMBERS = (int, float, torch.SymInt, torch.SymFloat)
 _RESULTS: dict[str, Callable[[Any], Any]] = {"float": torch.sym_float, "int": torch.sym_int}
+
+
+@contextlib.contextmanager
+def bools_are_numbers() -> Iterator[None]:
+    """While it is entered, a symbol for a bool equals the number that Python's bool is.
+
+    PyTorch compares the two as expressions of different kinds, which never equal, whatever the
+    bool turns out to be: `mask.any().item() != 0` would be captured as True.
+    """
+    equal = torch.SymBool.__eq__
+    differ = torch.SymBool.__ne__
+
+    def number_equal(self: torch.SymBool, other: object) -> Any:
+        if isinstance(other, (torch.SymInt, torch.SymFloat)):
+            return torch.sym_ite(self, 1, 0) == other
+        if not isinstance(other, (bool, int, float)):
+            return equal(self, other)
+        if other == 1:
+            return self
+        return torch.sym_not(self) if other == 0 else False
+
+    def number_differ(self: torch.SymBool, other: object) -> Any:
+        equals = number_equal(self, other)
+        return equals if equals is NotImplemented else torch.sym_not(equals)
+
+    try:
+        torch.SymBool.__eq__ = number_equal  # type: ignore[method-assign]
+        torch.SymBool.__ne__ = number_differ  # type: ignore[assignment]
+        yield
+    finally:
+        torch.SymBool.__eq__ = equal  # type: ignore[method-assign]
+        torch.SymBool.__ne__ = differ  # type: ignore[method-assign]
 
 
 def number_operator(function: Any, args: Sequence[Any]) -> Callable[..., Any] | None:

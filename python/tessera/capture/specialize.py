@@ -31,6 +31,8 @@ Number = bool | int | float
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
 #: Nodes that only state what is known of a size; checked here, once a size.
 _CHECKS = ("_assert_scalar", "sym_constrain_range", "sym_constrain_range_for_size")
+#: Operators that read the number in a tensor.
+ITEMS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
 
 
 class Unsettled(Exception):
@@ -211,6 +213,11 @@ class _Specializer:
         self.fixed = fixed
         self.values: dict[fx.Node, Any] = {}
         self.numbers: dict[str, Number] = {}
+        #: numbers read from data that are known only because a check says what they are, and
+        #: what follows from them: that check is still to be made
+        self.assumed: set[fx.Node] = set()
+        #: copies of what is checked
+        self.checked: dict[fx.Node, fx.Node] = {}
 
     def run(self) -> SpecializedProgram:
         graph = fx.Graph()
@@ -218,8 +225,11 @@ class _Specializer:
             number = self._number(node)
             if number is not None:
                 self.values[node] = self.numbers[node.name] = number
-            elif is_check(node) and self._check(node):
-                continue
+                if self._is_assumed(node):
+                    self.assumed.add(node)
+            elif is_check(node):
+                if not self._check(node):
+                    self._copy_checked(graph, node)
             else:
                 self.values[node] = self._settled_copy(graph, node)
         return SpecializedProgram(
@@ -256,7 +266,33 @@ class _Specializer:
             return True
         if holds is False:
             raise OutsideCapture(str(node.args[1] if len(node.args) > 1 else node))
-        return not isinstance(holds, fx.Node)
+        return not isinstance(holds, fx.Node) and condition not in self.assumed
+
+    def _is_assumed(self, node: fx.Node) -> bool:
+        """Whether a number is what a check demands, rather than what follows from sizes."""
+        if node.target in ITEMS:
+            value = node.meta["val"]
+            return not isinstance(value, _SYMBOLIC) or not value.node.expr.free_symbols
+        return any(
+            source in self.assumed
+            or (
+                isinstance(self.values.get(source), fx.Node)
+                and isinstance(source.meta.get("val"), _SYMBOLIC)
+            )
+            for source in node.all_input_nodes
+        )
+
+    def _copy_checked(self, graph: fx.Graph, node: fx.Node) -> fx.Node:
+        """A copy of a check, or of an assumed number in it, that reads the data."""
+        if node not in self.checked:
+            sources = {
+                source: self._copy_checked(graph, source)
+                if source in self.assumed
+                else self.values[source]
+                for source in node.all_input_nodes
+            }
+            self.checked[node] = graph.node_copy(node, lambda source: sources[source])
+        return self.checked[node]
 
     def _settled_copy(self, graph: fx.Graph, node: fx.Node) -> Any:
         """A copy, or what stands for an operator whose size depended on data and is known now."""

@@ -30,6 +30,7 @@ from torch.utils import _pytree as pytree
 from tessera.capture.decompose import inline
 from tessera.capture.sized import sized_operator
 from tessera.capture.specialize import (
+    ITEMS,
     SpecializedProgram,
     bindings,
     is_check,
@@ -37,8 +38,6 @@ from tessera.capture.specialize import (
     specialize,
     symbols,
 )
-
-_ITEMS = (torch.ops.aten.item.default, torch.ops.aten._local_scalar_dense.default)
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Cutter:
             changed = False
             for node in self.program.graph.nodes:
                 found = bindings(node)
-                if not found or sized_operator(node) is not None or node.target in _ITEMS:
+                if not found or sized_operator(node) is not None or node.target in ITEMS:
                     continue
                 values = _sizes_without_data(node, found)
                 if values:
