@@ -295,6 +295,46 @@ def test_checks_that_tell_a_number_are_made(name: str) -> None:
     assert torch.equal(tess(good), model(good))
 
 
+def _selected(x: torch.Tensor) -> torch.Tensor:
+    found = x.masked_select(x > 0)
+    torch._check(found.shape[0] == 3)
+    return found * 2
+
+
+def _relative(x: torch.Tensor) -> torch.Tensor:
+    found = x[x > 0]
+    torch._check(found.shape[0] == x.shape[0] - 2)
+    return found * 2
+
+
+def _bounded(x: torch.Tensor) -> torch.Tensor:
+    found = torch.nonzero(x > 0)
+    torch._check(found.shape[0] > 2)
+    torch._check(found.shape[0] < 4)
+    return found * 2
+
+
+def _as_read(x: torch.Tensor) -> torch.Tensor:
+    found = x.masked_select(x > 0)
+    torch._check(found.shape[0] == x.abs().max().long().item())
+    return found * 2
+
+
+@pytest.mark.parametrize("function", [_selected, _relative, _bounded, _as_read])
+@pytest.mark.parametrize("strict", [False, True])
+def test_sizes_that_a_check_tells_are_counted(
+    function: Callable[[torch.Tensor], Any], strict: bool
+) -> None:
+    model = Fn(function)
+    good = torch.tensor([1.0, 2.0, 3.0, -3.0, -1.0])
+    tess = ts.from_pytorch(model, (good,), strict=strict)
+    assert torch.equal(tess(good), model(good))
+    more = torch.tensor([1.0, 2.0, 3.0, 3.0, 3.0])
+    for call in (model, tess):
+        with pytest.raises(InputMismatchError if strict and call is tess else RuntimeError):
+            call(more)
+
+
 def test_equal_counts_that_are_not() -> None:
     """What the capture took for granted of two masks is checked, and PyTorch answers else."""
     model = Fn(lambda x: x[x > 0] + x[x < -0.5])

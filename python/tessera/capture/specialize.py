@@ -25,7 +25,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind
 from torch.utils import _pytree as pytree
 
 from tessera.capture.decompose import inline
-from tessera.capture.sized import sized_operator
+from tessera.capture.sized import Sized, sized_operator
 
 Number = bool | int | float
 _SYMBOLIC = (torch.SymInt, torch.SymFloat, torch.SymBool)
@@ -311,6 +311,8 @@ class _Specializer:
         if not known:
             return self._copy(graph, node)
         size = self._size(node, shapes[0])
+        if self._is_size_assumed(node):
+            self._check_size(graph, node, sized, size)
         results = inline(
             graph, node, lambda *args, **kwargs: sized.build(size, *args, **kwargs), self.values
         )
@@ -323,6 +325,30 @@ class _Specializer:
         for expression, _ in bindings(node):
             return int(self.sizes.number(expression))
         return shape[0]  # that of another operator on the same tensor
+
+    def _is_size_assumed(self, node: fx.Node) -> bool:
+        """Whether a size that depends on data was never read: a check or an argument says it."""
+        if isinstance(self.program, SpecializedProgram):
+            if node.meta.get("unbacked_bindings"):
+                return False
+            mates = {user for source in node.all_input_nodes for user in source.users}
+            return not any(mate.meta.get("unbacked_bindings") for mate in mates)
+        return any(source.meta["val"].numel() for source in node.all_input_nodes)
+
+    def _check_size(self, graph: fx.Graph, node: fx.Node, sized: Sized, size: int) -> None:
+        """Adds the check that the size is what it was taken for."""
+
+        def holds(*args: Any, **kwargs: Any) -> torch.Tensor:
+            return sized.measure(*args, **kwargs) == size
+
+        found = inline(graph, node, holds, self.values)
+        answer = graph.create_node(
+            "call_function", torch.ops.aten.item.default, (found,), name=f"{node.name}__holds"
+        )
+        answer.meta = {**node.meta, "val": True}
+        answer.meta.pop("unbacked_bindings", None)
+        message = f"{node.target} has a result of another size than {size}"
+        graph.call_function(torch.ops.aten._assert_scalar.default, (answer, message))
 
     def _named(self, graph: fx.Graph, node: fx.Node, value: fx.Node) -> fx.Node:
         """`value` under the name that other parts of the program know `node` by."""

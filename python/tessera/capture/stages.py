@@ -80,7 +80,8 @@ def depends_on_data(program: ExportedProgram | SpecializedProgram, results: Sequ
 
 
 def _is_number(node: fx.Node) -> bool:
-    return isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool))
+    numbers = (bool, int, float, torch.SymInt, torch.SymFloat, torch.SymBool)
+    return isinstance(node.meta.get("val"), numbers)
 
 
 def _free(values: Any) -> set[sympy.Symbol]:
