@@ -285,6 +285,15 @@ def sweep(todo: list[Task], jobs: int, verbose: bool) -> list[Row]:
     return sorted(rows, key=lambda row: (keys[row.kind, row.name, row.dtype], row.index))
 
 
+def kept(results: Path, todo: list[Task], rows: list[Row], *, update: bool) -> list[Row]:
+    """Writes what a sweep found, with `update` beside what was known of other tasks; all rows."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    if update:
+        rows = updated(results, todo, rows)
+    results.write_text(json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8")
+    return rows
+
+
 def updated(results: Path, todo: list[Task], rows: list[Row]) -> list[Row]:
     """What an earlier sweep found, with `rows` in place of what it found for `todo`."""
     again = {(task.kind, task.name, task.dtype) for task in todo}
@@ -439,12 +448,7 @@ def main() -> int:
     todo = tasks(arguments.dtypes.split(","), arguments.only, arguments.samples)
     print(f"{len(todo)} operators and modules by dtype, {arguments.jobs} workers", flush=True)
     rows = sweep(todo, arguments.jobs, arguments.verbose)
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.update:
-        rows = updated(arguments.results, todo, rows)
-    arguments.results.write_text(
-        json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8"
-    )
+    rows = kept(arguments.results, todo, rows, update=arguments.update)
     print("\n".join(summary(outcomes(rows))))
     print(f"{len(rows)} samples in {time.monotonic() - start:.0f} s: {arguments.results}")
     whole = arguments.dtypes == ",".join(DTYPES) and not arguments.only

@@ -19,10 +19,9 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
-from conformance import ROOT, SAMPLES, STATUSES, Row, Task, sweep, updated
+from conformance import ROOT, SAMPLES, STATUSES, Row, Task, kept, sweep
 
 RESULTS = ROOT / "build" / "dynamic-shapes.json"
 PAGE = ROOT / "docs" / "reference" / "dynamic-shapes.md"
@@ -117,12 +116,7 @@ def main() -> int:
         todo = [task for task in todo if (task.name, task.dtype) not in passed]
     print(f"{len(todo)} operators by dtype, {arguments.jobs} workers", flush=True)
     rows = sweep(todo, arguments.jobs, arguments.verbose)
-    arguments.results.parent.mkdir(parents=True, exist_ok=True)
-    if arguments.update:
-        rows = updated(arguments.results, todo, rows)
-    arguments.results.write_text(
-        json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8"
-    )
+    rows = kept(arguments.results, todo, rows, update=arguments.update)
     print(f"{len(rows)} families of samples, {calls(rows)} calls compared, in "
           f"{time.monotonic() - start:.0f} s: {arguments.results}")  # fmt: skip
     whole = arguments.dtypes == ",".join(FAMILIES_EACH) and not arguments.only

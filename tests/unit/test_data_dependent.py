@@ -12,23 +12,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from calling import Calling
 from models import foreign
 from torch import nn
 
 import tessera as ts
 from tessera import staged
 from tessera.errors import ConversionError, InputMismatchError
-
-
-class Fn(nn.Module):
-    """A function as a model."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(*args)
 
 
 def masked_input(count: int, seed: int = 0) -> torch.Tensor:
@@ -43,7 +33,7 @@ def masked_input(count: int, seed: int = 0) -> torch.Tensor:
 def check(function: Callable[..., Any], *calls: Any, strict: bool = True) -> Any:
     """Converts for the first call's arguments and compares all calls with PyTorch."""
     calls = tuple(call if isinstance(call, tuple) else (call,) for call in calls)
-    model = function if isinstance(function, nn.Module) else Fn(function)
+    model = function if isinstance(function, nn.Module) else Calling(function)
     tess = ts.from_pytorch(model, calls[0], strict=strict)
     for call in calls:
         with torch.no_grad():
@@ -171,7 +161,7 @@ def test_a_model_that_packs_tokens() -> None:
 
 
 def test_threads_with_other_counts() -> None:
-    model = Fn(twice)
+    model = Calling(twice)
     tess = ts.from_pytorch(model, (masked_input(3),), strict=True)
     failures: list[str] = []
 
@@ -205,7 +195,7 @@ def test_with_dynamic_shapes() -> None:
 
 def test_numbers_in_the_result() -> None:
     """They are read after the last stage, and are no reason to compile for each."""
-    model = Fn(lambda x: (x * 2, x.long().sum().item() + 1, x[0, 0].item() * 2.5))
+    model = Calling(lambda x: (x * 2, x.long().sum().item() + 1, x[0, 0].item() * 2.5))
     tess = ts.from_pytorch(model, (torch.ones(4, 6),), strict=True)
     for x in (torch.randn(4, 6) * 3, torch.zeros(4, 6)):
         expected = model(x)
@@ -224,7 +214,7 @@ def test_nothing_but_a_number_in_the_result() -> None:
 
 
 def test_numbers_that_no_size_follows_from_do_not_recompile(caplog: Any) -> None:
-    model = Fn(lambda x: (x * x.sum().item())[x > 0])
+    model = Calling(lambda x: (x * x.sum().item())[x > 0])
     tess = ts.from_pytorch(model, (masked_input(5),))
     program = tess._execution().program
     for seed in range(4):
@@ -239,7 +229,7 @@ def test_checks_hold_for_every_call() -> None:
         torch._check(count >= 3, lambda: "too few")
         return torch.ones(count) * 2
 
-    model = Fn(function)
+    model = Calling(function)
     tess = ts.from_pytorch(model, (masked_input(5),))
     assert tess(masked_input(7)).shape == (7,)
     with pytest.raises(RuntimeError, match="too few"):
@@ -284,7 +274,7 @@ SETTLING: dict[str, Callable[[torch.Tensor], Any]] = {
 @pytest.mark.parametrize("name", SETTLING)
 def test_checks_that_tell_a_number_are_made(name: str) -> None:
     """What a check demands is not taken for granted."""
-    model = Fn(SETTLING[name])
+    model = Calling(SETTLING[name])
     good, bad = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-1.0, -2.0, -4.0])
     tess = ts.from_pytorch(model, (good,))
     assert torch.equal(tess(good), model(good))
@@ -325,7 +315,7 @@ def _as_read(x: torch.Tensor) -> torch.Tensor:
 def test_sizes_that_a_check_tells_are_counted(
     function: Callable[[torch.Tensor], Any], strict: bool
 ) -> None:
-    model = Fn(function)
+    model = Calling(function)
     good = torch.tensor([1.0, 2.0, 3.0, -3.0, -1.0])
     tess = ts.from_pytorch(model, (good,), strict=strict)
     assert torch.equal(tess(good), model(good))
@@ -337,7 +327,7 @@ def test_sizes_that_a_check_tells_are_counted(
 
 def test_equal_counts_that_are_not() -> None:
     """What the capture took for granted of two masks is checked, and PyTorch answers else."""
-    model = Fn(lambda x: x[x > 0] + x[x < -0.5])
+    model = Calling(lambda x: x[x > 0] + x[x < -0.5])
     even = torch.tensor([[1.0, -1.0, 2.0, -2.0, 3.0, -3.0]])
     broadcast = torch.tensor([[1.0, -1.0, -2.0, -3.0, -4.0, -5.0]])
     tess = ts.from_pytorch(model, (even,))
@@ -371,11 +361,11 @@ def test_operators_that_only_pytorch_has(name: str) -> None:
     assert island.code == "data-dependent-shape"
     assert any(row.status == "compiled" for row in tess.report.nodes)
     with pytest.raises(ConversionError, match="size depends on the data"):
-        ts.from_pytorch(Fn(PYTORCH_BETWEEN[name]), (calls[0],), strict=True)
+        ts.from_pytorch(Calling(PYTORCH_BETWEEN[name]), (calls[0],), strict=True)
 
 
 def test_what_pytorch_refuses_is_refused() -> None:
-    model = Fn(lambda x, n: torch.repeat_interleave(x, n, dim=0))
+    model = Calling(lambda x, n: torch.repeat_interleave(x, n, dim=0))
     x = torch.randn(3, 2)
     tess = ts.from_pytorch(model, (x, torch.tensor([1, 2, 0])))
     assert torch.equal(tess(x, torch.tensor([0, 0, 0])), x[:0])
@@ -385,7 +375,7 @@ def test_what_pytorch_refuses_is_refused() -> None:
 
 def test_sizes_are_forgotten_with_a_warning(monkeypatch: Any, caplog: Any) -> None:
     monkeypatch.setattr(staged, "MAX_SIZES", 2)
-    model = Fn(SELECTIONS["mask"])
+    model = Calling(SELECTIONS["mask"])
     tess = ts.from_pytorch(model, (masked_input(3),))
     with caplog.at_level(logging.WARNING, logger="tessera.dynamic"):
         for count in (4, 5, 6, 3):
@@ -396,7 +386,7 @@ def test_sizes_are_forgotten_with_a_warning(monkeypatch: Any, caplog: Any) -> No
 
 
 def test_verification_is_for_the_sizes_of_the_call() -> None:
-    model = nn.Sequential(nn.Linear(6, 6), Fn(lambda x: x[x.sum(1) > 0]), nn.Linear(6, 3))
+    model = nn.Sequential(nn.Linear(6, 6), Calling(lambda x: x[x.sum(1) > 0]), nn.Linear(6, 3))
     tess = ts.from_pytorch(model, (masked_input(12),))
     result = tess.verify(masked_input(20))
     assert result
@@ -404,7 +394,7 @@ def test_verification_is_for_the_sizes_of_the_call() -> None:
 
 
 def test_islands_of_stages_are_counted() -> None:
-    tess = ts.from_pytorch(Fn(lambda x: foreign(x[x > 0])), (masked_input(5),))
+    tess = ts.from_pytorch(Calling(lambda x: foreign(x[x > 0])), (masked_input(5),))
     islands = tess.report.islands
     if islands:
         tess(masked_input(5))
@@ -412,7 +402,7 @@ def test_islands_of_stages_are_counted() -> None:
 
 
 def test_report_and_ir() -> None:
-    tess = ts.from_pytorch(Fn(lambda x: F.gelu(x[x > 0]) * 2), (masked_input(5),), strict=True)
+    tess = ts.from_pytorch(Calling(lambda x: F.gelu(x[x > 0]) * 2), (masked_input(5),), strict=True)
     assert tess.report.kernels
     assert "graph.scatter" in tess.ir("graph")
     assert tess.profile(masked_input(5)).timings["call"] > 0

@@ -8,6 +8,7 @@ import copy
 import pickle
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -469,15 +470,23 @@ class Decoder(nn.Module):
         return F.scaled_dot_product_attention(x, keys, keys)
 
 
-def test_a_growing_cache(captures: Captures) -> None:
-    model = Decoder().eval()
-    tess = ts.compat.wrap(model, allow_fallback=False)
-    ours, theirs = Grown(), Grown()
-    for step in range(12):
-        x = torch.randn(2, 6 if step == 0 else 1, 8)
+def decoded(
+    model: nn.Module, tess: Any, ours: Grown, theirs: Grown, lengths: list[int]
+) -> Iterator[int]:
+    """Calls of both with caches of their own, compared; the steps."""
+    for step, length in enumerate(lengths):
+        x = torch.randn(2, length, 8)
         with torch.no_grad():
             torch.testing.assert_close(tess(x, ours), model(x, theirs))
         torch.testing.assert_close(ours.keys, theirs.keys)
+        yield step
+
+
+def test_a_growing_cache(captures: Captures) -> None:
+    model = Decoder().eval()
+    tess = ts.compat.wrap(model, allow_fallback=False)
+    for _ in decoded(model, tess, Grown(), Grown(), [6, *[1] * 11]):
+        pass
     # Without a cache, with one, and for any length.
     assert captures.count == 3
 
@@ -500,11 +509,7 @@ def test_a_cache_that_counts(captures: Captures) -> None:
     model = Decoder().eval()
     tess = ts.compat.wrap(model, allow_fallback=False)
     ours, theirs = Counted(), Counted()
-    for step in range(9):
-        x = torch.randn(2, 3 if step == 0 else 1, 8)
-        with torch.no_grad():
-            torch.testing.assert_close(tess(x, ours), model(x, theirs))
-        torch.testing.assert_close(ours.keys, theirs.keys)
+    for step in decoded(model, tess, ours, theirs, [3, *[1] * 8]):
         assert (ours.length, type(ours.length)) == (theirs.length, int)
         if step == 4:  # the number is the size of the keys, and nothing is dropped
             assert captures.count == 3
