@@ -364,6 +364,15 @@ def test_operators_that_only_pytorch_has(name: str) -> None:
         ts.from_pytorch(Calling(PYTORCH_BETWEEN[name]), (calls[0],), strict=True)
 
 
+def test_repeats_that_do_not_come_to_the_given_size() -> None:
+    model = Fn(lambda n: torch.repeat_interleave(n, output_size=3))
+    tess = ts.from_pytorch(model, (torch.tensor([1, 2, 0]),), strict=True)
+    assert torch.equal(tess(torch.tensor([0, 1, 2])), torch.tensor([1, 2, 2]))
+    for wrong in ([1, 2, 3], [1, 1, 0]):
+        with pytest.raises(IndexError):
+            tess(torch.tensor(wrong))
+
+
 def test_what_pytorch_refuses_is_refused() -> None:
     model = Calling(lambda x, n: torch.repeat_interleave(x, n, dim=0))
     x = torch.randn(3, 2)

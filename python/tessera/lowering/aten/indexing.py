@@ -124,14 +124,22 @@ def repeat_interleave(
     axis = normalize_dim(dim, self.ndim, "repeat_interleave")
     self = ctx.reshape(self, self.shape or (1,))
     repeats = ctx.broadcast(ctx.reshape(repeats, (repeats.numel(),)), (self.shape[axis],))
-    return _gather(ctx, self, repeated(ctx, repeats, output_size=output_size), axis)
+    return _gather(ctx, self, _repeated(ctx, repeats, output_size), axis)
 
 
 @rule("repeat_interleave.Tensor")
-def repeated(
+def repeat_positions(
     ctx: LoweringContext, repeats: GraphValue, *, output_size: int | None = None
 ) -> GraphValue:
-    """Every position as often as `repeats` says."""
+    # Reading places by their number finds those out of range.
+    found = as_index(ctx, "repeat_interleave", _repeated(ctx, repeats, output_size))
+    if not repeats.numel() or not output_size:
+        return ctx.cast(found, repeats.dtype)
+    return ctx.cast(_gather(ctx, positions(ctx, repeats.shape, 0), found, 0), repeats.dtype)
+
+
+def _repeated(ctx: LoweringContext, repeats: GraphValue, output_size: int | None) -> GraphValue:
+    """Every position as often as `repeats` says, -1 where they do not come to the size."""
     if output_size is None:
         raise Unsupported(
             "[repeat_interleave] the size of the result depends on data",
@@ -144,7 +152,6 @@ def repeated(
     if not count or not output_size:
         return ctx.cast(place, dtype)
     index = Arith(ctx, INDEX)
-    # Out of range, hence an error, where the repeats do not come to the size.
     total = slice_along(ctx, ends, 0, count - 1, count)
     fits = ctx.broadcast(index.compare("eq", total, output_size), place.shape)
     found = ctx.emit("search_sorted", [ends, place], right=True)
