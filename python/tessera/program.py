@@ -221,7 +221,10 @@ class Program:
             self._separate(given, values)
             for write in self._writes:
                 target: Any = write.tensor if write.argument is None else given[write.argument]
-                target.copy_(values[write.result])
+                value = values[write.result]
+                if target.shape != value.shape:  # out= of another size
+                    target.resize_(value.shape)
+                target.copy_(value)
             leaves = self._assemble(flat, given, values, native)
         if not self._has_objects:
             return pytree.tree_unflatten(leaves, self._out_spec)

@@ -25,13 +25,13 @@ from torch.nn.modules import transformer
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from tessera.capture import solvers
+from tessera.capture import named, solvers
 from tessera.capture.provenance import innermost_user_frame
 from tessera.capture.scalars import number_operator
 from tessera.errors import CaptureError
 
 #: PyTorch's function: what stands in for it, which gives NotImplemented where it cannot.
-_STAND_INS: dict[Any, Callable[..., Any]] = {}
+_STAND_INS: dict[Any, Callable[..., Any]] = dict(named.STAND_INS)
 
 
 class Traceable(TorchFunctionMode):
