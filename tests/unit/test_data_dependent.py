@@ -365,7 +365,7 @@ def test_operators_that_only_pytorch_has(name: str) -> None:
 
 
 def test_repeats_that_do_not_come_to_the_given_size() -> None:
-    model = Fn(lambda n: torch.repeat_interleave(n, output_size=3))
+    model = Calling(lambda n: torch.repeat_interleave(n, output_size=3))
     tess = ts.from_pytorch(model, (torch.tensor([1, 2, 0]),), strict=True)
     assert torch.equal(tess(torch.tensor([0, 1, 2])), torch.tensor([1, 2, 2]))
     for wrong in ([1, 2, 3], [1, 1, 0]):
