@@ -20,7 +20,7 @@ from tessera.capture.hooks import has_user_hooks, outermost_hooked
 from tessera.capture.provenance import innermost_user_frame, location_of
 from tessera.capture.signature import CallSignature
 from tessera.capture.structure import copy_structure
-from tessera.errors import ArgumentTypeError, InputMismatchError
+from tessera.errors import ArgumentTypeError, InputMismatchError, StrictCaptureError
 from tessera.lowering.aliasing import alias_of
 
 
@@ -251,6 +251,20 @@ def test_who_asks_is_captured_as_it_is_called():
     # The way a call takes looks at data: the other one is all that there is.
     assert_same(ts.from_pytorch(Asking(False), (x,), strict=True)(x), x.sin())
     assert not torch.compiler.is_exporting()
+
+
+class AskingInVain(nn.Module):
+    """Can be captured neither way."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.compiler.is_compiling():
+            raise RuntimeError("not in this house")
+        return x.cos() if x.sum() > 0 else x
+
+
+def test_the_error_is_about_the_way_of_a_call():
+    with pytest.raises(StrictCaptureError, match="data-dependent"):
+        ts.from_pytorch(AskingInVain(), (torch.ones(3),), strict=True)
 
 
 def test_torch_itself_is_told_the_truth():

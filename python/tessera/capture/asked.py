@@ -10,9 +10,9 @@ where its way in a call cannot be captured.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -29,7 +29,7 @@ class Answers:
         self.asked = False
         self._truthful = False
 
-    @contextmanager
+    @contextlib.contextmanager
     def given(self) -> Iterator[None]:
         """While the model's code runs."""
         if self._truthful:
@@ -58,11 +58,14 @@ class Answers:
         return answer
 
     def or_truthfully(self, capture: Callable[[], T]) -> T:
-        """`capture`, again with the truth where it fails and the model asked."""
+        """`capture`, again with the truth where it fails and the model asked; the first error where
+        both fail, as that is about what a call does."""
         try:
             return capture()
-        except Exception:
-            if not self.asked or self._truthful:
+        except Exception as error:
+            if not self.asked:
                 raise
             self._truthful = True
-            return capture()
+            with contextlib.suppress(Exception):
+                return capture()
+            raise error from None
