@@ -97,3 +97,20 @@ RESIZING: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", RESIZING)
 def test_out_of_another_size_is_resized(name: str, size: int) -> None:
     torch.testing.assert_close(*_both(RESIZING[name], X[0], torch.zeros(size, size)))
+
+
+CHANGES: dict[str, Callable[..., Any]] = {
+    "unsqueeze": lambda x: x.unsqueeze_(0) + 1,
+    "squeeze": lambda x: x.squeeze_(0) + 1,
+    "transpose": lambda x: x.t_() + 1,
+    "resize": lambda x: x.resize_(2) + 1,
+    "out": lambda x: torch.ones(2, 3, 4, out=x) * 2,
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_another_shape_for_an_argument_is_named(name: str) -> None:
+    given = torch.ones(1, 3)
+    torch.testing.assert_close(*_both(CHANGES[name], given, strict=False))
+    with pytest.raises(StrictCaptureError, match="changes the shape of its argument 'given"):
+        _both(CHANGES[name], given)

@@ -154,16 +154,30 @@ def export(
         with quiet(), torch.no_grad():
             state = AttributeState(copy)
             answers = Answers()
-            positions, tensors = _take_tensors_only(copy, args, kwargs, state, answers)
+            reshaped: set[int] = set()
+            positions, tensors = _take_tensors_only(
+                copy, args, kwargs, state, answers, reshaped=reshaped
+            )
 
             def capture() -> ExportedProgram:
                 return torch.export.export(copy, tensors, strict=False)
 
-            raw = answers.or_truthfully(capture)
-            state.require_harmless(raw, capture)
-            require_unseen_copies(raw)
-            aliases = output_aliases(_user_outputs(raw))
-            program = functionalize(raw) if needs_functionalization(raw) else raw
+            try:
+                raw = answers.or_truthfully(capture)
+                state.require_harmless(raw, capture)
+                require_unseen_copies(raw)
+                aliases = output_aliases(_user_outputs(raw))
+                program = functionalize(raw) if needs_functionalization(raw) else raw
+            except (AssertionError, IndexError) as error:
+                if not reshaped:
+                    raise
+                names = CallSignature.of(module.forward, args, kwargs, objects=True).names
+                raise CaptureError(
+                    "forward changes the shape of its argument "
+                    f"{', '.join(repr(names[place]) for place in sorted(reshaped))} in place",
+                    remedy="make a new tensor (x = x.unsqueeze(0), not x.unsqueeze_(0)), and give "
+                    "out= one of the result's shape",
+                ) from error
         return _boundary(program, aliases, positions, session)
     except BaseException:
         session.close()
@@ -282,6 +296,7 @@ def _take_tensors_only(
     state: AttributeState | None = None,
     answers: Answers | None = None,
     derived: Mapping[int, SizePlace] = MappingProxyType({}),
+    reshaped: set[int] | None = None,
 ) -> tuple[list[int], tuple[torch.Tensor, ...]]:
     """Lets `copy` take the tensors among the arguments by position; everything else is fixed.
 
@@ -289,7 +304,8 @@ def _take_tensors_only(
     program holds for their values anyway. Gives the tensors and their places among all leaves.
     Where there are objects among them, the result is a pair: what forward() returns, and what it
     changes in the objects; that takes a run, which `state` follows, with `answers` to what it
-    asks. Without them the code is only read.
+    asks, and `reshaped` takes the places of tensors that have another shape afterwards. Without
+    them the code is only read.
     """
     flat, spec = pytree.tree_flatten(opened_arguments((tuple(args), kwargs)))
     handles = [index for index, leaf in enumerate(flat) if isinstance(leaf, Handle)]
@@ -320,17 +336,26 @@ def _take_tensors_only(
             leaves[index] = Handle()
         call_args, call_kwargs = pytree.tree_unflatten(leaves, spec)
         effects = Effects({index: leaves[index].value for index in handles})
+        before = [_shape(tensor) for tensor in given]
         state.begin()
         # Inside of torch.export's own such mode, which reads indices out of tensors.
         with Traceable(), answers.given():
             result = original(*call_args, **call_kwargs)
         state.end()
+        if reshaped is not None:
+            pairs = zip(positions, before, given, strict=True)
+            reshaped.update(place for place, old, tensor in pairs if _shape(tensor) != old)
         return effects.result(result)
 
     if state is None and handles:
         raise CaptureError("what happens to objects among the arguments takes a run to see")
     copy.__dict__["forward"] = run if state is not None else read
     return positions, tensors
+
+
+def _shape(tensor: torch.Tensor) -> tuple[Any, ...]:
+    strided = tensor.layout == torch.strided
+    return tuple(tensor.shape), tensor.stride() if strided else ()
 
 
 def _forward_of_graph(copy: fx.GraphModule) -> Callable[..., Any]:
