@@ -181,3 +181,41 @@ def test_comparing_a_bool_to_a_number_is_compiled() -> None:
     function = BOOLS["not zero"]
     converted = ts.from_pytorch(Calling(function), (X, torch.tensor(True)), strict=True)
     assert torch.equal(converted(X, torch.tensor(False)), X * 0)
+
+
+def _is_float(x: Tensor, b: Tensor) -> Tensor:
+    scale = x.sum().item()
+    return x * scale if isinstance(scale, (int, float)) else x
+
+
+def _is_not_false(x: Tensor, b: Tensor) -> Tensor:
+    flag = b.item()
+    return x + 1 if flag is not False else x - 1
+
+
+def _is_true(x: Tensor, b: Tensor) -> Tensor:
+    return x + 1 if b.any().item() is True else x - 1
+
+
+def _has_type(x: Tensor, b: Tensor) -> Tensor:
+    return x + 1 if type(b.long().item()) is int else x - 1
+
+
+@pytest.mark.parametrize("function", [_is_float, _is_not_false, _is_true, _has_type])
+def test_asking_what_kind_of_number_it_is(function: Callable[..., Any]) -> None:
+    """A symbol would give another answer than the number."""
+    converted = ts.from_pytorch(Calling(function), (X, torch.tensor(True)))
+    for value in (True, False):
+        b = torch.tensor(value)
+        torch.testing.assert_close(converted(X, b), function(X, b))
+    with pytest.raises(StrictCaptureError, match="type or the identity"):
+        ts.from_pytorch(Calling(function), (X, torch.tensor(True)), strict=True)
+
+
+def test_asking_a_number_for_none_is_compiled() -> None:
+    def function(x: Tensor) -> Tensor:
+        scale = x.sum().item()
+        return x * scale if scale is not None and not isinstance(scale, Tensor) else x
+
+    converted = ts.from_pytorch(Calling(function), (X,), strict=True)
+    torch.testing.assert_close(converted(X), function(X))

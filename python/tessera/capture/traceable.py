@@ -26,6 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from tessera.capture import named, solvers
+from tessera.capture.inspected import require_not_inspected
 from tessera.capture.provenance import innermost_user_frame
 from tessera.capture.scalars import number_operator
 from tessera.errors import CaptureError
@@ -393,6 +394,15 @@ def _same_part(left: Any, right: Any) -> bool:
         pairs = zip(left, right, strict=False)
         return len(left) == len(right) and all(_same_part(a, b) for a, b in pairs)
     return not isinstance(left, fx.Node) and bool(left == right)
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+@_stands_in(Tensor.item)
+def _item(input: Tensor) -> Any:
+    require_not_inspected()
+    return NotImplemented
 
 
 # --- by the names of ATen --------------------------------------------------------------------
