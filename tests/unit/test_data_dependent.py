@@ -325,6 +325,26 @@ def test_sizes_that_a_check_tells_are_counted(
             call(more)
 
 
+def test_checks_against_sizes_are_made() -> None:
+    def function(x: torch.Tensor) -> torch.Tensor:
+        torch._check(x.sum().long().item() == x.shape[0])
+        return x + 1
+
+    def sized(x: torch.Tensor) -> torch.Tensor:
+        size, last = x[0].long().item(), x[-1].long().item()
+        torch._check(size == last)
+        return torch.ones(size) + last
+
+    rows = (({0: torch.export.Dim("rows")},),)  # of all that the module is given
+    tess = ts.from_pytorch(Calling(function), (torch.ones(4),), dynamic_shapes=rows)
+    assert torch.equal(tess(torch.ones(7)), torch.ones(7) + 1)
+    other = ts.from_pytorch(Calling(sized), (torch.tensor([3.0, 1, 3]),))
+    assert torch.equal(other(torch.tensor([2.0, 1, 2])), torch.ones(2) + 2)
+    for call, wrong in ((tess, torch.ones(4) * 2), (other, torch.tensor([2.0, 1, 3]))):
+        with pytest.raises(RuntimeError):
+            call(wrong)
+
+
 def test_equal_counts_that_are_not() -> None:
     """What the capture took for granted of two masks is checked, and PyTorch answers else."""
     model = Calling(lambda x: x[x > 0] + x[x < -0.5])

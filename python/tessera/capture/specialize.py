@@ -271,8 +271,9 @@ class _Specializer:
     def _is_assumed(self, node: fx.Node) -> bool:
         """Whether a number is what a check demands, rather than what follows from sizes."""
         if node.target in ITEMS:
-            value = node.meta["val"]
-            return not isinstance(value, _SYMBOLIC) or not value.node.expr.free_symbols
+            # Before anything has run nothing is read, and a symbol of its own comes of reading.
+            first = not isinstance(self.program, SpecializedProgram)
+            return first or not node.meta.get("unbacked_bindings")
         return any(
             source in self.assumed
             or (
