@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from calling import Calling
 from models import kept
 from torch import nn
 from torch.export import Dim
 
 import tessera as ts
-from tessera.errors import ArgumentError, ArgumentTypeError, InputMismatchError
+from tessera.errors import ArgumentError, ArgumentTypeError, CaptureError, InputMismatchError
 
 
 class Small(nn.Module):
@@ -524,3 +525,27 @@ def test_numbers_that_only_sometimes_are_sizes(captures: Captures) -> None:
     for rows, number in [(3, 3), (4, 4), (5, 5), (6, 6), (5, 3), (4, 7), (3, 5), (8, 8), (9, 3)]:
         same(tess, Times(), torch.randn(rows, 2), number)
     assert captures.count == 6
+
+
+def _asks_shape(x: torch.Tensor) -> torch.Tensor:
+    return x + 1 if isinstance(x.shape[0], int) else x - 1
+
+
+def _asks_size(x: torch.Tensor) -> torch.Tensor:
+    rows, _ = x.size()
+    return x + 1 if type(rows) is int else x - 1
+
+
+@pytest.mark.parametrize("function", [_asks_shape, _asks_size])
+def test_asking_what_kind_of_number_a_size_is(function: Any) -> None:
+    """A size that may change is a symbol while it is captured, and no int."""
+    annotated = (({0: Dim("rows")},),)
+    example = (torch.ones(4, 2),)
+    sized = ts.from_pytorch(Calling(function), example, dynamic_shapes=annotated)
+    wrapped = ts.compat.wrap(Calling(function))
+    for rows in (4, 5, 6, 7, 4):
+        x = torch.randn(rows, 2)
+        assert torch.equal(wrapped(x), function(x))
+        assert torch.equal(sized(x), function(x))
+    with pytest.raises(CaptureError, match="type or the identity"):
+        ts.from_pytorch(Calling(function), example, dynamic_shapes=annotated, strict=True)
