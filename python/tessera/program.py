@@ -28,7 +28,7 @@ from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
-from tessera.lowering.complexes.boundary import ComplexExecutable, as_real
+from tessera.lowering.complexes.boundary import ComplexExecutable, ComplexParameter
 from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.lowering.islands import Calls, counters
 from tessera.random_keys import with_keys
@@ -89,10 +89,14 @@ def bind(
     family: Any = None,
 ) -> Any:
     """What runs compiled code on `parameters`: takes and gives tensors as the graph's nodes do."""
+    crossing = [
+        ComplexParameter(tensor) if tensor.dtype.is_complex else tensor for tensor in parameters
+    ]
+    complexes = [item for item in crossing if isinstance(item, ComplexParameter)]
     executable = with_keys(
         _core.Executable(
             compiled,
-            [as_real(tensor) for tensor in parameters],
+            [item.view if isinstance(item, ComplexParameter) else item for item in crossing],
             imported.islands,
             name,
             threads,
@@ -100,10 +104,14 @@ def bind(
         ),
         imported.random_keys,
     )
-    if not imported.complex_inputs and not imported.complex_outputs:
+    if not imported.complex_inputs and not imported.complex_outputs and not complexes:
         return executable
     return ComplexExecutable(
-        executable, imported.complex_inputs, imported.complex_outputs, len(imported.outputs)
+        executable,
+        imported.complex_inputs,
+        imported.complex_outputs,
+        len(imported.outputs),
+        complexes,
     )
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,61 @@ def test_a_conjugated_buffer_is_read_where_it_lies() -> None:
     model.w.mul_(2)
     with torch.no_grad():
         torch.testing.assert_close(tess(values(3, 4)), model(values(3, 4)))
+
+
+class Affine(nn.Module):
+    """With a complex parameter and a complex buffer, which it writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(numbers(6, 6))
+        self.register_buffer("seen", numbers(6, seed=3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.add_(1j)
+        x = x if x.is_complex() else torch.complex(x, x)
+        return torch.view_as_real(x @ self.weight + self.seen)
+
+
+def _doubled(model: Affine) -> None:
+    model.to(torch.complex128)
+
+
+MOVES: dict[str, Callable[[Affine], Any]] = {
+    "data": lambda model: setattr(model.weight, "data", numbers(6, 6, seed=7)),
+    "data of another layout": lambda model: setattr(model.weight, "data", numbers(6, 6, seed=7).T),
+    "conjugated data": lambda model: setattr(model.weight, "data", numbers(6, 6, seed=7).conj()),
+    "negated data": lambda model: setattr(model.weight, "data", torch._neg_view(model.weight.data)),
+    "set_": lambda model: model.weight.set_(numbers(6, 6, seed=7)),
+    "buffer": lambda model: setattr(model.seen, "data", numbers(6, seed=7)),
+    "vector_to_parameters": lambda model: nn.utils.vector_to_parameters(
+        numbers(36, seed=7), [model.weight]
+    ),
+    "dtype": _doubled,
+}
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules")
+@pytest.mark.parametrize("real", [False, True], ids=["complex argument", "real argument"])
+@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
+def test_parameters_are_followed_to_other_memory(move: Callable[[Affine], Any], real: bool) -> None:
+    model = Affine().eval()
+    x = values(3, 6) if real else numbers(3, 6)
+    own = copy.deepcopy(model)
+    with torch.no_grad():
+        tess = ts.compat.wrap(own)
+        torch.testing.assert_close(tess(x), model(x))
+        for each in (model, own):
+            move(each)
+        if own.weight.dtype == torch.complex128:
+            x = x.to(torch.float64 if real else torch.complex128)
+        for write in (0.0, 1j):  # what is written into the new memory counts as well
+            for each in (model, own):
+                each.weight.add_(write)
+            torch.testing.assert_close(tess(x), model(x))
+            torch.testing.assert_close(own.seen, model.seen)
+        tess.refresh()
+        torch.testing.assert_close(tess(x), model(x))
 
 
 def test_what_has_no_form_names_itself() -> None:
