@@ -235,22 +235,34 @@ def test_an_argument_is_nobody_else():
 class Asking(nn.Module):
     """Takes another way when it is told that it is captured."""
 
-    def __init__(self, countable: bool) -> None:
+    def __init__(self, countable: bool, told: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.countable = countable
+        self.told = told
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_exporting() or torch.compiler.is_compiling():
-            return x.sin()
+            return self.told(x)
         return x.cos() if self.countable or x.sum() > 0 else x
 
 
 def test_who_asks_is_captured_as_it_is_called():
     x = torch.ones(3)
-    assert_same(ts.from_pytorch(Asking(True), (x,), strict=True)(x), x.cos())
-    # The way a call takes looks at data: the other one is all that there is.
-    assert_same(ts.from_pytorch(Asking(False), (x,), strict=True)(x), x.sin())
+    assert_same(ts.from_pytorch(Asking(True, torch.sin), (x,), strict=True)(x), x.cos())
     assert not torch.compiler.is_exporting()
+
+
+def test_who_cannot_be_captured_so_is_told_the_truth():
+    x = torch.ones(3)
+    told = Asking(False, lambda x: x.cos() * 1)
+    assert_same(ts.from_pytorch(told, (x,), strict=True)(x), x.cos())
+
+
+def test_the_truth_must_not_change_the_result():
+    x = torch.ones(3)
+    with pytest.raises(StrictCaptureError, match="another result than in a call"):
+        ts.from_pytorch(Asking(False, torch.sin), (x,), strict=True)
+    assert_same(ts.from_pytorch(Asking(False, torch.sin), (x,))(x), x.cos())
 
 
 class AskingInVain(nn.Module):

@@ -219,3 +219,79 @@ def test_asking_a_number_for_none_is_compiled() -> None:
 
     converted = ts.from_pytorch(Calling(function), (X,), strict=True)
     torch.testing.assert_close(converted(X), function(X))
+
+
+class Replacing(nn.Module):
+    """Puts another tensor in the place of a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("sum", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.sum = self.sum + int(x.sum())
+        return x + self.sum
+
+
+SEEN: list[int] = []
+
+
+def _remembers(x: Tensor) -> Tensor:
+    SEEN.append(int(x.sum()))
+    return x * len(SEEN)
+
+
+def _checks(x: Tensor) -> Tensor:
+    count = int(x.sum())
+    assert count >= 0, "none of those"
+    return x * count
+
+
+def _catches(x: Tensor) -> Tensor:
+    try:
+        return x[int(x[0])]
+    except IndexError:
+        return -x.sum()
+
+
+def _is_told(x: Tensor) -> Tensor:
+    return x * 0 if torch.compiler.is_compiling() else x * int(x.sum())
+
+
+@pytest.mark.parametrize("function", [_remembers, _checks, _catches, _is_told])
+def test_code_that_does_more_than_compute_runs_in_python(function: Callable[..., Any]) -> None:
+    x = torch.tensor([1.0, 2.0, 4.0])
+    with pytest.raises(StrictCaptureError):
+        ts.from_pytorch(Calling(function), (x,), strict=True)
+    converted = ts.from_pytorch(Calling(function), (x,))
+    for given in (x, x + 1, x + 9):
+        SEEN[:] = [5]
+        got = converted(given)
+        SEEN[:] = [5]
+        torch.testing.assert_close(got, function(given))
+    if function is _checks:
+        with pytest.raises(AssertionError, match="none of those"):
+            converted(-x)
+
+
+def test_a_replaced_buffer_is_not_lost() -> None:
+    x = torch.arange(3.0)
+    model = Replacing()
+    with pytest.raises(StrictCaptureError):
+        ts.from_pytorch(model, (x,), strict=True)
+    reference, converted = copy.deepcopy(model), ts.from_pytorch(model, (x,))
+    for _ in range(3):
+        torch.testing.assert_close(converted(x), reference(x))
+
+
+def test_memory_put_behind_a_buffer() -> None:
+    class Data(Replacing):
+        def forward(self, x: Tensor) -> Tensor:
+            self.sum.data = self.sum.data + x.sum()
+            return x + self.sum
+
+    x = torch.arange(3.0)
+    model = Data()
+    reference, converted = copy.deepcopy(model), ts.from_pytorch(model, (x,))
+    for _ in range(3):
+        torch.testing.assert_close(converted(x), reference(x))

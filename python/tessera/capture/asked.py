@@ -27,12 +27,13 @@ class Answers:
 
     def __init__(self) -> None:
         self.asked = False
-        self._truthful = False
+        #: whether the capture was repeated with the truth
+        self.truthful = False
 
     @contextlib.contextmanager
     def given(self) -> Iterator[None]:
         """While the model's code runs."""
-        if self._truthful:
+        if self.truthful:
             yield
             return
         truths = {name: getattr(torch.compiler, name) for name in _QUESTIONS}
@@ -65,7 +66,7 @@ class Answers:
         except Exception as error:
             if not self.asked:
                 raise
-            self._truthful = True
+            self.truthful = True
             with contextlib.suppress(Exception):
                 return capture()
             raise error from None

@@ -35,8 +35,9 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 from tessera.capture import autocast
+from tessera.capture.agreement import require_agreement
 from tessera.capture.asked import Answers
-from tessera.capture.bytecode import require_no_state
+from tessera.capture.bytecode import require_plain
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
 from tessera.capture.hooks import strip_user_hooks
@@ -164,6 +165,8 @@ def export(
 
             try:
                 raw = answers.or_truthfully(capture)
+                if answers.truthful and not leaves:
+                    require_agreement(raw, module, args, kwargs, positions, training)
                 state.require_harmless(raw, capture)
                 require_unseen_copies(raw)
                 aliases = output_aliases(_user_outputs(raw))
@@ -192,15 +195,16 @@ def export_from_code(
     training: Mapping[int, bool] | None = None,
 ) -> Captured:
     """Captures `module` without running it (see capture/bytecode.py). Torch's errors pass through,
-    CaptureError where it may have state that only a run shows."""
+    CaptureError where its code does more than compute."""
     trial = copy_structure(module, training=training, clone_buffers=True)
     copy = copy_structure(module, training=training)
     for root in (trial, copy):
         strip_user_hooks(root)
     with quiet(), torch.no_grad():
-        require_no_state(trial, args, kwargs)
+        require_plain(trial, args, kwargs)
         positions, tensors = _take_tensors_only(copy, args, kwargs)
         raw = torch.export.export(copy, tensors, strict=True)
+        require_agreement(raw, module, args, kwargs, positions, training)
         require_unseen_copies(raw)
         aliases = output_aliases(_user_outputs(raw))
         program = functionalize(raw) if needs_functionalization(raw) else raw
@@ -240,6 +244,8 @@ class DynamicCapture:
                 return torch.export.export(copy, tensors, dynamic_shapes=annotation, strict=False)
 
             raw = answers.or_truthfully(capture)
+            if answers.truthful:
+                require_agreement(raw, module, args, kwargs, self._positions, training)
             state.require_harmless(raw, capture)
             require_unseen_copies(raw)
             functional = needs_functionalization(raw)

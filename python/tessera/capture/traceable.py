@@ -176,6 +176,15 @@ def _data(input: Tensor) -> Tensor:
     return input.detach()
 
 
+@_stands_in(Tensor.data.__set__)  # type: ignore[attr-defined]
+def _set_data(input: Tensor, value: Tensor) -> None:
+    # torch.export keeps neither the write nor what is read afterwards.
+    raise CaptureError(
+        "forward() puts other memory behind a tensor (x.data = y)",
+        remedy="write into it: x.copy_(y)",
+    )
+
+
 # --- losses ----------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from torch.export.graph_signature import InputKind
 
 from tessera import _core
 from tessera._settings import settings
+from tessera.capture.agreement import close, difference
 from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
@@ -37,13 +38,6 @@ TOLERANCES = {
     torch.float32: (1.3e-6, 1e-5),
     torch.float16: (1e-3, 1e-5),
     torch.bfloat16: (1.6e-2, 1e-5),
-}
-#: what may lie between two ways to compute a model in one precision, as a share of the largest
-CAPTURE_TOLERANCE = {
-    torch.float64: 1e-8,
-    torch.float32: 1e-3,
-    torch.float16: 0.05,
-    torch.bfloat16: 0.2,
 }
 
 
@@ -107,13 +101,11 @@ def check_capture(subject: Subject, found: Verification, eager: Sequence[torch.T
     replayed = Replay(module, outputs).replay(_placeholders(subject, imported))
     for node, wanted in zip(outputs, eager, strict=True):
         value = replayed[node]
-        if value.shape == wanted.shape and value.dtype == wanted.dtype:
-            limit = CAPTURE_TOLERANCE.get(value.dtype, 0.0)
-            error, allowed = _difference(value, wanted, limit)
-            if error <= allowed:
-                continue
-        else:
-            error, allowed = math.inf, 0.0
+        if close(value, wanted):
+            continue
+        error, allowed = math.inf, 0.0
+        if value.shape == wanted.shape:
+            error, allowed = difference(value, wanted.to(value.dtype))
         fqn, file, line = location_of(node)
         found.first = ModuleCheck(
             fqn, str(node.target), node.name, file, line, error, 0.0, allowed, ok=False
@@ -123,22 +115,6 @@ def check_capture(subject: Subject, found: Verification, eager: Sequence[torch.T
             "Python runs it: it may find out that it is being captured"
         )
         return
-
-
-def _difference(value: torch.Tensor, wanted: torch.Tensor, relative: float) -> tuple[float, float]:
-    """The largest difference and what it may be: infinities and NaN have to be the same."""
-    if not value.numel():
-        return 0.0, 0.0
-    if not value.dtype.is_floating_point:
-        return float((value != wanted).sum()), 0.0
-    settled = value.isfinite() & wanted.isfinite()
-    same = (value == wanted) | (value.isnan() & wanted.isnan())
-    if bool((~settled & ~same).any()):
-        return math.inf, 0.0
-    zero = torch.zeros((), dtype=torch.float64)
-    error = torch.where(settled, (value.double() - wanted.double()).abs(), zero).max()
-    scale = torch.where(settled, wanted.double().abs(), zero).max()
-    return float(error), relative * max(float(scale), 1.0)
 
 
 def _refuse_random(subject: Subject, nodes: Iterable[fx.Node]) -> None:
