@@ -172,6 +172,22 @@ def test_parameters_are_followed_to_other_memory(move: Callable[[Affine], Any], 
         torch.testing.assert_close(tess(x), model(x))
 
 
+@pytest.mark.parametrize("reduce", ["add", "multiply"])
+@pytest.mark.parametrize("source", [numbers(1, 6, seed=5), 2 + 1j], ids=["tensor", "number"])
+@pytest.mark.filterwarnings("ignore:The reduce argument")
+def test_scatter_with_a_reduction(reduce: str, source: Any) -> None:
+    class Scatter(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            places = torch.tensor([[0, 1, 2, 0, 1, 2]])
+            return torch.scatter(x, 0, places, source, reduce=reduce)
+
+    x = numbers(4, 6)
+    tess = ts.from_pytorch(Scatter(), example_inputs=(x,))
+    torch.testing.assert_close(tess(x), Scatter()(x))
+    # Complex numbers are not multiplied part by part: PyTorch does it.
+    assert bool(tess.report.islands) == (reduce == "multiply")
+
+
 def test_what_has_no_form_names_itself() -> None:
     class Eigen(nn.Module):
         def forward(self, z: torch.Tensor) -> torch.Tensor:

@@ -83,6 +83,8 @@ def _writer(places: Sequence[int]) -> Callable[..., Any]:
         first = given[names[places[0]]]
         if not isinstance(first, Pair):
             raise ValueError("complex numbers into a real tensor")
+        if given.get("reduce", "add") != "add":
+            raise ValueError("parts can be added one by one, not multiplied")
         dtype = real_of(first.dtype)
         alpha = given.pop("alpha", None)
         numbers: dict[str, complex] = {}
