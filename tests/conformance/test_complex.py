@@ -229,6 +229,41 @@ def test_functions_of_one_number() -> None:
     check(cases)
 
 
+def every(*parts: float) -> torch.Tensor:
+    """All complex numbers of these parts."""
+    return torch.cartesian_prod(torch.tensor(parts), torch.tensor(parts)).view(torch.complex64)[
+        :, 0
+    ]
+
+
+INF = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("function", "numbers"),
+    [
+        (lambda z: z[:, None] / z, every(0.0, -0.0, 1.0, -0.5, 1e30, 1e-30, INF, -INF, INF - INF)),
+        (torch.reciprocal, every(0.0, -0.0, 1.0, -0.5, 1e30, 1e-30, INF, -INF, INF - INF)),
+        (torch.rsqrt, every(0.0, 1.0, -0.5, 1e30, 1e-30, INF, -INF)),
+        (torch.exp, every(0.0, 1.0, 89.0, -200.0, 1e30, -1e30, INF, -INF, INF - INF)),
+        (torch.sigmoid, every(0.0, 2.0, -89.0, -100.0, 100.0, -1e30, 1e30, INF, -INF)),
+        (nn.functional.silu, every(0.0, 2.0, -89.0, -100.0, 100.0, -1e30, 1e30, INF, -INF)),
+    ],
+    ids=["quotient", "reciprocal", "rsqrt", "exp", "sigmoid", "silu"],
+)
+def test_zeros_infinities_and_overflow(
+    function: Callable[[torch.Tensor], Any], numbers: torch.Tensor
+) -> None:
+    class Apply(nn.Module):
+        def forward(self, z: torch.Tensor) -> Any:
+            return function(z)
+
+    tess = ts.from_pytorch(Apply(), example_inputs=(numbers,), strict=True)
+    # Part by part: as complex numbers any two with a NaN in them are equal.
+    result, expected = torch.view_as_real(tess(numbers)), torch.view_as_real(function(numbers))
+    torch.testing.assert_close(result, expected, equal_nan=True)
+
+
 def test_arithmetic_and_promotion() -> None:
     z, w, x, n = numbers(3, 4), numbers(4, seed=5), values(3, 4), values(3, 4, dtype=torch.int64)
     wide = numbers(4, dtype=torch.complex128)

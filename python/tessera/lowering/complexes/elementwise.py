@@ -27,14 +27,17 @@ def phase(value: Pair) -> Part:
 
 
 def quotient(a: Pair, b: Pair) -> Pair:
-    """a / b, scaled by the larger part of b, whose square may overflow where that does not."""
-    scale = torch.maximum(b.re.abs(), b.im.abs())
-    p, q = Pair(a.re / scale, a.im / scale), Pair(b.re / scale, b.im / scale)
-    size = q.re * q.re + q.im * q.im
-    return Pair(
-        (p.re * q.re + p.im * q.im) / size,
-        (p.im * q.re - p.re * q.im) / size,
-    )
+    """a / b in the steps PyTorch takes (Smith's), so that infinities, zeros and what overflows on
+    the way give what they give there."""
+    across, up = b.re.abs(), b.im.abs()
+    wide = across >= up
+    large, small = torch.where(wide, b.re, b.im), torch.where(wide, b.im, b.re)
+    ratio = small / large
+    scale = 1 / (large + small * ratio)
+    re = torch.where(wide, a.re + a.im * ratio, a.re * ratio + a.im) * scale
+    im = torch.where(wide, a.im - a.re * ratio, a.im * ratio - a.re) * scale
+    zero = (across == 0) & (up == 0)
+    return Pair(torch.where(zero, a.re / across, re), torch.where(zero, a.im / up, im))
 
 
 def choose(condition: Part, a: Pair, b: Pair) -> Pair:

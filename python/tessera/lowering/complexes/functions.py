@@ -27,16 +27,19 @@ from tessera.lowering.complexes.pairs import Pair, Part, is_number, pair, pairs,
 @translation("exp")
 def exp(self: Pair) -> Pair:
     size = torch.exp(self.re)
-    # Of a real number the imaginary part is zero also where the exponential overflows, and what
-    # vanishes does so at any angle.
-    nothing, real = size == 0, self.im == 0
-    cosine = torch.where(nothing, 0.0, size * torch.cos(self.im))
-    sine = torch.where(nothing, 0.0, size * torch.sin(self.im))
-    unbounded = torch.isinf(size) & ~torch.isfinite(self.im)
-    return Pair(
-        torch.where(unbounded, size, cosine).to(size.dtype),
-        torch.where(real, self.im, sine).to(size.dtype),
-    )
+    # Where the exponential alone overflows, its product with a sine need not.
+    half = torch.exp(self.re / 2)
+    large = torch.isinf(size)
+
+    def turned(share: Part) -> Part:
+        return torch.where(large, half * (half * share), size * share)
+
+    # Of a real number the imaginary part is zero also where the exponential overflows. What an
+    # infinite real part makes vanish or unbounded is so at an angle that is no number as well.
+    anyhow = torch.isinf(self.re) & ~torch.isfinite(self.im)
+    cosine = torch.where(anyhow, size, turned(torch.cos(self.im)))
+    sine = torch.where(anyhow & (size == 0), size, turned(torch.sin(self.im)))
+    return Pair(cosine, torch.where(self.im == 0, self.im, sine))
 
 
 @translation("exp2", "special_exp2")
@@ -191,7 +194,7 @@ def sigmoid(self: Pair) -> Pair:
 
 @translation("silu")
 def silu(self: Pair) -> Pair:
-    return self * sigmoid(self)
+    return quotient(self, _one_plus(exp(-self)))
 
 
 @translation("sinc", "special_sinc")
