@@ -248,8 +248,10 @@ INF = float("inf")
         (torch.exp, every(0.0, 1.0, 89.0, -200.0, 1e30, -1e30, INF, -INF, INF - INF)),
         (torch.sigmoid, every(0.0, 2.0, -89.0, -100.0, 100.0, -1e30, 1e30, INF, -INF)),
         (nn.functional.silu, every(0.0, 2.0, -89.0, -100.0, 100.0, -1e30, 1e30, INF, -INF)),
+        (torch.atanh, every(0.0, -1.0, 1.0, 1 + 1e-6, 1e-20, 1e-30, 1e30, INF, -INF, INF - INF)),
+        (torch.atan, every(0.0, -1.0, 1.0, 1 + 1e-6, 1e-20, 1e-30, 1e30, INF, -INF, INF - INF)),
     ],
-    ids=["quotient", "reciprocal", "rsqrt", "exp", "sigmoid", "silu"],
+    ids=["quotient", "reciprocal", "rsqrt", "exp", "sigmoid", "silu", "atanh", "atan"],
 )
 def test_zeros_infinities_and_overflow(
     function: Callable[[torch.Tensor], Any], numbers: torch.Tensor

@@ -177,9 +177,16 @@ def asinh(self: Pair) -> Pair:
 def atanh(self: Pair) -> Pair:
     x, y = self.re.abs(), self.im
     rest = 1 - x
+    # From the pole; not squared, which would vanish close to it and overflow far away.
+    distance = torch.hypot(rest, y)
+    far = torch.isinf(distance)
+    near = torch.log(torch.hypot(1 + x, y)) / 2 - torch.log(distance) / 2
     # Odd in the real part; of a negative one the logarithm would be of a difference.
-    real = torch.log1p(4 * x / (rest * rest + y * y)) / 4
-    return Pair(torch.copysign(real, self.re), torch.atan2(2 * y, rest * (1 + x) - y * y) / 2)
+    real = torch.where(distance < 0.1, near, torch.log1p(4 * x / distance / distance) / 4)
+    real = torch.where(far | (x == 0), 0.0, real).to(x.dtype)
+    quarter = torch.copysign(torch.full_like(y, math.pi / 2), y) + torch.where(y.isnan(), y, 0.0)
+    angle = torch.atan2(2 * y, rest * (1 + x) - y * y) / 2
+    return Pair(torch.copysign(real, self.re), torch.where(far, quarter, angle).to(x.dtype))
 
 
 @translation("atan", "arctan")

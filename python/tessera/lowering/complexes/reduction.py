@@ -15,7 +15,7 @@ from tessera.lowering.complexes.pairs import Pair, translation
 
 
 @translation("sum", "mean", "cumsum", "sum_to_size", with_operator=True)
-def componentwise(target: Any, self: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
+def summed(target: Any, self: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
     value = converted(self, dtype)
     if not isinstance(value, Pair):
         return target(value, *args, **kwargs)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from tessera.lowering.complexes.dtypes import complex_of, real_of
+from tessera.lowering.complexes.dtypes import complex_of
 from tessera.lowering.context import GraphValue, LoweringContext
 
 
@@ -94,7 +94,6 @@ __all__ = [
     "complex_constant",
     "is_complex",
     "parts_of",
-    "real_of",
     "regrouped",
     "split",
 ]
