@@ -20,10 +20,17 @@ from torch.export import Dim
 
 #: Tensors are not grown beyond so many elements.
 MAX_ELEMENTS = 50_000
-#: PyTorch does not check what these are given, and crashes where sizes and elements disagree.
-UNCHECKED = ("_segment_reduce", "segment_reduce", "lu_unpack")
+#: PyTorch does not check what these are given: it crashes, or gives what lay in memory, where sizes
+#: and elements disagree.
+UNCHECKED = (
+    "_segment_reduce.lengths",
+    "_segment_reduce.offsets",
+    "lu_unpack",
+    "nn.functional.embedding_bag",
+    "repeat_interleave",
+)
 #: PyTorch's shape functions, which a capture follows, say other than it does without elements.
-NEVER_EMPTY = ("addmv", "pixel_shuffle", "pixel_unshuffle")
+NEVER_EMPTY = ("addmv", "bincount", "pixel_shuffle", "pixel_unshuffle")
 #: How the sizes of a sample change: by its symbols in order, from the size each has there.
 CHANGES = {
     "grown": lambda size, place: size + 1 + place,
@@ -75,8 +82,6 @@ def _thinness(sample: Sample) -> tuple[int, int]:
 def other_sizes(sample: Sample) -> Iterator[Sample]:
     """`sample` at other sizes, whether or not PyTorch takes them."""
     name = getattr(getattr(sample.module, "op", None), "__name__", "")
-    if name.startswith(UNCHECKED):
-        return
     shapes = _symbolic_shapes(sample)
     symbols = list(dict.fromkeys(s for shape in shapes for size in shape for s in _symbols(size)))
     symbols = [s for s in symbols if _size_of(s, shapes, sample) is not None]

@@ -242,7 +242,7 @@ def _adaptive_axes(x: GraphValue, wanted: Sequence[int], op: str) -> tuple[list[
         dim = x.ndim - len(wanted) + index
         size = x.shape[dim]
         if not size and count:
-            raise ValueError(f"[{op}] dimension {dim} of {x.shape} has no elements to pool")
+            raise Unsupported(f"[{op}] dimension {dim} of {x.shape} has no elements to pool")
         if count and size % count == 0:
             alike.append(Axis(dim, size, size // count, size // count, 0, 1, count))
         else:
