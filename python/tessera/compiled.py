@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,8 +16,8 @@ from torch.utils import _pytree as pytree
 from tessera._core import OutdatedError
 from tessera.capture.autocast import autocasting
 from tessera.capture.autocast import state as autocast_state
+from tessera.capture.compared import SizesDiffer
 from tessera.capture.dynamic import DynamicShapes, from_plain, to_plain
-from tessera.capture.export import capture_symbolic
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.trees import opened
@@ -30,6 +31,8 @@ from tessera.sizes import SeenSizes, SizedCaptures
 from tessera.tensor import Tensor
 from tessera.tracing.active import current
 from tessera.verification.result import Verification
+
+DYNAMIC_LOG = logging.getLogger("tessera.dynamic")
 
 C = TypeVar("C", bound="CompiledModule")
 
@@ -245,10 +248,12 @@ class CompiledModule(Mirror):
             return seen.captures(self._torch, signature, self._training_flags())
         if mode not in known:
             captures = SizedCaptures(self._torch, self._dynamic, self._training_flags())
-            args, kwargs = self._dynamic.examples(*self._example_arguments())
-            captures.add(
-                capture_symbolic(self._torch, args, kwargs, self._dynamic, self._training_flags())
-            )
+            try:
+                captures.start(self._dynamic.examples(*self._example_arguments()))
+            except SizesDiffer as error:
+                if self._options.strict:
+                    raise
+                DYNAMIC_LOG.warning("%s is captured for each size: %s", self._label(), error)
             known[mode] = captures
         found: SizedCaptures = known[mode]
         return found

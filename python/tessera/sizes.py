@@ -15,12 +15,12 @@ from torch import nn
 from torch.export import Dim
 
 from tessera import _core
+from tessera.capture.compared import require_numbers_do
 from tessera.capture.dynamic import DynamicShapes
-from tessera.capture.export import Captured, DynamicCapture, SizePlace
+from tessera.capture.export import Captured, DynamicCapture, SizePlace, capture_symbolic
 from tessera.capture.leaves import TensorSpec
 from tessera.capture.signature import CallSignature
 from tessera.capture.specialize import OutsideCapture
-from tessera.lowering.importer import CannotCross
 from tessera.program import note_sizes
 
 LOG = logging.getLogger("tessera.dynamic")
@@ -59,8 +59,16 @@ class SizedCaptures:
         #: captures of which the family has not seen another size
         self._new: list[tuple[DynamicCapture, DynamicShapes]] = []
 
-    def add(self, capture: DynamicCapture) -> None:
-        """One made for sizes of which none is 0 or 1."""
+    def start(self, example: Call) -> None:
+        """Captures for sizes of which none is 0 or 1, those of `example`.
+
+        ArgumentError where the model does not allow the sizes declared, SizesDiffer where each is
+        best captured alone.
+        """
+        self._failed.add(())
+        capture = capture_symbolic(self._module, *example, self.dynamic, self._training)
+        require_numbers_do(capture, self._module, *example, self._training)
+        self._failed.clear()
         self._known.setdefault((), []).append(capture)
         self._new.append((capture, self.dynamic))
 
@@ -84,6 +92,7 @@ class SizedCaptures:
                 self._module, *example, dynamic, training=self._training, derived=self._derived
             )
             captured = capture.at(shapes_of(signature))
+            require_numbers_do(capture, self._module, *example, self._training)
         except Exception as reason:  # torch's, or the model's own
             LOG.info("%s is captured for each size: %s", type(self._module).__name__, reason)
             self._failed.add(small)
@@ -99,9 +108,11 @@ class SizedCaptures:
         knows from the start which numbers change.
         """
         for capture, dynamic in self._new:
-            with contextlib.suppress(OutsideCapture, CannotCross):
+            try:
                 captured = capture.at(dynamic.other_shapes(signature))
                 note_sizes(self._module, signature, captured, self.family, threads)
+            except Exception as reason:  # nobody asked for that size: no call is to fail for it
+                LOG.info("%s: no other size is known: %s", type(self._module).__name__, reason)
         self._new.clear()
         return self.family
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 import pickle
 import re
 import threading
@@ -20,6 +21,7 @@ from torch import nn
 from torch.export import Dim
 
 import tessera as ts
+from tessera import sizes
 from tessera.errors import ArgumentError, ArgumentTypeError, CaptureError, InputMismatchError
 
 
@@ -352,17 +354,23 @@ def test_keywords_in_another_order(rows: int) -> None:
 
 
 class Captures:
-    """Counts what torch.export captures."""
+    """Counts what torch.export captures, other than to check a capture for many sizes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        export = torch.export.export
+        export, check = torch.export.export, sizes.require_numbers_do
 
         def counted(*args: Any, **kwargs: Any) -> Any:
             self.count += 1
             return export(*args, **kwargs)
 
+        def uncounted(*args: Any) -> None:
+            before = self.count
+            check(*args)
+            self.count = before
+
         monkeypatch.setattr(torch.export, "export", counted)
+        monkeypatch.setattr(sizes, "require_numbers_do", uncounted)
 
 
 @pytest.fixture
@@ -536,16 +544,77 @@ def _asks_size(x: torch.Tensor) -> torch.Tensor:
     return x + 1 if type(rows) is int else x - 1
 
 
-@pytest.mark.parametrize("function", [_asks_shape, _asks_size])
+def _asks_half(x: torch.Tensor) -> torch.Tensor:
+    return x + 1 if isinstance(x.shape[0] / 2, float) else x - 1
+
+
+def _asks_comparison(x: torch.Tensor) -> torch.Tensor:
+    return x + 1 if (x.shape[0] > 2) is True else x - 1
+
+
+def _asks_text(x: torch.Tensor) -> torch.Tensor:
+    return x + len(str(x.shape[0])) + len(f"{x.shape[0]}")
+
+
+def _is_number(size: Any) -> bool:
+    return isinstance(size, numbers.Number)
+
+
+def _asks_elsewhere(x: torch.Tensor) -> torch.Tensor:
+    return x + 1 if _is_number(x.shape[0]) else x - 1
+
+
+def _asks_for_constants(x: torch.Tensor) -> torch.Tensor:
+    return x + torch.tensor([1.0, 2.0] if _is_number(x.shape[0]) else [3.0, 4.0])
+
+
+_ASKING = [
+    _asks_shape,
+    _asks_size,
+    _asks_half,
+    _asks_comparison,
+    _asks_text,
+    _asks_elsewhere,
+    _asks_for_constants,
+]
+
+
+@pytest.mark.parametrize("function", _ASKING)
 def test_asking_what_kind_of_number_a_size_is(function: Any) -> None:
     """A size that may change is a symbol while it is captured, and no int."""
     annotated = (({0: Dim("rows")},),)
     example = (torch.ones(4, 2),)
     sized = ts.from_pytorch(Calling(function), example, dynamic_shapes=annotated)
     wrapped = ts.compat.wrap(Calling(function))
-    for rows in (4, 5, 6, 7, 4):
+    for rows in (4, 5, 6, 12, 4):
         x = torch.randn(rows, 2)
         assert torch.equal(wrapped(x), function(x))
         assert torch.equal(sized(x), function(x))
-    with pytest.raises(CaptureError, match="type or the identity"):
+    with pytest.raises(CaptureError, match="depends on whether a size is a number"):
         ts.from_pytorch(Calling(function), example, dynamic_shapes=annotated, strict=True)
+
+
+def test_numbers_among_the_arguments_are_numbers() -> None:
+    """Also where they are sizes, and a helper of the model asks what they are."""
+
+    class Pool(nn.Module):
+        def forward(self, x: torch.Tensor, size: int) -> torch.Tensor:
+            pair = (size, size) if isinstance(size, int) else (1, 1)
+            return F.adaptive_avg_pool2d(x, pair)
+
+    tess = ts.compat.wrap(Pool())
+    for rows in (8, 16, 24, 32):
+        same(tess, Pool(), torch.randn(1, 1, rows, 8), rows)
+
+
+@pytest.mark.parametrize("function", [lambda n: 2**n, lambda n: 1 << n])
+def test_a_power_of_a_size(function: Any) -> None:
+    """The code is prepared for larger sizes than the call's, where that is no number any more."""
+
+    class Power(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * function(x.shape[0])
+
+    tess = ts.compat.wrap(Power())
+    for rows in (3, 5, 7, 40):
+        same(tess, Power(), torch.randn(rows, 2))

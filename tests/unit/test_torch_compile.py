@@ -206,7 +206,8 @@ def test_a_graph_for_all_sizes_is_captured_once(monkeypatch):
         for rows in (4, 5, 6, 7, 9, 12):
             x = torch.randn(rows, 8)
             torch.testing.assert_close(fast(x), model(x))
-    assert len(captured) <= 3  # for one size, the first of all sizes, and all of them
+    # For one size, the first of all sizes, all of them, and the check that these are numbers.
+    assert len(captured) <= 4
 
 
 def test_numbers_among_the_inputs():

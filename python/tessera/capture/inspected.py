@@ -1,11 +1,10 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Numbers read from tensors, and sizes, whose type or identity the model asks for.
+"""Numbers read from tensors whose type or identity the model asks for.
 
-While a model is captured such a number is a symbol, and so is a size that may change. It computes
-as a number does, but it is no `float`, and it is not `True`, and nothing tells a capture that
-somebody asked. So the source that reads the number is looked at: what it asks of the number itself
-cannot be captured.
+While a model is captured such a number is a symbol. It computes as a number does, but it is no
+`float`, and it is not `True`, and nothing tells a capture that somebody asked. So the source that
+reads the number is looked at: what it asks of the number itself cannot be captured.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _OWN = ("torch", "tessera")
 
 
 def require_not_inspected() -> None:
-    """CaptureError where the function that reads a symbol right now asks what kind it is."""
+    """CaptureError where the function that reads a number right now asks what kind it is."""
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] in _OWN:
         frame = frame.f_back
@@ -33,27 +32,25 @@ def require_not_inspected() -> None:
     if line is not None:
         raise CaptureError(
             f"{frame.f_code.co_filename}:{line} asks for the type or the identity of a number "
-            "that is read from a tensor, or of a size",
+            "that is read from a tensor",
             remedy="compare its value (x.item() == True), or ask for the dtype of the tensor",
         )
 
 
 @functools.lru_cache(maxsize=1024)
 def _inspection(code: types.CodeType) -> int | None:
-    """The line on which a function asks what kind of number a tensor gave, if it does."""
+    """The line on which a function asks what kind of number item() gave, if it does."""
     try:
         source, first = inspect.getsourcelines(code)
         tree = ast.parse(textwrap.dedent("".join(source)))
     except (OSError, SyntaxError, TypeError):  # no source, or a part of a statement
         return None
     read = {
-        name.id
+        target.id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
+        if isinstance(node, ast.Assign) and _reads(node.value)
         for target in node.targets
-        if (_is_shape if isinstance(target, ast.Tuple) else _reads)(node.value)
-        for name in ast.walk(target)
-        if isinstance(name, ast.Name)
+        if isinstance(target, ast.Name)
     }
 
     def is_number(node: ast.AST) -> bool:
@@ -66,19 +63,12 @@ def _inspection(code: types.CodeType) -> int | None:
 
 
 def _reads(node: ast.AST) -> bool:
-    if isinstance(node, ast.Subscript):
-        return _is_shape(node.value) and not isinstance(node.slice, ast.Slice)
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-        return False
-    return node.func.attr in (("size",) if node.args else ("item", "numel"))
-
-
-def _is_shape(node: ast.AST) -> bool:
-    if isinstance(node, ast.Attribute):
-        return node.attr == "shape"
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-        return False
-    return node.func.attr == "size" and not node.args
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "item"
+        and not node.args
+    )
 
 
 def _asks(node: ast.Call | ast.Compare, is_number: Any) -> bool:

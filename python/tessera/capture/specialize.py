@@ -144,7 +144,7 @@ class Sizes:
             if value is sympy.true or value is sympy.false:
                 known = bool(value)
             else:
-                known = int(value) if value.is_integer else float(value)
+                known = _number(value, expression)
             self._known[expression] = known
         return known
 
@@ -157,6 +157,17 @@ class Sizes:
 
     def knows(self, expression: sympy.Expr) -> bool:
         return all(symbol in self._values for symbol in expression.free_symbols)
+
+
+def _number(value: sympy.Expr, expression: sympy.Expr) -> Number:
+    try:
+        number = int(value) if value.is_integer else float(value)
+    # sympy's of infinities and complex numbers: no power or shift of a size is to be that large.
+    except (AttributeError, TypeError, OverflowError, ValueError) as error:
+        raise OutsideCapture(f"{expression} is {value}, which is no finite number") from error
+    if not math.isfinite(number):
+        raise OutsideCapture(f"{expression} is {value}, which is no finite number")
+    return number
 
 
 def _check_guards(program: ExportedProgram, shapes: Sequence[Sequence[int]]) -> None:

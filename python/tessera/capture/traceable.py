@@ -414,13 +414,6 @@ def _item(input: Tensor) -> Any:
     return NotImplemented
 
 
-@_stands_in(Tensor.shape.__get__, Tensor.size, Tensor.numel)  # type: ignore[attr-defined]
-def _size(input: Tensor, *_: Any, **__: Any) -> Any:
-    if any(isinstance(size, torch.SymInt) for size in input.shape):
-        require_not_inspected()
-    return NotImplemented
-
-
 # --- by the names of ATen --------------------------------------------------------------------
 
 
