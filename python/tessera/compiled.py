@@ -94,6 +94,8 @@ class CompiledModule(Mirror):
         """Forgets every program."""
         state = self.__dict__
         state["_programs"] = {}
+        #: how many of them are not for one size of many
+        state["_forms"] = 0
         state["_current"] = None
         state["_fast"] = None
         state["_mode"] = None
@@ -133,8 +135,9 @@ class CompiledModule(Mirror):
         known, form = self._quick, _form(args, kwargs)
         if form is not None and autocasting():
             form = (autocast_state(), form)
-        if form in known:
-            execution, quick = known[form]
+        made = known.get(form)
+        if made is not None:
+            execution, quick = made
             self.__dict__["_current"] = execution
             try:
                 return quick(args, kwargs)
@@ -202,15 +205,13 @@ class CompiledModule(Mirror):
                         else self._compile(signature, args, kwargs)
                     )
                     self._programs[key] = found
+                    self.__dict__["_forms"] += not found.sized
         self.__dict__["_current"] = found
         return found
 
     def _is_full(self) -> bool:
         """Whether no more forms of arguments are compiled."""
-        if self._example is not None:
-            return False
-        forms = sum(not execution.sized for execution in self._programs.values())
-        return forms >= int(self._options.max_signatures)
+        return self._example is None and self._forms >= int(self._options.max_signatures)
 
     def _make_room(self) -> None:
         """For one more size."""

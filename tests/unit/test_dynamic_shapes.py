@@ -8,6 +8,7 @@ import copy
 import numbers
 import pickle
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -211,6 +212,35 @@ def test_two_threads_meet_new_sizes() -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    assert not errors
+
+
+def test_threads_meet_new_sizes_while_many_are_known() -> None:
+    tess = ts.compat.wrap(nn.Linear(3, 3).eval())
+    for rows in (2, 3):
+        tess(torch.randn(rows, 3))
+    known = tess._programs
+    made = next(reversed(known.values()))
+    known.update(dict.fromkeys(range(50000), made))
+    errors: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for rows in range(first, first + 15):
+                tess(torch.randn(rows, 3))
+        except BaseException as error:
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(first,)) for first in (100, 200, 300)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
     assert not errors
 
 
