@@ -145,7 +145,7 @@ class ProgramExecution(Execution):
         self.hybrid = dict(hybrid or {})
         #: what answers once a child in PyTorch returned another form than the program is for
         self._instead: Execution | None = None
-        certain = all(attempt.succeeded for attempt in report.capture)
+        certain = all(item.succeeded for item in report.capture) and not program.may_refuse
         self._certain = certain and not outermost_hooked(owner._torch)
 
     def _parts(self) -> dict[str, AnyModule]:

@@ -30,7 +30,7 @@ from tessera.errors import ArgumentError, CompileError, ConversionError
 from tessera.lowering.aliasing import Alias
 from tessera.lowering.complexes.boundary import ComplexExecutable, ComplexParameter
 from tessera.lowering.importer import Imported, crossable_spec, import_program
-from tessera.lowering.islands import Calls, counters
+from tessera.lowering.islands import Calls, counters, may_refuse
 from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
@@ -330,6 +330,11 @@ class Program:
     def outdated(self) -> bool:
         """Whether the model now has other tensor objects than the program was made with."""
         return any(self._imported.live(name) is not tensor for name, tensor in self._bound.items())
+
+    @property
+    def may_refuse(self) -> bool:
+        """Whether there are data that it raises OutsideCapture for."""
+        return may_refuse(self._imported.islands)
 
     @property
     def counters(self) -> dict[int, Calls]:

@@ -295,3 +295,14 @@ def test_memory_put_behind_a_buffer() -> None:
     reference, converted = copy.deepcopy(model), ts.from_pytorch(model, (x,))
     for _ in range(3):
         torch.testing.assert_close(converted(x), reference(x))
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x * float(x[0]) ** 0.5, lambda x: x * x[0].item() ** 0.5]
+)
+def test_a_root_that_is_complex(function: Callable[..., Any]) -> None:
+    """In Python it is, of a negative number; a symbol for the number is taken for a real one."""
+    converted = ts.from_pytorch(Calling(function), (torch.tensor([2.0, 3.0]),))
+    for first in (4.0, 9.0, -4.0, 2.0, -1.0):
+        x = torch.tensor([first, 1.0])
+        torch.testing.assert_close(converted(x), function(x))

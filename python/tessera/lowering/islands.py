@@ -15,6 +15,7 @@ from torch import fx
 from tessera.capture import autocast
 from tessera.capture.leaves import leaf_call, run_leaf
 from tessera.capture.provenance import location_of, source_text
+from tessera.capture.specialize import OutsideCapture
 
 IslandFn = Callable[..., tuple[torch.Tensor, ...]]
 
@@ -69,6 +70,8 @@ def build_island(
             copies[node] = graph.call_function(run_leaf(leaf), values)
         else:
             copies[node] = graph.node_copy(node, copied)
+            if _is_number(node):
+                copies[node].target = _real(node.target)
     graph.output(tuple(copies[node] for node in outputs))
     root = torch.nn.Module()
     for name, value in attributes.items():
@@ -92,6 +95,29 @@ class _IslandGraph:
     def __call__(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         result: tuple[torch.Tensor, ...] = self.module.forward(*tensors)
         return result
+
+
+def _is_number(node: fx.Node) -> bool:
+    """Whether a node is Python's arithmetic on numbers that are read from tensors."""
+    number = isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat))
+    return number and not isinstance(node.target, torch._ops.OpOverload)
+
+
+def _real(function: Any) -> Callable[..., Any]:
+    """`function`, whose result has to be a real number: as a symbol it is taken for one."""
+
+    def real(*args: Any, **kwargs: Any) -> Any:
+        number = function(*args, **kwargs)
+        if isinstance(number, complex):
+            raise OutsideCapture(f"{function.__name__}{args} is a complex number")
+        return number
+
+    return real
+
+
+def may_refuse(islands: Mapping[int, Any]) -> bool:
+    """Whether there are data that an island does not compute with."""
+    return any(getattr(island, "may_refuse", False) for island in islands.values())
 
 
 def _fetch(owner: fx.GraphModule, path: str) -> Any:
@@ -139,7 +165,9 @@ def counters(islands: Mapping[int, Any]) -> dict[int, Calls]:
 
 def _guarded(run: IslandFn, nodes: Sequence[fx.Node]) -> IslandFn:
     label = ", ".join(dict.fromkeys(str(node.target) for node in nodes if not _is_plain(node)))
-    return guarded(run, label, source_text(location_of(nodes[0])) if nodes else "")
+    island = guarded(run, label, source_text(location_of(nodes[0])) if nodes else "")
+    island.may_refuse = any(map(_is_number, nodes))  # type: ignore[attr-defined]
+    return island
 
 
 def guarded(run: IslandFn, label: str, where: str) -> IslandFn:
