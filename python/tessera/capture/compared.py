@@ -24,7 +24,13 @@ from torch.utils import _pytree as pytree
 from tessera.capture.export import Captured, DynamicCapture, export
 from tessera.capture.objects import opened_arguments
 from tessera.capture.provenance import location_of, source_text
-from tessera.capture.specialize import SpecializedProgram, owner_of, specialize
+from tessera.capture.specialize import (
+    ITEMS,
+    SpecializedProgram,
+    is_check,
+    owner_of,
+    specialize,
+)
 from tessera.errors import CaptureError
 
 _CONSTANTS = (InputKind.CONSTANT_TENSOR, InputKind.CUSTOM_OBJ)
@@ -94,9 +100,7 @@ class _Comparison:
         return [nodes[item.name] if isinstance(item, fx.Node) else item for item in items]
 
     def graphs(self, left: fx.Graph, right: fx.Graph) -> None:
-        ours, theirs = (
-            [node for node in graph.nodes if not _is_whole(node)] for graph in (left, right)
-        )
+        ours, theirs = _computing(left), _computing(right)
         for one, other in zip(ours, theirs, strict=False):
             if one.op == "output" == other.op:
                 break
@@ -178,6 +182,20 @@ def _attribute(owner: Any, node: fx.Node) -> Any:
     for name in str(node.target).split("."):
         owner = getattr(owner, name)
     return owner
+
+
+def _computing(graph: fx.Graph) -> list[fx.Node]:
+    """The nodes but for checks of sizes, and what only those read: capture adds some on its own."""
+    found: list[fx.Node] = []
+    left_out: set[fx.Node] = set()
+    for node in reversed(graph.nodes):
+        number = isinstance(node.meta.get("val"), (torch.SymInt, torch.SymFloat, torch.SymBool))
+        read = number and node.target not in ITEMS and node.op == "call_function"
+        if is_check(node) or (read and node.users and left_out.issuperset(node.users)):
+            left_out.add(node)
+        elif not _is_whole(node):
+            found.append(node)
+    return found[::-1]
 
 
 def _is_whole(node: fx.Node) -> bool:
