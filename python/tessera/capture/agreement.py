@@ -9,18 +9,16 @@ is captured, or from its code. Only differences beyond any rounding count.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-from tessera.capture.hooks import strip_user_hooks
-from tessera.capture.objects import copied_arguments, opened_arguments, opened_results
-from tessera.capture.structure import copy_structure
+from tessera.capture.objects import opened_arguments, opened_results
 from tessera.errors import CaptureError
 
 #: What may lie between two ways to compute a model in one precision, as a share of the largest.
@@ -34,27 +32,23 @@ TOLERANCE = {
 
 def require_agreement(
     program: ExportedProgram,
-    module: nn.Module,
     args: Sequence[Any],
     kwargs: dict[str, Any],
     positions: Sequence[int],
-    training: Mapping[int, bool] | None,
+    call: Callable[[], Any],
 ) -> None:
     """CaptureError where `program`, whose inputs are the leaves at `positions`, gives another
-    result for the example than `module` does. Programs that draw random numbers are not asked."""
+    result for the example than `call`. Programs that draw random numbers are not asked."""
     if any(
         torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
         for node in program.graph.nodes
     ):
         return
-    trial = copy_structure(module, training=training, clone_buffers=True)
-    strip_user_hooks(trial)
     flat = pytree.tree_leaves(opened_arguments((tuple(args), kwargs)))
-    copied = copied_arguments((tuple(args), kwargs), torch.clone)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         given = iter([flat[place].detach().clone() for place in positions])
         found = _run(program, given)
-        wanted = pytree.tree_leaves(opened_results(trial(*copied[0], **copied[1])))
+    wanted = pytree.tree_leaves(opened_results(call()))
     ours, theirs = ([_as_tensor(leaf) for leaf in side] for side in (found, wanted))
     if len(ours) != len(theirs) or not all(map(close, ours, theirs)):
         raise CaptureError(

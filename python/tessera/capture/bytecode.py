@@ -20,12 +20,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-from tessera.capture.objects import copied_arguments, is_object
+from tessera.capture.objects import is_object
 from tessera.capture.state import AttributeState
+from tessera.capture.trial import call_once
 from tessera.errors import CaptureError
 
 #: Dynamo answers these with yes; a call, with no.
@@ -47,15 +47,14 @@ def looks_at_data(error: BaseException) -> bool:
     return isinstance(error, UserError) and "data-dependent" in str(error)
 
 
-def require_plain(trial: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    """CaptureError if a call of `trial`, a copy with buffers of its own, leaves more behind than
-    tensors that were written, or runs code that asks, checks or catches."""
+def require_plain(trial: nn.Module, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """What a call of `trial` gives. CaptureError if the call leaves more behind than tensors that
+    were written, or runs code that asks, checks or catches."""
     state = AttributeState(trial)
     registered = _registered(trial)
-    copied = copied_arguments((tuple(args), kwargs), torch.clone)
     state.begin()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), _noting_code() as ran:
-        trial(*copied[0], **copied[1])
+    with _noting_code() as ran:
+        result = call_once(trial, args, kwargs)
     state.end()
     if state.changed():
         raise CaptureError("forward() writes attributes")
@@ -65,6 +64,7 @@ def require_plain(trial: nn.Module, args: Sequence[Any], kwargs: dict[str, Any])
         objection = _objection(code) or ("reads what may change elsewhere" if reads else "")
         if objection:
             raise CaptureError(f"{code.co_filename}:{code.co_firstlineno} {objection}")
+    return result
 
 
 def _registered(root: nn.Module) -> dict[tuple[Any, str], int]:

@@ -8,6 +8,7 @@ Gives a functional program and, for every output, where its memory comes from.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import logging
 import re
@@ -49,6 +50,7 @@ from tessera.capture.specialize import Specializable, SpecializedProgram
 from tessera.capture.state import AttributeState
 from tessera.capture.structure import copy_structure
 from tessera.capture.traceable import Traceable, make_traceable, require_unseen_copies
+from tessera.capture.trial import call_once
 from tessera.errors import ArgumentError, CaptureError
 from tessera.lowering.aliasing import Alias, output_aliases
 
@@ -166,7 +168,10 @@ def export(
             try:
                 raw = answers.or_truthfully(capture)
                 if answers.truthful and not leaves:
-                    require_agreement(raw, module, args, kwargs, positions, training)
+                    eager = functools.partial(
+                        call_once, _without_hooks(module, training), args, kwargs
+                    )
+                    require_agreement(raw, args, kwargs, positions, eager)
                 state.require_harmless(raw, capture)
                 require_unseen_copies(raw)
                 aliases = output_aliases(_user_outputs(raw))
@@ -187,6 +192,13 @@ def export(
         raise
 
 
+def _without_hooks(module: nn.Module, training: Mapping[int, bool] | None) -> nn.Module:
+    """A copy to call, with buffers of its own."""
+    copy = copy_structure(module, training=training, clone_buffers=True)
+    strip_user_hooks(copy)
+    return copy
+
+
 def export_from_code(
     module: nn.Module,
     args: Sequence[Any],
@@ -196,15 +208,14 @@ def export_from_code(
 ) -> Captured:
     """Captures `module` without running it (see capture/bytecode.py). Torch's errors pass through,
     CaptureError where its code does more than compute."""
-    trial = copy_structure(module, training=training, clone_buffers=True)
+    trial = _without_hooks(module, training)
     copy = copy_structure(module, training=training)
-    for root in (trial, copy):
-        strip_user_hooks(root)
+    strip_user_hooks(copy)
     with quiet(), torch.no_grad():
-        require_plain(trial, args, kwargs)
+        result = require_plain(trial, args, kwargs)
         positions, tensors = _take_tensors_only(copy, args, kwargs)
         raw = torch.export.export(copy, tensors, strict=True)
-        require_agreement(raw, module, args, kwargs, positions, training)
+        require_agreement(raw, args, kwargs, positions, lambda: result)
         require_unseen_copies(raw)
         aliases = output_aliases(_user_outputs(raw))
         program = functionalize(raw) if needs_functionalization(raw) else raw
@@ -245,7 +256,8 @@ class DynamicCapture:
 
             raw = answers.or_truthfully(capture)
             if answers.truthful:
-                require_agreement(raw, module, args, kwargs, self._positions, training)
+                eager = functools.partial(call_once, _without_hooks(module, training), args, kwargs)
+                require_agreement(raw, args, kwargs, self._positions, eager)
             state.require_harmless(raw, capture)
             require_unseen_copies(raw)
             functional = needs_functionalization(raw)

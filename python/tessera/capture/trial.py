@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Whether a model takes its arguments at all: what PyTorch refuses is no matter of conversion."""
+"""Calls of a model by PyTorch, before or beside its capture: what it gives, or refuses to take."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ from tessera.capture.structure import copy_structure
 from tessera.tensor import Tensor
 
 
+def call_once(copy: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What `copy`, with buffers of its own, gives; arguments and random numbers are left alone."""
+    given = copied_arguments((tuple(args), dict(kwargs)), torch.clone)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return copy(*given[0], **given[1])
+
+
 def own_error(
     model: nn.Module,
     args: Sequence[Any],
@@ -29,11 +36,9 @@ def own_error(
     """
     copy = copy_structure(model, training=training, clone_buffers=True)
     given = pytree.tree_map_only(Tensor, as_torch, (tuple(args), dict(kwargs)))
-    given = copied_arguments(given, torch.clone)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        try:
-            copy(*given[0], **given[1])
-        except Exception as error:
-            error.add_note(f"raised by {type(model).__name__} itself, in PyTorch as well")
-            return error
+    try:
+        call_once(copy, *given)
+    except Exception as error:
+        error.add_note(f"raised by {type(model).__name__} itself, in PyTorch as well")
+        return error
     return None

@@ -18,6 +18,7 @@ from tessera.capture.objects import copied_arguments, opened_results
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
 from tessera.capture.structure import copy_structure
+from tessera.capture.trial import call_once
 from tessera.compiling import kept_leaves
 from tessera.report.report import Report
 from tessera.staged import StagedExecutable
@@ -84,9 +85,7 @@ def _by_python(
 ) -> list[torch.Tensor]:
     """The tensors forward() gives when Python runs it."""
     copy = copy_structure(owner._torch, training=owner._training_flags(), clone_buffers=True)
-    with torch.no_grad():
-        copied = copied_arguments((args, kwargs), torch.clone)
-        result = opened_results(copy(*copied[0], **copied[1]))
+    result = opened_results(call_once(copy, args, kwargs))
     return [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, torch.Tensor)]
 
 
