@@ -477,13 +477,10 @@ def build_program(
 
 
 def _ties(tensors: dict[str, torch.Tensor]) -> list[int]:
-    """For each tensor the position of the first one that is the same memory in the same form."""
-    first: dict[Any, int] = {}
+    """For each tensor the position of the first one that is the same object."""
+    first: dict[int, int] = {}
     return [
-        first.setdefault(
-            (tensor.untyped_storage()._cdata, tensor.storage_offset(), tensor.stride()), position
-        )
-        for position, tensor in enumerate(tensors.values())
+        first.setdefault(id(tensor), position) for position, tensor in enumerate(tensors.values())
     ]
 
 

@@ -116,6 +116,27 @@ def test_tied_parameters_are_one():
     assert [name for name, _ in converted.named_parameters()] == ["embedding.weight"]
 
 
+def test_parameters_over_one_memory_are_not_tied():
+    """They share it until one is given other data."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.randn(4))
+            self.b = nn.Parameter(self.a.data)
+
+        def forward(self, x):
+            return x * self.a + self.b
+
+    model, x = Twice(), torch.randn(2, 4)
+    converted = convert_and_compare(model, x)
+    model.b.data = torch.randn(4)
+    assert_same(converted(x), model(x))
+    with torch.no_grad():
+        model.a.add_(1)
+    assert_same(converted(x), model(x))
+
+
 def test_parameters_are_shared_with_the_model():
     model, x = nn.Linear(4, 4), torch.randn(2, 4)
     converted = ts.from_pytorch(model, (x,))

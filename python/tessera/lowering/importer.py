@@ -198,7 +198,7 @@ class _Attempt:
         self.islands: dict[int, IslandFn] = self.context.islands
         self.island_rows: list[IslandRow] = []
         self.tensors: dict[fx.Node, torch.Tensor] = {}
-        self._shared: dict[Any, GraphValue | ComplexValue] = {}
+        self._shared: dict[int, GraphValue | ComplexValue] = {}
         self.complex_inputs: dict[int, tuple[str, torch.dtype]] = {}
         self._bind_placeholders()
 
@@ -263,13 +263,9 @@ class _Attempt:
             self.context.bind(node, self.context.constant(tensor))
             self.lowering.constants[node] = tensor
             return
-        # Tied parameters are one tensor under several names: the first one stands for all.
-        storage = tensor.untyped_storage()
-        conjugate = tensor.is_conj()
-        key = (
-            storage._cdata, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype,
-            conjugate,
-        )  # fmt: skip
+        # Tied parameters are one object under several names: the first one stands for all. Objects
+        # that merely share memory today may be given memory of their own (`v.data = other`).
+        key = id(tensor)
         if key not in self._shared and not node.users:
             return
         if key not in self._shared:
@@ -277,7 +273,7 @@ class _Attempt:
             handle = self.context.builder.parameter(name, dtype_name(dtype), shape)
             value = GraphValue(self.context, handle)
             self._shared[key] = (
-                split(self.context, value, conjugate) if spec.dtype.is_complex else value
+                split(self.context, value, tensor.is_conj()) if spec.dtype.is_complex else value
             )
             self.parameters[name] = tensor
         self.context.bind(node, self._shared[key])
