@@ -33,11 +33,11 @@ class Architecture:
         torch.manual_seed(0)
         model = self.make(transformers, small)
         arguments = self.arguments(model.config, small)
-        _settle(model, arguments)
+        settle(model, arguments)
         return model.eval(), arguments
 
 
-def _settle(model: nn.Module, arguments: Arguments) -> None:
+def settle(model: nn.Module, arguments: Arguments) -> None:
     """Gives batch norms the statistics of a batch, as training would.
 
     With the initial ones the activations of a deep network die out, and nothing is left to compare.
@@ -141,7 +141,11 @@ def _efficientnet(transformers: Any, small: bool) -> nn.Module:
     if small:
         sizes |= {"image_size": 64, "width_coefficient": 0.5, "depth_coefficient": 0.4}
         sizes |= {"hidden_dim": 640}
-    return transformers.EfficientNetForImageClassification(transformers.EfficientNetConfig(**sizes))
+    config = transformers.EfficientNetConfig(**sizes)
+    model = transformers.EfficientNetForImageClassification(config)
+    # Its window of 1280 pixels, cut to the image, is the whole image; OpenVINO makes nothing of it.
+    model.efficientnet.pooler = nn.AdaptiveAvgPool2d(1)
+    return model
 
 
 def _swin(transformers: Any, small: bool) -> nn.Module:

@@ -107,6 +107,9 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
             missing[name] = _reason(error)
             continue
         if result is not None and reference is not None:
+            if result.shape != reference.shape:
+                missing[name] = f"wrong: a result of {tuple(result.shape)}"
+                continue
             errors[name] = float((result.double() - reference).abs().max())
         candidates[name] = call
     row = report.Row(case, measure.interleave(candidates, threads, rounds), missing, errors)

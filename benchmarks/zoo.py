@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.architectures import ARCHITECTURES, Architecture
+from benchmarks.architectures import ARCHITECTURES, Architecture, settle
+from benchmarks.mobilenet import MobileNetV3
 
 Made = tuple[nn.Module, tuple[Tensor, ...]]
 
@@ -233,6 +234,12 @@ def _transformers(architecture: Architecture) -> Case:
     return Case(f"transformers {architecture.name}", make, None)
 
 
+def _mobilenet() -> Made:
+    model, image = MobileNetV3(), torch.randn(1, 3, 224, 224)
+    settle(model, {"x": image})
+    return model, (image,)
+
+
 def _layer_flops(tokens: int, d: int) -> float:
     return 24.0 * tokens * d * d + 4.0 * tokens * tokens * d
 
@@ -244,4 +251,5 @@ MODELS: list[Case] = [
     Case("bert-base 1x128", _bert, 12 * _layer_flops(128, 768) + 2.0 * 768 * 768),
     Case("gpt2-small 1x256", _gpt2, 12 * _layer_flops(256, 768) + 2.0 * 256 * 768 * 50257),
     *map(_transformers, ARCHITECTURES.values()),
+    Case("mobilenet-v3-large", _mobilenet, None),
 ]
