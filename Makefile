@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance wheel format lint tidy docs asan tsan clean
+.PHONY: help setup build demo test conformance benchmark wheel format lint tidy docs asan tsan clean
 # One build at a time: the compiler's files take 2 GB each to compile.
 .NOTPARALLEL:
 
@@ -25,6 +25,8 @@ help:
 	@echo "  make conformance   PyTorch's lists of operators and modules in every dtype (an hour on"
 	@echo "                two cores), and at many sizes; writes docs/reference/conformance.md"
 	@echo "                and dynamic-shapes.md"
+	@echo "  make benchmark     models and kernels beside other compilers, with one thread and two (an"
+	@echo "                hour and a half); writes docs/results.md and README's tables"
 	@echo "  make build    install what is missing and build into build/dev"
 	@echo "  make wheel    a self-contained wheel in dist/ (LLVM linked in)"
 	@echo "  make format   rewrite C++ and Python files in the project's formatting"
@@ -59,6 +61,14 @@ conformance:
 	@.venv/bin/python tests/conformance/core_aten_ops.py --check
 	@.venv/bin/python utils/conformance.py
 	@.venv/bin/python utils/dynamic_shapes.py
+
+benchmark: build
+	@utils/step "installing the compilers to compare with" peers .venv/bin/pip install \
+	  -r requirements-bench.txt
+	@# Apart from the rest, since importing it changes torch.compile for everybody.
+	@utils/step "installing zentorch" zentorch .venv/bin/pip install --no-deps --upgrade \
+	  --target build/zentorch zentorch==2.13.0.2 deprecated wrapt
+	@PYTHONPATH=python .venv/bin/python -m benchmarks.suite
 
 wheel: setup
 	@utils/wheel --check

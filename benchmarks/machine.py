@@ -31,10 +31,12 @@ class Machine:
     cores: int
     threads: int
     torch: str
+    date: str
+    kind: str
 
 
-def describe(threads: int) -> dict[str, Any]:
-    """Name of the CPU, number of cores, versions."""
+def describe(threads: int, kind: str) -> dict[str, Any]:
+    """Name of the CPU, number of cores, versions, the day; `kind` of what is measured."""
     import torch
 
     name = platform.processor() or platform.machine()
@@ -44,7 +46,8 @@ def describe(threads: int) -> dict[str, Any]:
             if line.startswith("model name"):
                 name = line.split(":", 1)[1].strip()
                 break
-    return asdict(Machine(name, os.cpu_count() or 1, threads, torch.__version__))
+    today = time.strftime("%Y-%m-%d")
+    return asdict(Machine(name, os.cpu_count() or 1, threads, torch.__version__, today, kind))
 
 
 @cache

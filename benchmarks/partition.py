@@ -173,7 +173,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(options.threads)
-    about = machine.describe(options.threads)
+    about = machine.describe(options.threads, "partition")
     print(f"{about['cpu']}, {options.threads} thread(s), torch {about['torch']}", flush=True)
     wanted = [part.strip() for part in options.only.split(",") if part.strip()]
     outcomes = []

@@ -24,6 +24,8 @@ from benchmarks import machine, measure, peers, report
 from benchmarks.zoo import Case
 
 OWN_PROCESS = ("zentorch",)
+#: Where `make benchmark` installs it.
+ZENTORCH = Path(__file__).resolve().parent.parent / "build" / "zentorch"
 
 
 def _options(kind: str) -> argparse.ArgumentParser:
@@ -122,7 +124,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
 def _own_process(name: str, case: Case, row: report.Row, threads: int, rounds: int) -> None:
     """A peer that changes the process it is imported in: scaled by eager, measured in both."""
     environment = dict(os.environ)
-    where = environment.get("TESSERA_BENCH_ZENTORCH")
+    where = environment.get("TESSERA_BENCH_ZENTORCH", str(ZENTORCH))
     if where:
         environment["PYTHONPATH"] = os.pathsep.join([environment.get("PYTHONPATH", ""), where])
     command = [sys.executable, "-m", "benchmarks.apart", name, case.name, str(threads), str(rounds)]
@@ -159,7 +161,7 @@ def main(kind: str, cases: list[Case]) -> None:
     unknown = [name for name in names if name not in peers.PEERS and name not in OWN_PROCESS]
     if unknown:
         raise SystemExit(f"unknown peers {unknown}; known: {[*peers.PEERS, *OWN_PROCESS]}")
-    about = machine.describe(options.threads)
+    about = machine.describe(options.threads, kind)
     print(
         f"{about['cpu']}, {about['cores']} cores, {options.threads} thread(s), "
         f"torch {about['torch']}"
