@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -193,6 +194,62 @@ class Decoder(nn.Module):
         return F.linear(self.norm(x), self.tokens.weight)
 
 
+class Gated(nn.Module):
+    """A Llama layer for one token: RMSNorm, rotary positions, a key-value cache, SwiGLU."""
+
+    def __init__(self, d: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.RMSNorm(d, eps=1e-5), nn.RMSNorm(d, eps=1e-5)
+        self.q, self.k, self.v, self.o = (nn.Linear(d, d, bias=False) for _ in range(4))
+        self.gate, self.up = (nn.Linear(d, hidden, bias=False) for _ in range(2))
+        self.down = nn.Linear(hidden, d, bias=False)
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        def split(t: Tensor) -> Tensor:
+            return t.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+
+        def rotate(t: Tensor) -> Tensor:
+            low, high = t.chunk(2, dim=-1)
+            return t * cos + torch.cat((-high, low), dim=-1) * sin
+
+        h = self.norm1(x)
+        keys = torch.cat((keys, rotate(split(self.k(h)))), dim=-2)
+        values = torch.cat((values, split(self.v(h))), dim=-2)
+        y = F.scaled_dot_product_attention(rotate(split(self.q(h))), keys, values)
+        x = x + self.o(y.transpose(-3, -2).flatten(-2))
+        h = self.norm2(x)
+        return x + self.down(F.silu(self.gate(h)) * self.up(h)), keys, values
+
+
+class Step(nn.Module):
+    """A step of decoding: a token and the cache before it to logits and the longer cache."""
+
+    def __init__(self, vocabulary: int, d: int, heads: int, layers: int, hidden: int) -> None:
+        super().__init__()
+        self.half = d // heads // 2
+        self.tokens = nn.Embedding(vocabulary, d)
+        self.layers = nn.ModuleList(Gated(d, heads, hidden) for _ in range(layers))
+        self.norm = nn.RMSNorm(d, eps=1e-5)
+        self.head = nn.Linear(d, vocabulary, bias=False)
+        frequencies = 10000.0 ** (-torch.arange(self.half) / self.half)
+        self.register_buffer("frequencies", frequencies)
+
+    def forward(
+        self, ids: Tensor, position: Tensor, *cache: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        x = self.tokens(ids)
+        angles = (position[:, None] * self.frequencies).repeat(1, 2)
+        cos, sin = angles.cos(), angles.sin()
+        longer: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
+            x, keys, values = layer(x, cos, sin, cache[2 * i], cache[2 * i + 1])
+            longer += [keys, values]
+        return self.head(self.norm(x)), tuple(longer)
+
+
 def _block() -> Made:
     return Block(512, 8), (torch.randn(8, 1024, 512),)
 
@@ -213,6 +270,18 @@ def _bert() -> Made:
 
 def _gpt2() -> Made:
     return Decoder(50257, 768, 12, 12), (torch.randint(0, 50257, (1, 256)),)
+
+
+def _decode(length: int) -> Made:
+    cache = [torch.randn(1, 12, length, 64) for _ in range(2 * 12)]
+    model = Step(50257, 768, 12, 12, 2048)
+    return model, (torch.randint(0, 50257, (1, 1)), torch.tensor([length]), *cache)
+
+
+def _decode_bytes(length: int) -> float:
+    """Weights and cache, each read once."""
+    weights = 12 * (4 * 768 * 768 + 3 * 768 * 2048) + 768 * 50257
+    return 4.0 * (weights + 12 * 2 * length * 768)
 
 
 class ByName(nn.Module):
@@ -250,6 +319,10 @@ MODELS: list[Case] = [
     Case("tiny mlp 1x64", _tiny, 2.0 * 64 * 74),
     Case("bert-base 1x128", _bert, 12 * _layer_flops(128, 768) + 2.0 * 768 * 768),
     Case("gpt2-small 1x256", _gpt2, 12 * _layer_flops(256, 768) + 2.0 * 256 * 768 * 50257),
+    *(
+        Case(f"llama step 1x{length}", partial(_decode, length), _decode_bytes(length), "bytes")
+        for length in (128, 1024)
+    ),
     *map(_transformers, ARCHITECTURES.values()),
     Case("mobilenet-v3-large", _mobilenet, None),
 ]

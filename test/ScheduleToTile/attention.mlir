@@ -96,3 +96,23 @@ func.func @main(%q: tensor<4x50x64xf32>, %k: tensor<4x50x64xf32>, %v: tensor<4x5
   }
   return %0 : tensor<4x50x64xf32>
 }
+
+// -----
+
+// One query: keys and values are read where they lie, and fetched ahead.
+
+// CHECK-LABEL: func.func @attention_
+// CHECK-NOT:     tile.pack
+// CHECK:         memref.prefetch
+// CHECK:         tile.load {{.*}} vector<16xf32>
+// CHECK:         vector.reduction <add>
+// CHECK:         tile.mma {{.*}} vector<1x64xf32>{{.*}} memref<90x64xf32
+func.func @main(%q: tensor<2x1x32xf32>, %k: tensor<2x90x32xf32>, %v: tensor<2x90x64xf32>) -> tensor<2x1x64xf32> {
+  %0 = schedule.kernel attention(%q, %k, %v) {point = #schedule.attention<br = 1, bc = 96, mr = 1, nr = 32, unroll = 2, inPlace = true>}
+      : (tensor<2x1x32xf32>, tensor<2x90x32xf32>, tensor<2x90x64xf32>) -> tensor<2x1x64xf32> {
+  ^bb0(%a: tensor<2x1x32xf32>, %b: tensor<2x90x32xf32>, %c: tensor<2x90x64xf32>):
+    %1 = graph.attention %a, %b, %c scale = 0.125 : (tensor<2x1x32xf32>, tensor<2x90x32xf32>, tensor<2x90x64xf32>) -> tensor<2x1x64xf32>
+    schedule.yield %1 : tensor<2x1x64xf32>
+  }
+  return %0 : tensor<2x1x64xf32>
+}

@@ -98,6 +98,33 @@ def test_shapes() -> None:
     check(cases)
 
 
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("queries", [1, 2, 3, 4])
+def test_few_queries_read_keys_in_place(dtype: torch.dtype, queries: int) -> None:
+    additive = values(queries, 45, dtype=dtype, seed=5)
+    hidden = torch.zeros(queries, 45, dtype=torch.bool)
+
+    def few(width: int, **sizes: Any) -> list[torch.Tensor]:
+        q, *rest = _qkv(2, 4, 45, width, dtype, **sizes)
+        return [q[:, :, :queries].contiguous(), *rest]
+
+    check(
+        [
+            _case("plain", few(64)),
+            _case("causal", few(16), is_causal=True),
+            _case("odd width", few(24, out=48)),
+            _case("width of one", few(1, out=16)),
+            _case("additive", few(80), additive),
+            _case("nothing seen", few(32), hidden),
+            _case("rows apart", [x.mT.contiguous().mT for x in few(64)]),
+            _case(
+                "heads inside", [x.transpose(1, 2).contiguous().transpose(1, 2) for x in few(64)]
+            ),
+            _case("grouped", few(64, groups=2), enable_gqa=True),
+        ]
+    )
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 def test_rows_with_nothing_to_see(dtype: torch.dtype) -> None:
     inputs = _qkv(2, 2, 5, 8, dtype, keys=7)

@@ -161,8 +161,9 @@ static ContractionShape contractionShape(KernelOp kernel, graph::MatmulOp matmul
   return shape;
 }
 
-static AttentionShape attentionShape(graph::AttentionOp attention) {
+static AttentionShape attentionShape(KernelOp kernel, graph::AttentionOp attention) {
   ArrayRef<int64_t> q = cast<RankedTensorType>(attention.getQuery().getType()).getShape();
+  ArrayRef<int64_t> k = cast<RankedTensorType>(attention.getKey().getType()).getShape();
   ArrayRef<int64_t> v = cast<RankedTensorType>(attention.getValue().getType()).getShape();
   AttentionShape shape;
   shape.heads = productOf(q.drop_back(2));
@@ -170,7 +171,11 @@ static AttentionShape attentionShape(graph::AttentionOp attention) {
   shape.depth = q.back();
   shape.keys = v[v.size() - 2];
   shape.columns = v.back();
+  if (k.size() >= 3 && k[k.size() - 3] != 0)
+    shape.group = q[q.size() - 3] / k[k.size() - 3];
   shape.accBits = std::max<int64_t>(bitsOf(attention.getQuery()), 32);
+  shape.wholeRows = stridesOf(kernel, attention.getKey()).back() == 1 &&
+                    stridesOf(kernel, attention.getValue()).back() == 1;
   return shape;
 }
 
@@ -226,7 +231,7 @@ private:
 
   void chooseFlash(KernelOp kernel) {
     for (auto attention : kernel.getBody().front().getOps<graph::AttentionOp>()) {
-      AttentionShape shape = attentionShape(attention);
+      AttentionShape shape = attentionShape(kernel, attention);
       shape.anySizes = anySizes;
       kernel.setPointAttr(chooseAttention(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(attentionSpace(kernel.getContext(), shape, machine()));

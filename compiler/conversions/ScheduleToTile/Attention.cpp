@@ -35,6 +35,10 @@ FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
   if (point.getBr() < 1 || point.getBc() < 1 || point.getMr() < 1 || point.getNr() < 1 ||
       point.getUnroll() < 1)
     return frame.kernel.emitOpError("[attention] tile sizes must be positive, got ") << point;
+  if (point.getInPlace() && (problem->k.colStride != 1 || problem->v.colStride != 1))
+    return frame.kernel.emitOpError(
+        "[attention] keys and values are read in place only where their elements lie side by "
+        "side; drop inPlace");
   return AttentionEmitter(frame, *problem, point).emit();
 }
 
@@ -54,11 +58,24 @@ FailureOr<KernelExtent> AttentionEmitter::emit() {
 // What is known before any code
 //===----------------------------------------------------------------------===//
 
+/// The largest multiple of `step`, `most` at most, that divides `columns`, which `step` does.
+static int64_t widestDividing(int64_t columns, int64_t most, int64_t step) {
+  int64_t width = most / step * step;
+  while (columns % width != 0)
+    width -= step;
+  return width;
+}
+
 void AttentionEmitter::plan() {
   mr = std::min(s.getMr(), std::max<int64_t>(p.queries, 1));
   nr = s.getNr();
   // A panel of values no wider than needed: half a register tile still fills a vector.
   nrValue = p.columns <= nr / 2 ? nr / 2 : nr;
+  lanes = chunkLanes(nr);
+  inPlace = s.getInPlace() && p.columns % lanes == 0;
+  // Few rows need wide tiles, so that the additions' latency is hidden.
+  if (inPlace)
+    nrValue = widestDividing(p.columns, 2 * nr, lanes);
   br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr),
                          llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
   // The softmax takes two panels at a time; in code for any size it always does.
@@ -68,7 +85,6 @@ void AttentionEmitter::plan() {
   keyPanels = llvm::divideCeil(p.keys, nr);
   valuePanels = llvm::divideCeil(p.columns, nrValue);
   blocks = llvm::divideCeil(p.queries, br);
-  lanes = chunkLanes(nr);
   online = p.keys > bc;
   // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
   scaleFirst = (p.mask && !p.maskIsBool) || !(p.scale > 0);
@@ -101,8 +117,10 @@ void AttentionEmitter::allocate() {
   int64_t pad = 64 / byteWidth(p.accType);
   // Nothing to see still has a type: sizes of zero would leave its strides unknown.
   int64_t depth = std::max<int64_t>(p.depth, 1), keys = std::max<int64_t>(p.keys, 1);
-  keyScratch = scratch({std::max<int64_t>(keyPanels, 1), depth, nr}, p.accType);
-  valueScratch = scratch({valuePanels, keys, nrValue}, p.accType);
+  if (!inPlace) {
+    keyScratch = scratch({std::max<int64_t>(keyPanels, 1), depth, nr}, p.accType);
+    valueScratch = scratch({valuePanels, keys, nrValue}, p.accType);
+  }
   scores = scratch({br, bc + pad}, p.accType);
   maxima = scratch({br, lanes}, p.accType);
   rowFactor = scratch({br}, p.accType);
@@ -112,7 +130,8 @@ void AttentionEmitter::allocate() {
     output = scratch({br, valuePanels * nrValue}, p.accType);
   }
   if (widened) {
-    stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
+    if (!inPlace)
+      stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
     queryScratch =
         scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
   }
@@ -136,10 +155,14 @@ void AttentionEmitter::emitUnit(Value unit) {
     rows = p.queries % br == 0 ? t.index(br) : t.min(t.index(br), t.sub(t.index(p.queries), q0));
   }
 
-  // Keys and values stay packed while the units of their head follow each other.
-  Value fresh = t.equal(t.rem(unit, t.size(p.group() * blocks)), t.index(0));
-  fresh = t.b.createOrFold<arith::OrIOp>(t.loc, fresh, t.equal(unit, frame.begin));
-  t.when(fresh, [&] { packHead(); });
+  if (inPlace) {
+    placeHead();
+  } else {
+    // Keys and values stay packed while the units of their head follow each other.
+    Value fresh = t.equal(t.rem(unit, t.size(p.group() * blocks)), t.index(0));
+    fresh = t.b.createOrFold<arith::OrIOp>(t.loc, fresh, t.equal(unit, frame.begin));
+    t.when(fresh, [&] { packHead(); });
+  }
 
   Value offset = t.add(t.linearize(item, p.q.batchStrides), t.mul(head, p.q.headStride));
   queryMatrix = t.window(p.q.memref, t.add(offset, t.mul(q0, p.q.rowStride)), {br, p.depth},

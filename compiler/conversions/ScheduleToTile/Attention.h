@@ -53,6 +53,13 @@ private:
                   int64_t width);
   void convertQueries();
 
+  // Keys and values read where they lie (AttentionInPlace.cpp).
+  void placeHead();
+  /// Products of every query with keys [c0, c1), into the scores.
+  void emitKeyProducts(mlir::Value c0, mlir::Value c1);
+  mlir::Value loadWide(mlir::Value matrix, mlir::Value row, int64_t at, int64_t count);
+  TileBuilder::Prefetch nextValues(mlir::Value column, mlir::Value firstKey);
+
   // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
   void emitScores(mlir::Value c0, mlir::Value c1);
   /// Fills the scores up to what the softmax takes at a time.
@@ -92,6 +99,7 @@ private:
   bool scaleFirst; ///< scores are scaled as they are made, not inside exp2
   bool widened;    ///< operands are f16 or bf16: copied to f32
   bool overlaps;   ///< the last strip of a block covers rows of the one before again
+  bool inPlace;    ///< keys and values are not packed
 
   // Scratch.
   mlir::Value keyScratch, valueScratch, stageScratch, queryScratch;
@@ -103,6 +111,7 @@ private:
   // The current unit.
   llvm::SmallVector<mlir::Value> item; ///< batch indices
   mlir::Value head, keyHead, q0, rows, queryMatrix;
+  mlir::Value keyMatrix, valueMatrix; ///< [keys, depth], [keys, columns]; in place only
 };
 
 } // namespace tessera

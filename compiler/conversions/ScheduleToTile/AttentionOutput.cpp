@@ -36,8 +36,13 @@ void AttentionEmitter::emitOutput(Value firstKey, Value depth) {
         }
         acc = t.tileOfRows(old);
       }
-      acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueScratch,
-                  {panel, firstKey, t.index(0)}, depth, s.getUnroll(), {});
+      if (inPlace)
+        acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueMatrix,
+                    {firstKey, t.mul(panel, nrValue)}, depth, s.getUnroll(),
+                    nextValues(t.mul(panel, nrValue), firstKey));
+      else
+        acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueScratch,
+                    {panel, firstKey, t.index(0)}, depth, s.getUnroll(), {});
       if (!online)
         return emitEpilogue(acc, strip, panel, columns);
       for (int64_t i = 0; i < strip.rows; ++i)

@@ -31,6 +31,8 @@ void AttentionEmitter::emitScores(Value c0, Value c1) {
   Value lowest = t.constant(maxType, kMinusInfinity);
   t.loop(t.index(0), rows, 1, [&](Value row) { t.store(lowest, maxima, {row, t.index(0)}); });
 
+  if (inPlace)
+    emitKeyProducts(c0, c1);
   Value first = t.div(c0, nr), last = t.ceilDiv(c1, nr);
   // Panels every row of the block sees in full, then those that end inside the panel: at the last
   // key, or on the diagonal.
@@ -60,9 +62,18 @@ void AttentionEmitter::padScores(Value first, Value last, Value c0) {
 void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, bool limited) {
   Value column = t.mul(panel, nr);
   prefetchMask(strip, column);
-  Value acc = t.zero(VectorType::get({strip.rows, nr}, p.accType));
-  acc = t.mma(acc, widened ? queryScratch : queryMatrix, {strip.block, t.index(0)}, keyScratch,
-              {panel, t.index(0), t.index(0)}, t.index(p.depth), s.getUnroll(), {});
+  Value acc;
+  if (inPlace) {
+    SmallVector<Value> products;
+    for (int64_t i = 0; i < strip.rows; ++i)
+      products.push_back(t.load(VectorType::get({nr}, p.accType), scores,
+                                {t.add(strip.block, i), t.sub(column, c0)}));
+    acc = t.tileOfRows(products);
+  } else {
+    acc = t.zero(VectorType::get({strip.rows, nr}, p.accType));
+    acc = t.mma(acc, widened ? queryScratch : queryMatrix, {strip.block, t.index(0)}, keyScratch,
+                {panel, t.index(0), t.index(0)}, t.index(p.depth), s.getUnroll(), {});
+  }
   auto type = VectorType::get({lanes}, p.accType);
   Value scale = scaleFirst ? t.constant(type, p.scale) : Value();
   for (int64_t i = 0; i < strip.rows; ++i) {

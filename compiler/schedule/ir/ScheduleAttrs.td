@@ -64,10 +64,12 @@ def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
   let summary = "flash attention: `br` query rows a block, `bc` keys a pass (the whole row where it fits L2)";
   let description = [{
     With `anySizes` the code has the numbers of queries and keys in numbers only; see `anyRows` of
-    `schedule.contraction`.
+    `schedule.contraction`. With `inPlace` keys and values are read where they lie, once: so few queries use
+    them that packing them would cost more than it brings.
   }];
   let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll,
-                        DefaultValuedParameter<"bool", "false">:$anySizes);
+                        DefaultValuedParameter<"bool", "false">:$anySizes,
+                        DefaultValuedParameter<"bool", "false">:$inPlace);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -18,6 +18,10 @@ using namespace mlir;
 
 namespace tessera::schedule {
 
+/// Queries a head of keys is worth packing for: transposing the keys costs about as much as three
+/// more products with them.
+static constexpr int64_t kQueriesWorthPacking = 5;
+
 AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
                               const MachineModel &machine) {
   int64_t lanes = std::max<int64_t>(machine.vectorBits, 128) / shape.accBits;
@@ -34,7 +38,9 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
   int64_t bc = llvm::alignTo(keys, nr);
   if (bc > most)
     bc = std::max<int64_t>(nr, llvm::alignDown(std::min<int64_t>(most, 1024), nr));
-  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes);
+  bool inPlace = shape.wholeRows && shape.columns % lanes == 0 && !shape.anySizes &&
+                 queries * shape.group < kQueriesWorthPacking;
+  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes, inPlace);
 }
 
 DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,

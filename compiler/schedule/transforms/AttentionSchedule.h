@@ -17,7 +17,10 @@ namespace tessera::schedule {
 struct AttentionShape {
   int64_t heads = 1; ///< query heads of all batch items
   int64_t queries = 0, keys = 0, depth = 0, columns = 0;
-  int64_t accBits = 32;  ///< of a score: 32, or 64 for f64
+  int64_t accBits = 32; ///< of a score: 32, or 64 for f64
+  int64_t group = 1;    ///< query heads that share a head of keys
+  /// The elements of a key and of a value lie side by side.
+  bool wholeRows = false;
   bool anySizes = false; ///< the code is to serve other numbers of queries and keys as well
 };
 

@@ -158,7 +158,9 @@ LogicalResult MmaOp::verify() {
       failed(verifyIndices(*this, "prefetch of B", b, getPrefetchIndices().size())))
     return failure();
   Type acc = cast<VectorType>(getAcc().getType()).getElementType();
-  if (a.getElementType() != b.getElementType() || !accumulates(a.getElementType(), acc))
+  // A may have been computed as wide as the sums are.
+  bool agree = a.getElementType() == b.getElementType() || a.getElementType() == acc;
+  if (!agree || !accumulates(b.getElementType(), acc))
     return emitOpError("[mma] cannot accumulate ")
            << a.getElementType() << " times " << b.getElementType() << " in " << acc;
   if (staticStride(b, b.getRank() - 1) != 1)
