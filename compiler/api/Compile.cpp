@@ -29,8 +29,10 @@ using namespace tessera;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-double milliseconds(Clock::time_point since) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - since).count();
+/// Milliseconds since `start`, which becomes now.
+double lap(Clock::time_point &start) {
+  Clock::time_point now = Clock::now();
+  return std::chrono::duration<double, std::milli>(now - std::exchange(start, now)).count();
 }
 
 /// An object of the cache: the launch's extent, then the code.
@@ -115,15 +117,18 @@ std::optional<TileKernel> Compilation::fromFamily(StringRef name, StringRef key)
 bool Compilation::lower(CompileTimings &timings) {
   DiagnosticCollector diagnostics(&impl.graph->context);
   impl.schedule = impl.graph->module->clone();
+  Clock::time_point start = Clock::now();
   PassManager toSchedule(&impl.graph->context);
   buildGraphPipeline(toSchedule);
   if (failed(toSchedule.run(*impl.schedule)))
     return error = diagnostics.take("the graph could not be simplified"), false;
+  timings.graphMs = lap(start);
   impl.simplified = impl.schedule->clone();
   PassManager scheduling(&impl.graph->context);
   buildSchedulePipeline(scheduling, impl.pipeline);
   if (failed(scheduling.run(*impl.schedule)))
     return error = diagnostics.take("the graph could not be scheduled"), false;
+  timings.scheduleMs = lap(start);
 
   tile = impl.schedule->clone();
   PassManager tiling(&impl.graph->context);
@@ -132,6 +137,7 @@ bool Compilation::lower(CompileTimings &timings) {
   });
   if (failed(tiling.run(*tile)))
     return error = diagnostics.take("a kernel could not be written in Tile IR"), false;
+  timings.tileMs = lap(start);
   timings.cacheHits = cached.size();
   return true;
 }
@@ -181,9 +187,12 @@ bool Compilation::forEach(std::vector<Job> &jobs, Work work) {
   auto drain = [&] {
     PassManager toTarget(&impl.graph->context);
     buildTargetPipeline(toTarget);
-    for (size_t i = next++; i < jobs.size(); i = next++)
+    for (size_t i = next++; i < jobs.size(); i = next++) {
       if (llvm::Error failure = work(jobs[i], toTarget))
         jobs[i].error = llvm::toString(std::move(failure));
+      if (options.progress)
+        ++options.progress->done;
+    }
   };
   if (jobs.size() > 1 && options.threads > 1) {
     // The context gets threads for as long as kernels are compiled: it must be able to fork
@@ -205,6 +214,8 @@ bool Compilation::forEach(std::vector<Job> &jobs, Work work) {
 
 bool Compilation::generate() {
   std::vector<Job> all = jobs();
+  if (options.progress)
+    options.progress->total += static_cast<int>(all.size());
   if (!forEach(all, [this](Job &job, PassManager &toTarget) { return compileOne(job, toTarget); }))
     return false;
   for (Job &job : all) {
@@ -290,15 +301,13 @@ bool Compilation::load(CompiledProgram &result) {
 }
 
 bool Compilation::run(CompiledProgram &result) {
-  Clock::time_point start = Clock::now();
   if (!lower(result.timings))
     return false;
-  result.timings.lowerMs = milliseconds(start);
-  start = Clock::now();
+  Clock::time_point start = Clock::now();
   if (!generate() || !load(result))
     return false;
   result.timings.cacheHits = cached.size();
-  result.timings.codegenMs = milliseconds(start);
+  result.timings.codeMs = lap(start);
   result.timings.kernels = impl.objects.size();
   return true;
 }

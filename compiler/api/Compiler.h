@@ -15,6 +15,7 @@
 
 #include "runtime/Program.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -116,6 +117,11 @@ private:
 class KernelFamily;
 std::shared_ptr<KernelFamily> makeKernelFamily();
 
+/// How far a compilation is; read while it runs, by another thread.
+struct CompileProgress {
+  std::atomic<int> total{0}, done{0}; ///< kernels that need code
+};
+
 struct CompileOptions {
   /// CPU name and features; empty means the host's. "avx2" and "avx512" name baselines.
   std::string cpu;
@@ -127,6 +133,8 @@ struct CompileOptions {
   uint64_t cacheBytes = uint64_t(2) << 30;
   /// Whose code to share; null: the program has its own.
   std::shared_ptr<KernelFamily> family;
+  /// Where to count; null: nobody looks.
+  CompileProgress *progress = nullptr;
 };
 
 /// What the report says of one launch.
@@ -141,8 +149,8 @@ struct KernelReport {
 };
 
 struct CompileTimings {
-  double lowerMs = 0; ///< Graph to LLVM
-  double codegenMs = 0;
+  double graphMs = 0, scheduleMs = 0, tileMs = 0; ///< to that level
+  double codeMs = 0;                              ///< from there on, or from the cache
   int kernels = 0;
   int cacheHits = 0;
 };

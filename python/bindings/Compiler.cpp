@@ -34,14 +34,15 @@ template <typename Work> auto unlocked(Work work) {
 
 CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
                               const std::string &cacheDir, uint64_t cacheBytes,
-                              const FamilyObject *shared) {
-  CompileOptions options{cpu, threads, cacheDir, cacheBytes, shared ? shared->family : nullptr};
+                              const FamilyObject *shared, CompileProgress *progress) {
+  CompileOptions options{cpu,     threads, cacheDir, cacheBytes, shared ? shared->family : nullptr,
+                         progress};
   return unlocked([&] { return compile(module, options); });
 }
 
 int noteModule(const GraphModule &module, const FamilyObject &shared, const std::string &cpu,
                int threads) {
-  CompileOptions options{cpu, threads, "", 0, shared.family};
+  CompileOptions options{cpu, threads, "", 0, shared.family, nullptr};
   return unlocked([&] { return noteSizes(module, options); });
 }
 
@@ -82,10 +83,16 @@ void defineReports(nb::module_ &m) {
       .def_ro("bytes", &KernelReport::bytes)
       .def_ro("cached", &KernelReport::cached);
   nb::class_<CompileTimings>(m, "CompileTimings", "Where compiling spent its time.")
-      .def_ro("lower_ms", &CompileTimings::lowerMs)
-      .def_ro("codegen_ms", &CompileTimings::codegenMs)
+      .def_ro("graph_ms", &CompileTimings::graphMs)
+      .def_ro("schedule_ms", &CompileTimings::scheduleMs)
+      .def_ro("tile_ms", &CompileTimings::tileMs)
+      .def_ro("code_ms", &CompileTimings::codeMs)
       .def_ro("kernels", &CompileTimings::kernels)
       .def_ro("cache_hits", &CompileTimings::cacheHits);
+  nb::class_<CompileProgress>(m, "CompileProgress", "How far a compilation is, while it runs.")
+      .def(nb::init<>())
+      .def_prop_ro("total", [](const CompileProgress &self) { return self.total.load(); })
+      .def_prop_ro("done", [](const CompileProgress &self) { return self.done.load(); });
   nb::class_<HostInfo>(m, "HostInfo", "The machine and the compiler.")
       .def_ro("cpu", &HostInfo::cpu)
       .def_ro("features", &HostInfo::features)
@@ -124,7 +131,7 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
           "Drops the prepared weights: parameters were written to without anybody counting.");
   m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
         "cache_dir"_a = "", "cache_bytes"_a = CompileOptions().cacheBytes,
-        "family"_a.none() = nb::none(),
+        "family"_a.none() = nb::none(), "progress"_a.none() = nb::none(),
         "Compiles Graph IR for this machine; RuntimeError with the compiler's message when that "
         "fails.");
   m.def("note_sizes", &noteModule, "module"_a, "family"_a, nb::kw_only(), "cpu"_a = "",

@@ -23,7 +23,7 @@ from tessera.errors import ArgumentError
 DEBUG_FLAGS = {
     "capture": "log each rung of the capture ladder",
     "graph": "print the Graph IR of every conversion to stderr",
-    "timings": "print how long each step of a conversion took to stderr",
+    "time": "print time and memory of each phase of a conversion to stderr",
 }
 
 DEFAULT_CACHE_BYTES = 2 << 30

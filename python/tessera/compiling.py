@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils import _pytree as pytree
 
+from tessera import phases
 from tessera.capture.export import Captured
 from tessera.capture.hooks import outermost_hooked
 from tessera.capture.ladder import RUNG_EXPORT, RUNG_MODULES, climb
@@ -47,8 +47,9 @@ def compile_execution(
     # Before capture: what changes meanwhile is noticed by the first call.
     entries = watched_entries(owner)
     settings = plain_entries(owner)
-    with collection_paused():
+    with collection_paused(), phases.conversion(type(owner._torch).__name__):
         execution = _make_execution(owner, signature, args, kwargs)
+    phases.print_phases(execution.report)
     execution.settings = settings
     execution.watch(entries)
     return execution
@@ -70,7 +71,6 @@ def _make_execution(
         _refuse_unusual(report, unusual, options.strict)
         return in_python(owner, signature, report)
     flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
-    own_time = 0.0
     leaves = kept_leaves(owner)
     captures: SizedCaptures | None = None
     sized = owner._dynamic is not None
@@ -85,37 +85,32 @@ def _make_execution(
         return captured
 
     def build(captured: Captured) -> Program:
-        nonlocal own_time
-        begin = time.perf_counter()
-        try:
-            return build_program(
-                report.model,
-                module,
-                signature,
-                captured,
-                report,
-                threads=threads,
-                strict=options.strict,
-                example=[flat[place] for place in signature.tensor_positions],
-                family=None if captures is None else captures.taught(signature, threads),
-            )
-        finally:
-            own_time += time.perf_counter() - begin
+        return build_program(
+            report.model,
+            module,
+            signature,
+            captured,
+            report,
+            threads=threads,
+            strict=options.strict,
+            example=[flat[place] for place in signature.tensor_positions],
+            family=None if captures is None else captures.taught(signature, threads),
+        )
 
-    begin = time.perf_counter()
     hybrid: dict[str, CompiledModule] = {}
     try:
-        result = climb(
-            module,
-            plain_args,
-            plain_kwargs,
-            build,
-            leaves=leaves,
-            training=owner._training_flags(),
-            strict=options.strict,
-            symbolic=symbolic,
-            stand_in=lambda path: _hybrid_child(owner, path, hybrid),
-        )
+        with phases.phase(report, "capture"):
+            result = climb(
+                module,
+                plain_args,
+                plain_kwargs,
+                build,
+                leaves=leaves,
+                training=owner._training_flags(),
+                strict=options.strict,
+                symbolic=symbolic,
+                stand_in=lambda path: _hybrid_child(owner, path, hybrid),
+            )
     except CaptureError as error:
         attempts = getattr(error, "attempts", [])
         if not options.strict or not attempts:
@@ -123,7 +118,6 @@ def _make_execution(
         report.capture = attempts
         report_forward(report, owner)
         raise complete_error(owner, error, report, plain_args, plain_kwargs) from error
-    report.timings["capture"] = (time.perf_counter() - begin - own_time) * 1e3
     report.capture = result.attempts
     if result.value is not None:
         _warn_of_crossings(owner, report)

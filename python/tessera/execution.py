@@ -170,7 +170,9 @@ class ProgramExecution(Execution):
         """What answers from now on: a child's results turned out to have no one form."""
         attempt = CaptureAttempt(RUNG_LEAVES, False, reason.message, next_rung=RUNG_MODULES)
         LOG.warning("%s: %s", self.report.model, attempt)
-        report = Report(model=self.report.model, timings=self.report.timings)
+        report = Report(
+            model=self.report.model, timings=self.report.timings, memory=self.report.memory
+        )
         report.capture = [*(item for item in self.report.capture if not item.succeeded), attempt]
         self.report = report
         self._instead = instead = in_python(self.owner, self.signature, report)

@@ -19,7 +19,7 @@ from torch import fx, nn
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-from tessera import _core
+from tessera import _core, phases
 from tessera._settings import settings
 from tessera.capture.export import Captured
 from tessera.capture.flat import builder_of, is_flat_call
@@ -77,7 +77,6 @@ class Code:
     executable: Any
     #: the parameters it reads, in order
     parameters: list[torch.Tensor]
-    compile_ms: float = 0.0
 
 
 def bind(
@@ -117,20 +116,24 @@ def bind(
 
 def make_code(name: str, imported: Imported, threads: int, family: Any = None) -> Code:
     """Compiles a graph and binds it to the parameters and islands it needs."""
-    begin = time.perf_counter()
     try:
-        compiled = _core.compile(imported.graph, threads=threads, **settings().cache, family=family)
+        compiled = _core.compile(
+            imported.graph,
+            threads=threads,
+            **settings().cache,
+            family=family,
+            progress=phases.progress(),
+        )
     except RuntimeError as error:
         raise CompileError(
             f"{name}: {error}",
             remedy="convert the submodules one by one to find the part, "
             "or keep it in PyTorch with ts.compat.wrap",
         ) from error
-    compile_ms = (time.perf_counter() - begin) * 1e3
     # The compiler may have dropped parameters that nothing depends on in the end.
     parameters = [imported.parameters[item] for item in compiled.parameter_names]
     executable = bind(name, compiled, imported, parameters, threads, family)
-    return Code(compiled, executable, parameters, compile_ms)
+    return Code(compiled, executable, parameters)
 
 
 class Program:
@@ -458,21 +461,18 @@ def build_program(
             name, root, signature, captured, report, example,
             threads=threads, strict=strict, family=family,
         )  # fmt: skip
-    begin = time.perf_counter()
-    imported = _imported(root, signature, captured)
+    with phases.phase(report, "import"):
+        imported = _imported(root, signature, captured)
     report.nodes = imported.nodes
     report.islands = imported.island_rows
-    report.timings["import"] = (time.perf_counter() - begin) * 1e3
     if "graph" in settings().debug:
         print(imported.graph, file=sys.stderr)
     if strict and report.unconverted:
         raise ConversionError(strict_message(report), report=report)
-    code = make_code(name, imported, threads, family)
+    with phases.phase(report, "compile"):
+        code = make_code(name, imported, threads, family)
     program = Program(name, signature, captured, imported, code, threads)
-    report.timings["compile"] = code.compile_ms
     attach_kernels(report, program.compiled, imported.natives)
-    if "timings" in settings().debug:
-        print(f"{name}: {report.timings}", file=sys.stderr)
     return program
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import fx, nn
 from torch.utils import _pytree as pytree
 
-from tessera import _core
+from tessera import _core, phases
 from tessera._core import OutdatedError
 from tessera.capture import autocast
 from tessera.capture.export import Captured
@@ -221,21 +221,21 @@ class StagedExecutable:
         probes = self._report_probes(stage)
         if not stage.outputs:
             return _Step(stage, None, [], parts=probes)
-        begin = time.perf_counter()
-        imported = import_program(
-            stage.program,
-            self._root,
-            input_names=[escaped(name) for name in stage.inputs],
-            outputs=list(stage.outputs.values()),
-        )
-        import_ms = (time.perf_counter() - begin) * 1e3
-        report = Report(self._name, nodes=imported.nodes, islands=imported.island_rows)
+        report = Report(self._name)
+        with phases.phase(report, "import"):
+            imported = import_program(
+                stage.program,
+                self._root,
+                input_names=[escaped(name) for name in stage.inputs],
+                outputs=list(stage.outputs.values()),
+            )
+        report.nodes, report.islands = imported.nodes, imported.island_rows
         if self._strict and report.unconverted:
             raise ConversionError(strict_message(report), report=report)
-        code = make_code(self._name, imported, self._threads, self._family)
+        with phases.phase(report, "compile"):
+            code = make_code(self._name, imported, self._threads, self._family)
         code.executable.watch(self._entries)
         attach_kernels(report, code.compiled, imported.natives)
-        report.timings.update({"import": import_ms, "compile": code.compile_ms})
         offset = self._report(report, imported.islands)
         return _Step(stage, code, imported.outputs, parts=[report, *probes], offset=offset)
 
@@ -278,6 +278,8 @@ class StagedExecutable:
         whole.kernels += part.kernels
         for name, time_ms in part.timings.items():
             whole.timings[name] = whole.timings.get(name, 0.0) + time_ms
+        for name, growth in part.memory.items():
+            whole.memory[name] = whole.memory.get(name, 0) + growth
         return offset
 
     # --- as of an executable --------------------------------------------------------------

@@ -41,9 +41,9 @@ def fresh():
 
 def test_settings(monkeypatch, tmp_path, fresh):
     monkeypatch.setenv("TESSERA_CACHE_DIR", str(tmp_path))
-    monkeypatch.setenv("TESSERA_DEBUG", "graph, timings")
+    monkeypatch.setenv("TESSERA_DEBUG", "graph, time")
     assert _settings.settings().cache_dir == str(tmp_path)
-    assert _settings.settings().debug == {"graph", "timings"}
+    assert _settings.settings().debug == {"graph", "time"}
     monkeypatch.setenv("TESSERA_CACHE_DIR", "off")
     assert _settings.settings().cache_dir == str(tmp_path), "read once"
     _settings.settings.cache_clear()

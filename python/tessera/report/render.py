@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, duration, render_text
+from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, render_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,8 +35,7 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
                 f"{indent}  [{style}]capture: {_escape(str(attempt))}[/{style}]", highlight=False
             )
     if report.timings:
-        times = "  ".join(f"{key} {duration(value)}" for key, value in report.timings.items())
-        console.print(f"{indent}  {times}", style="dim", highlight=False)
+        console.print(f"{indent}  {report.times}", style="dim", highlight=False)
     if report.kernels:
         console.print(kernel_table(report.kernels))
     if report.crossings:

@@ -16,6 +16,8 @@ from tessera.report.hotspots import hotspots
 
 #: Version of the JSON layout.
 FORMAT = 1
+#: The parts of the time "compile": to each level, and the machine code.
+COMPILING = ("graph", "schedule", "tile", "code")
 
 
 @dataclass
@@ -124,8 +126,11 @@ class Report:
     islands: list[IslandRow] = field(default_factory=list)
     kernels: list[KernelRow] = field(default_factory=list)
     capture: list[CaptureAttempt] = field(default_factory=list)
-    #: milliseconds: "capture" is torch's time, "import" and "compile" are Tessera's
+    #: milliseconds: "capture" is torch's time, "import" and "compile" are Tessera's; "graph",
+    #: "schedule", "tile" and "code" are parts of "compile"
     timings: dict[str, float] = field(default_factory=dict)
+    #: bytes by which each phase made the process grow
+    memory: dict[str, int] = field(default_factory=dict)
     #: reports of submodules compiled on their own, by path
     children: dict[str, Report] = field(default_factory=dict)
 
@@ -151,6 +156,17 @@ class Report:
     def tessera_ms(self) -> float:
         """Milliseconds Tessera itself needed, torch's capture apart."""
         return sum(value for key, value in self.timings.items() if key in ("import", "compile"))
+
+    @property
+    def times(self) -> str:
+        """Where the time of the conversion went, and what a profiled call took, as text."""
+        parts = [f"{key} {duration(self.timings[key])}" for key in COMPILING if key in self.timings]
+        texts = []
+        for key, value in self.timings.items():
+            if key not in COMPILING:
+                within = f" ({', '.join(parts)})" if key == "compile" and parts else ""
+                texts.append(f"{key} {duration(value)}{within}")
+        return ", ".join(texts)
 
     @property
     def hotspots(self) -> list[str]:
@@ -254,8 +270,7 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
     lines = [report.summary()]
     lines += [f"  capture: {attempt}" for attempt in report.capture]
     if report.timings:
-        times = ", ".join(f"{key} {duration(value)}" for key, value in report.timings.items())
-        lines.append(f"  time: {times}")
+        lines.append(f"  time: {report.times}")
     lines += [f"  {line}" for line in [report.crossings] if line]
     for island in report.islands:
         where = f" in {island.fqn}" if island.fqn else ""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from tessera import phases
 from tessera._core import OutdatedError
 from tessera.capture.leaves import TreeOfTensors
 from tessera.capture.provenance import error_source, first_line
@@ -223,24 +224,28 @@ class _Making:
 
     def run(self) -> tuple[Made, Any]:
         """The program or what stands for it, and the call's result where it is known already."""
-        begin = time.perf_counter()
         self._check_call()
         try:
-            trace = self._trace()
-            self.report.timings["capture"] = (time.perf_counter() - begin) * 1e3
-            self.report.nodes = trace.context.rows
-            if self.options.strict and self.report.unconverted:
-                raise ConversionError(strict_message(self.report), report=self.report)
-            threads = self.options.threads or torch.get_num_threads()
-            program = TracedProgram(self.name, trace, self.report, threads)
-            if self.result is not _MISSING:
-                self.result = program.in_kind(self.result, self.args, self.kwargs)
-            made: Made = program
+            with phases.conversion(self.name):
+                made: Made = self._program()
+            phases.print_phases(self.report)
         except ConversionError:
             raise
         except Exception as error:
             made = self._uncompiled(error)
         return made, self.result
+
+    def _program(self) -> TracedProgram:
+        with phases.phase(self.report, "capture"):
+            trace = self._trace()
+        self.report.nodes = trace.context.rows
+        if self.options.strict and self.report.unconverted:
+            raise ConversionError(strict_message(self.report), report=self.report)
+        threads = self.options.threads or torch.get_num_threads()
+        program = TracedProgram(self.name, trace, self.report, threads)
+        if self.result is not _MISSING:
+            self.result = program.in_kind(self.result, self.args, self.kwargs)
+        return program
 
     def _check_call(self) -> None:
         """TypeError, as calling it gives, where the arguments are not the function's."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from tessera import _core
+from tessera import _core, phases
 from tessera._settings import settings
 from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.leaves import TensorSpec
@@ -109,12 +109,13 @@ class TracedProgram:
         values = [*trace.outputs, *(value for _, value in context.writes.values())]
         graph = context.finish(values, [True] * len(values))
         self._count = len(values)
-        begin = time.perf_counter()
         try:
-            self.compiled = _core.compile(graph, threads=threads, **settings().cache)
+            with phases.phase(report, "compile"):
+                self.compiled = _core.compile(
+                    graph, threads=threads, **settings().cache, progress=phases.progress()
+                )
         except RuntimeError as error:
             raise CompileError(f"{name}: {error}") from error
-        report.timings["compile"] = (time.perf_counter() - begin) * 1e3
         self._owned = [context.parameters[item] for item in self.compiled.parameter_names]
         self.executable = with_keys(
             _core.Executable(self.compiled, self._owned, context.islands, name, threads),

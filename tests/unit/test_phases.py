@@ -1,0 +1,118 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Time and memory of a conversion's phases, and the bar that shows them."""
+
+import io
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import tessera as ts
+from tessera import _settings, phases
+from tessera.report.report import Report
+
+
+def test_phases_count_what_is_their_own():
+    report = Report("model")
+    with phases.phase(report, "capture"):
+        time.sleep(0.02)
+        with phases.phase(report, "import"):
+            time.sleep(0.05)
+        with phases.phase(report, "import"):
+            time.sleep(0.05)
+    assert 20 <= report.timings["capture"] < 90
+    assert report.timings["import"] >= 100
+    assert report.memory.keys() == {"capture", "import"}
+
+
+def test_phases_of_a_failure_are_counted():
+    report = Report("model")
+    with pytest.raises(ValueError, match="no"), phases.phase(report, "capture"):
+        raise ValueError("no")
+    assert "capture" in report.timings
+
+
+def test_memory_of_a_phase():
+    report = Report("model")
+    with phases.phase(report, "compile"):
+        held = torch.ones(16 << 20)
+    assert report.memory["compile"] > 48 << 20
+    del held
+
+
+def test_parts_of_compiling():
+    report = ts.from_pytorch(nn.Linear(4, 4), (torch.randn(2, 4),)).report
+    parts = [report.timings[name] for name in ("graph", "schedule", "tile", "code")]
+    assert 0 < sum(parts) <= report.timings["compile"]
+    assert "compile" in report.times
+    assert "(graph" in report.times
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda: ts.from_pytorch(nn.Linear(4, 4), (torch.randn(2, 4),)),
+        lambda: ts.jit(lambda x: x * 2)(torch.randn(3)),
+    ],
+)
+def test_debug_time_prints_the_phases(convert, monkeypatch, capsys):
+    monkeypatch.setenv("TESSERA_DEBUG", "time")
+    _settings.settings.cache_clear()
+    try:
+        convert()
+    finally:
+        monkeypatch.undo()
+        _settings.settings.cache_clear()
+    printed = capsys.readouterr().err
+    for name in ("capture", "compile", "graph", "schedule", "tile", "code"):
+        assert f"  {name} " in printed
+    assert "MB" in printed
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_bar_on_a_terminal(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(phases, "BAR_AFTER", 0.05)
+    monkeypatch.setenv("TERM", "xterm")
+    with phases.conversion("Big") as running:
+        running.phase = "compile"
+        time.sleep(0.6)
+    assert "Big: compiling kernels" in terminal.getvalue()
+
+
+def test_no_bar_for_short_work_or_elsewhere(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with phases.conversion("Small"):
+        pass
+    assert terminal.getvalue() == ""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with phases.conversion("Piped") as running:
+        assert running._bar is None
+
+
+def test_conversions_within_one_are_part_of_it():
+    with phases.conversion("outer") as outer, phases.conversion("inner") as inner:
+        assert inner is outer
+        assert phases.progress() is outer.progress
+    assert phases.progress() is None
+
+
+def test_kernels_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("TESSERA_CACHE_DIR", "off")
+    _settings.settings.cache_clear()
+    try:
+        with phases.conversion("model") as running:
+            ts.from_pytorch(nn.Linear(5, 7), (torch.randn(3, 5),))
+        assert running.progress.done == running.progress.total > 0
+    finally:
+        monkeypatch.undo()
+        _settings.settings.cache_clear()
