@@ -28,6 +28,7 @@ void init_graph(nb::module_ &m);
 void init_compiler(nb::module_ &m);
 void init_native(nb::module_ &m);
 void init_executable(nb::module_ &m);
+void init_fast_call(nb::module_ &m);
 // NOLINTEND(readability-identifier-naming)
 
 /// Sets Python's error indicator; an error that is the host's own is there already.

@@ -23,4 +23,5 @@ NB_MODULE(_core, m) {
   init_compiler(m);
   init_native(m);
   init_executable(m);
+  init_fast_call(m);
 }

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from tessera._core import OutdatedError
+from tessera._core import OutdatedError, fast_call
 from tessera.capture.autocast import autocasting
 from tessera.capture.autocast import state as autocast_state
 from tessera.capture.compared import SizesDiffer
@@ -106,20 +106,20 @@ class CompiledModule(Mirror):
     # --- calling --------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # The fast way: plain tensors straight into the program, which checks them itself.
-        fast = self._fast
-        if fast is None or kwargs or autocasting():
-            return self._call(args, kwargs)
-        try:
-            return fast(*args)
-        except OutdatedError:
+        return self._call(args, kwargs)
+
+    # The fast way: plain tensors straight into the program, which checks them itself.
+    __call__ = fast_call(__call__, autocasting)
+
+    def _recover(self, error: Exception, args: tuple[Any, ...]) -> Any:
+        """What a call gives after `error` on the fast way."""
+        if isinstance(error, OutdatedError):
             self._catch_up()
-        except (TypeError, ValueError):
+        elif self._signature.fits(args):
             # What the program said of arguments that fit came from within; of others the general
             # way says more, or takes them after all.
-            if self._signature.fits(args):
-                raise
-        return self._call(args, kwargs)
+            raise error
+        return self._call(args, {})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The same as calling the module, as torch.nn.Module's is without the hooks.

@@ -30,7 +30,8 @@ func.func @mma(%a: memref<64x512xf32>, %b: memref<4x512x32xf32>, %c: memref<64x1
 // A depth the unroll may not divide; storage types widen on the way in; integers.
 // CHECK-LABEL: func.func @tails
 // CHECK: arith.remsi
-// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c4
+// A sum alone waits for itself: eight steps are summed apart.
+// CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c8 iter_args({{.*}}) -> ({{((vector<16xf32>, ){7})}}vector<16xf32>)
 // CHECK: arith.shli %{{.*}} : vector<16xi32>
 // CHECK: arith.shli %{{.*}} : i32
 // CHECK: scf.for %{{.*}} = %{{.*}} to %{{.*}} step %c1

@@ -355,9 +355,12 @@ def test_an_error_inside_an_island_comes_back_and_leaves_the_module_usable():
     library = torch.library.Library("tessera_picky", "DEF")
     library.define("positive(Tensor x) -> Tensor")
 
+    ran = []
+
     def positive(x):
+        ran.append(1)
         if bool((x < 0).any()):
-            raise KeyError("a negative number")
+            raise (ValueError if x.min() < -2 else KeyError)("a negative number")
         return x.clone()
 
     library.impl("positive", positive, "CPU")
@@ -374,6 +377,11 @@ def test_an_error_inside_an_island_comes_back_and_leaves_the_module_usable():
             converted(-torch.ones(3))
         assert any("tessera_picky.positive" in note for note in caught.value.__notes__)
         assert any(entry.name == "positive" for entry in caught.traceback)
+    # Of arguments that fit, the error is not taken for the module's own: nothing runs twice.
+    del ran[:]
+    with pytest.raises(ValueError, match="negative"):
+        converted(-2 * torch.ones(3))
+    assert len(ran) == 1
 
 
 def test_hooks_keep_a_child_in_pytorch_and_run_around_the_root():

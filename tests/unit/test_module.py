@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import sys
 
 import pytest
 import torch
@@ -279,3 +280,19 @@ def test_a_tensor_with_gradients_is_named():
     x = torch.ones(2, requires_grad=True)
     with pytest.raises(ts.errors.ArgumentError, match=r"(?s)\[add\] argument 'other'.*detach"):
         ts.ops.add(ts.tensor([1.0, 2.0]), x)
+
+
+def test_a_call_runs_no_python_code():
+    tess = ts.from_pytorch(nn.Linear(4, 4).eval(), example_inputs=(torch.randn(2, 4),))
+    x = torch.randn(2, 4)
+    tess(x)  # shows that no result is an argument
+    entered = []
+    sys.setprofile(lambda frame, event, _: event == "call" and entered.append(frame.f_code.co_name))
+    try:
+        y = tess(x)
+        bound = tess.__call__
+        z = bound(x)
+    finally:
+        sys.setprofile(None)
+    assert not entered
+    assert_same(y, z)

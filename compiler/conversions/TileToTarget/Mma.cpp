@@ -65,6 +65,9 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
 /// About how many products one accumulator sums up before it is added to the total.
 constexpr int64_t kSumDepth = 256;
 
+/// Products that are under way at once where nothing waits: two a cycle, four cycles each.
+constexpr int64_t kProductsInFlight = 8;
+
 /// Emits one strip.
 class StripEmitter {
 public:
@@ -77,10 +80,13 @@ public:
   Address aStart, bStart;       ///< of the strip's first row and lane, at depth 0
   std::optional<Address> fetch; ///< where to begin fetching ahead
   Strip strip;
+  int64_t sets = 1;              ///< of accumulators
   SmallVector<VectorType> lanes; ///< types of the strip's columns
 
   SmallVector<Value> emit(ValueRange acc) {
-    int64_t unroll = op.getUnroll();
+    // Sums of a small strip wait for each other: several steps of depth are summed apart.
+    sets = std::max<int64_t>(1, kProductsInFlight / std::max<int64_t>(1, acc.size()));
+    int64_t unroll = llvm::alignTo<int64_t>(op.getUnroll(), sets);
     std::optional<int64_t> known = getConstantIntValue(depth);
     if (known && *known < unroll)
       unroll = std::max<int64_t>(*known, 1);
@@ -123,25 +129,44 @@ private:
     return SmallVector<Value>(forOp.getResults());
   }
 
+  /// With `sets` sets of accumulators, where `unroll` leaves room for them.
   SmallVector<Value> loop(Value from, Value to, int64_t unroll, ValueRange acc, bool fetching) {
+    int64_t apart = unroll % sets == 0 ? sets : 1;
+    size_t count = acc.size();
+    SmallVector<Value> init(acc);
+    for (int64_t set = 1; set < apart; ++set)
+      for (Value sum : acc)
+        init.push_back(arith::ConstantOp::create(b, loc, b.getZeroAttr(sum.getType())));
     auto body = [&](OpBuilder &, Location, Value k, ValueRange carried) {
       OpBuilder::InsertionGuard guard(b);
       b.setInsertionPointToEnd(k.getParentBlock());
       if (fetching && fetch)
         prefetch(k, unroll);
       SmallVector<Value> current(carried);
+      MutableArrayRef<Value> all(current);
       Address aHere = aStart.plus(b, loc, k, a.strides.back());
       Address bHere = bStart.plus(b, loc, k, bb.strides[bb.strides.size() - 2]);
       for (int64_t u = 0; u < unroll; ++u)
-        step(aHere + u * a.strides.back(), bHere + u * bb.strides[bb.strides.size() - 2], current);
+        step(aHere + u * a.strides.back(), bHere + u * bb.strides[bb.strides.size() - 2],
+             all.slice(u % apart * count, count));
       scf::YieldOp::create(b, loc, current);
     };
-    auto forOp = scf::ForOp::create(b, loc, from, to, indexConstant(b, loc, unroll), acc, body);
-    return SmallVector<Value>(forOp.getResults());
+    auto forOp = scf::ForOp::create(b, loc, from, to, indexConstant(b, loc, unroll), init, body);
+    SmallVector<Value> sums(forOp.getResults());
+    for (size_t i = count; i < sums.size(); ++i)
+      sums[i % count] = plus(sums[i % count], sums[i]);
+    sums.resize(count);
+    return sums;
+  }
+
+  Value plus(Value x, Value y) {
+    if (isa<FloatType>(element))
+      return arith::AddFOp::create(b, loc, x, y);
+    return arith::AddIOp::create(b, loc, x, y);
   }
 
   /// acc[i][j] += A[i] · B[j] at one depth.
-  void step(Address aHere, Address bHere, SmallVectorImpl<Value> &acc) {
+  void step(Address aHere, Address bHere, MutableArrayRef<Value> acc) {
     SmallVector<Value> row;
     int64_t lane = 0;
     for (VectorType type : lanes) {
@@ -162,8 +187,7 @@ private:
         if (isa<FloatType>(element)) {
           sum = vector::FMAOp::create(b, loc, factor, row[j], sum);
         } else {
-          Value product = arith::MulIOp::create(b, loc, factor, row[j]);
-          sum = arith::AddIOp::create(b, loc, sum, product);
+          sum = plus(sum, arith::MulIOp::create(b, loc, factor, row[j]));
         }
       }
     }
