@@ -77,6 +77,12 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
         kind == StorageSpec::Kind::Heap || kind == StorageSpec::Kind::Island)
       tables->dynamicStorages.push_back(int32_t(i));
   }
+  tables->readByMain.resize(code.storages.size());
+  for (const Instruction &inst : code.main)
+    for (int32_t input : inst.inputs)
+      tables->readByMain[size_t(code.values[size_t(input)].storage)] = true;
+  for (int32_t output : code.outputs)
+    tables->readByMain[size_t(code.values[size_t(output)].storage)] = true;
   for (const KernelSpec &kernel : code.kernels)
     tables->scratchBytes = std::max(tables->scratchBytes, roundScratch(kernel.scratchBytes));
   for (size_t i = 0; i < code.outputs.size(); ++i) {
@@ -170,17 +176,31 @@ StorageRef Executable::fromPool(size_t storage, const Binding &binding,
   return options.pool->find(preparations[storage].text, stampsOf(storage, binding, writes));
 }
 
-Status Executable::prepare(const std::shared_ptr<Binding> &binding, const std::vector<bool> &ready,
-                           Host &host) const {
-  auto isReady = [&](const Instruction &inst) {
-    return std::all_of(inst.outputs.begin(), inst.outputs.end(), [&](int32_t output) {
-      return ready[size_t(program->values[size_t(output)].storage)];
-    });
-  };
+std::vector<Instruction> Executable::unprepared(std::vector<bool> &ready) const {
+  // What only other preparations read is not kept, and made again only for those that need it.
+  std::vector<bool> wanted = tables->readByMain;
+  auto storageOf = [&](int32_t value) { return size_t(program->values[size_t(value)].storage); };
   std::vector<Instruction> list;
-  for (const Instruction &inst : program->prepare)
-    if (!isReady(inst))
-      list.push_back(inst);
+  for (size_t i = program->prepare.size(); i-- > 0;) {
+    const Instruction &inst = program->prepare[i];
+    bool isMissing = std::any_of(inst.outputs.begin(), inst.outputs.end(), [&](int32_t output) {
+      return wanted[storageOf(output)] && !ready[storageOf(output)];
+    });
+    if (!isMissing)
+      continue;
+    // All results anew: what is ready may be somebody else's as well.
+    for (int32_t output : inst.outputs)
+      ready[storageOf(output)] = false;
+    for (int32_t input : inst.inputs)
+      wanted[storageOf(input)] = true;
+    list.push_back(inst);
+  }
+  std::reverse(list.begin(), list.end());
+  return list;
+}
+
+Status Executable::prepare(const std::shared_ptr<Binding> &binding,
+                           const std::vector<Instruction> &list, Host &host) const {
   if (list.empty())
     return Status();
   Plan plan = makePlan(*program, list, options.threads);
@@ -192,6 +212,46 @@ Status Executable::prepare(const std::shared_ptr<Binding> &binding, const std::v
   if (Status status = call.runSteps(); status.failed())
     return status;
   prepares.fetch_add(1, std::memory_order_relaxed);
+  return Status();
+}
+
+Status Executable::bindPrepared(const std::shared_ptr<Binding> &made, Host &host,
+                                std::span<const int64_t> writes) const {
+  size_t count = program->storages.size();
+  std::vector<StorageRef> prepared(count);
+  std::vector<bool> ready(count);
+  for (size_t i = 0; i < count; ++i)
+    if (program->storages[i].kind == StorageSpec::Kind::Prepared && tables->readByMain[i])
+      ready[i] = bool(prepared[i] = fromPool(i, *made, writes));
+  std::vector<Instruction> list = unprepared(ready);
+  std::vector<bool> isFresh(count);
+  for (const Instruction &inst : list)
+    for (int32_t output : inst.outputs) {
+      size_t i = size_t(program->values[size_t(output)].storage);
+      if (isFresh[i])
+        continue;
+      isFresh[i] = true;
+      if (!(prepared[i] = Storage::allocate(program->storages[i].bytes)))
+        return outOfMemory(program->storages[i].bytes, "prepared weights");
+    }
+  for (size_t i = 0; i < count; ++i)
+    if (prepared[i])
+      made->bases[i] = prepared[i]->data();
+  if (Status status = prepare(made, list, host); status.failed())
+    return status;
+  for (size_t i = 0; i < count; ++i) {
+    if (!prepared[i])
+      continue;
+    if (!tables->readByMain[i]) {
+      made->bases[i] = nullptr;
+      continue;
+    }
+    if (options.pool && !writes.empty() && !ready[i] && !preparations[i].text.empty())
+      options.pool->put(preparations[i].text, stampsOf(i, *made, writes), prepared[i],
+                        sourcesOf(i, *made));
+    made->preparedBytes += program->storages[i].bytes;
+    made->owned.push_back(std::move(prepared[i]));
+  }
   return Status();
 }
 
@@ -221,33 +281,15 @@ Status Executable::bind(std::vector<Tensor> parameters, Host &host,
     made->owned.push_back(std::move(copy));
   }
   made->parameters = std::move(parameters);
-  std::vector<bool> ready(program->storages.size());
-  std::vector<StorageRef> prepared(program->storages.size());
   for (size_t i = 0; i < program->storages.size(); ++i) {
     const StorageSpec &storage = program->storages[i];
-    if (storage.kind == StorageSpec::Kind::Parameter) {
+    if (storage.kind == StorageSpec::Kind::Parameter)
       made->bases[i] = addresses[storage.index];
-    } else if (storage.kind == StorageSpec::Kind::Constant) {
+    else if (storage.kind == StorageSpec::Kind::Constant)
       made->bases[i] = tables->constants[storage.index]->data();
-    } else if (storage.kind == StorageSpec::Kind::Prepared) {
-      StorageRef memory = fromPool(i, *made, writes);
-      ready[i] = bool(memory);
-      if (!memory)
-        memory = Storage::allocate(storage.bytes);
-      if (!memory)
-        return outOfMemory(storage.bytes, "prepared weights");
-      made->bases[i] = memory->data();
-      prepared[i] = memory;
-      made->owned.push_back(std::move(memory));
-    }
   }
-  if (Status status = prepare(made, ready, host); status.failed())
+  if (Status status = bindPrepared(made, host, writes); status.failed())
     return status;
-  if (options.pool && !writes.empty())
-    for (size_t i = 0; i < prepared.size(); ++i)
-      if (prepared[i] && !ready[i] && !preparations[i].text.empty())
-        options.pool->put(preparations[i].text, stampsOf(i, *made, writes), prepared[i],
-                          sourcesOf(i, *made));
   binding = std::move(made);
   return Status();
 }

@@ -48,6 +48,7 @@ struct Binding {
   std::vector<Tensor> parameters; ///< as given: shares their memory
   std::vector<StorageRef> owned;  ///< prepared storages, copies of strided parameters
   std::vector<void *> bases;      ///< by storage; null where a call decides
+  int64_t preparedBytes = 0;      ///< of the prepared storages
 };
 
 class Executable {
@@ -109,9 +110,14 @@ private:
   std::vector<Tensor> sourcesOf(size_t storage, const Binding &binding) const;
   StorageRef fromPool(size_t storage, const Binding &binding,
                       std::span<const int64_t> writes) const;
-  /// Runs those of the prepare list whose results are not `ready`, by storage.
-  Status prepare(const std::shared_ptr<Binding> &binding, const std::vector<bool> &ready,
+  /// Those of the prepare list that the results which are not `ready` (by storage) take, in order;
+  /// what they write is no longer ready.
+  std::vector<Instruction> unprepared(std::vector<bool> &ready) const;
+  Status prepare(const std::shared_ptr<Binding> &binding, const std::vector<Instruction> &list,
                  Host &host) const;
+  /// Takes prepared weights from the pool or makes them; keeps those that calls read.
+  Status bindPrepared(const std::shared_ptr<Binding> &made, Host &host,
+                      std::span<const int64_t> writes) const;
   Status checkParameter(const Tensor &tensor, size_t index) const;
 
   std::shared_ptr<const Program> program;

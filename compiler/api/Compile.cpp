@@ -265,6 +265,26 @@ bool Compilation::link(llvm::StringMap<TesseraKernelFn> &entries, std::shared_pt
   return true;
 }
 
+static MemoryPlan memoryPlan(func::FuncOp main, const runtime::Program &program) {
+  MemoryPlan plan;
+  plan.arena = program.arenaBytes;
+  if (auto live = main->getAttrOfType<IntegerAttr>("schedule.live"))
+    plan.live = live.getInt();
+  std::vector<bool> isRead(program.storages.size());
+  for (const runtime::Instruction &inst : program.main)
+    for (int32_t input : inst.inputs)
+      isRead[size_t(program.values[size_t(input)].storage)] = true;
+  for (size_t i = 0; i < program.storages.size(); ++i) {
+    using Kind = runtime::StorageSpec::Kind;
+    const runtime::StorageSpec &storage = program.storages[i];
+    if (storage.kind == Kind::Prepared && isRead[i])
+      plan.prepared += storage.bytes;
+    if (storage.kind == Kind::Parameter)
+      plan.parameters += storage.bytes;
+  }
+  return plan;
+}
+
 bool Compilation::load(CompiledProgram &result) {
   auto main = tile->lookupSymbol<func::FuncOp>("main");
   DiagnosticCollector diagnostics(&impl.graph->context);
@@ -281,6 +301,7 @@ bool Compilation::load(CompiledProgram &result) {
   for (runtime::KernelSpec &kernel : result.program->kernels)
     if (auto it = impl.shared.find(kernel.name); it != impl.shared.end())
       kernel.symbols = it->second.symbols;
+  result.memory = memoryPlan(main, *result.program);
   for (auto launch : main.getOps<schedule::LaunchOp>()) {
     if (launch.getPrepare())
       continue;

@@ -155,10 +155,19 @@ struct CompileTimings {
   int cacheHits = 0;
 };
 
+/// Bytes that a program takes besides its inputs and outputs.
+struct MemoryPlan {
+  int64_t arena = 0;      ///< intermediate results of a call
+  int64_t live = 0;       ///< the largest set of them alive at once: what no plan goes below
+  int64_t prepared = 0;   ///< made of parameters once, and kept
+  int64_t parameters = 0; ///< in place, where PyTorch has them
+};
+
 struct CompiledProgram {
   std::shared_ptr<runtime::Program> program;
   std::vector<KernelReport> launches; ///< parallel to program->main's launches
   CompileTimings timings;
+  MemoryPlan memory;
 
   /// "graph", "schedule", "tile", "target", "llvm" or "asm": the text of what runs.
   Result<std::string> ir(const std::string &level, bool withLocations = false) const;

@@ -89,6 +89,11 @@ void defineReports(nb::module_ &m) {
       .def_ro("code_ms", &CompileTimings::codeMs)
       .def_ro("kernels", &CompileTimings::kernels)
       .def_ro("cache_hits", &CompileTimings::cacheHits);
+  nb::class_<MemoryPlan>(m, "MemoryPlan", "Bytes besides inputs and outputs.")
+      .def_ro("arena", &MemoryPlan::arena)
+      .def_ro("live", &MemoryPlan::live)
+      .def_ro("prepared", &MemoryPlan::prepared)
+      .def_ro("parameters", &MemoryPlan::parameters);
   nb::class_<CompileProgress>(m, "CompileProgress", "How far a compilation is, while it runs.")
       .def(nb::init<>())
       .def_prop_ro("total", [](const CompileProgress &self) { return self.total.load(); })
@@ -110,18 +115,17 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
            "The text of what runs: graph, schedule, tile, target, llvm or asm.")
       .def_ro("launches", &CompiledProgram::launches, "A KernelReport a launch, in order.")
       .def_ro("timings", &CompiledProgram::timings)
+      .def_ro("memory", &CompiledProgram::memory)
       .def_prop_ro("instructions", &instructionsOf,
                    "What runs, launches and islands in order: dicts of kind, target, kernel, fqn "
                    "and source.")
       .def_prop_ro("input_names", [](const CompiledProgram &c) { return c.program->inputNames; })
-      .def_prop_ro("parameter_names",
-                   [](const CompiledProgram &c) {
-                     std::vector<std::string> names;
-                     for (const runtime::ParameterSpec &parameter : c.program->parameters)
-                       names.push_back(parameter.name);
-                     return names;
-                   })
-      .def_prop_ro("arena_bytes", [](const CompiledProgram &c) { return c.program->arenaBytes; });
+      .def_prop_ro("parameter_names", [](const CompiledProgram &c) {
+        std::vector<std::string> names;
+        for (const runtime::ParameterSpec &parameter : c.program->parameters)
+          names.push_back(parameter.name);
+        return names;
+      });
   nb::class_<FamilyObject>(m, "KernelFamily",
                            "What programs of one model for different sizes share: machine code and "
                            "prepared weights.")

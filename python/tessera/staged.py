@@ -278,6 +278,7 @@ class StagedExecutable:
         whole.kernels += part.kernels
         for name, time_ms in part.timings.items():
             whole.timings[name] = whole.timings.get(name, 0.0) + time_ms
+        whole.buffers = whole.buffers.before(part.buffers)
         for name, growth in part.memory.items():
             whole.memory[name] = whole.memory.get(name, 0) + growth
         return offset

@@ -4,7 +4,7 @@
 // before it is read; what is returned is an output.
 
 // CHECK-LABEL: func.func @chain
-// CHECK-SAME:    schedule.arena = 8192
+// CHECK-SAME:    schedule.arena = 8192 : i64, schedule.live = 8192
 // CHECK:         schedule.kernel contraction(%arg0) {placement = [#schedule.placement<arena, 0>]}
 // CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 4096>]}
 // CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 0>]}

@@ -12,7 +12,7 @@ from torch import nn
 
 import tessera as ts
 from tessera import _settings, phases
-from tessera.report.report import Report
+from tessera.report.report import Report, size
 
 
 def test_phases_count_what_is_their_own():
@@ -116,3 +116,16 @@ def test_kernels_are_counted(tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
         _settings.settings.cache_clear()
+
+
+def test_memory_of_a_program():
+    model = nn.Sequential(nn.Linear(64, 256), nn.GELU(), nn.LayerNorm(256), nn.Linear(256, 64))
+    buffers = ts.from_pytorch(model, (torch.randn(32, 64),)).report.buffers
+    assert buffers.arena >= buffers.live >= 32 * 256 * 4
+    assert buffers.parameters == sum(p.numel() * 4 for p in model.parameters())
+    assert 2 * 64 * 256 * 4 <= buffers.prepared < 3 * 64 * 256 * 4
+    assert "packed weights" in str(buffers)
+
+
+def test_sizes_in_words():
+    assert [size(n) for n in (0, 999, 1000, 123_456_789)] == ["0 B", "999 B", "1 KB", "123 MB"]

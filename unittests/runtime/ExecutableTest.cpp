@@ -228,6 +228,24 @@ TEST(Executable, PrepareRunsOnceABinding) {
   EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 22);
 }
 
+TEST(Executable, WhatOnlyPreparationsReadIsNotKept) {
+  ProgramBuilder b;
+  int32_t x = b.input("x", f32({4})), w = b.parameter("w", f32({4}), true);
+  int32_t between = b.value(StorageSpec::Kind::Prepared, f32({4}));
+  int32_t p = b.value(StorageSpec::Kind::Prepared, f32({4}));
+  int32_t unused = b.value(StorageSpec::Kind::Prepared, f32({4}));
+  int32_t y = b.value(StorageSpec::Kind::Output, f32({4}));
+  int32_t k = b.kernel(addOne, 4, 4);
+  b.launch(k, {w}, {between}, /*prepare=*/true);
+  b.launch(k, {between}, {p}, /*prepare=*/true);
+  b.launch(k, {between}, {unused}, /*prepare=*/true);
+  b.launch(b.kernel(addBoth, 4, 4), {x, p}, {y});
+  Runner run(b.finish({y}), 1, {filled({4}, 10)});
+  EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 13);
+  EXPECT_EQ(run.binding->preparedBytes, 16);
+  EXPECT_EQ(run.binding->owned.size(), 1u);
+}
+
 TEST(Executable, AnOldBindingGoesWithItsLastCaller) {
   Runner run(preparedSum(), 1, {filled({4}, 10)});
   EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 12);

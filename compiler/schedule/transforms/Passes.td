@@ -14,8 +14,8 @@ def PlaceResults : Pass<"tessera-schedule-place", "::mlir::func::FuncOp"> {
   let summary = "plan the memory: a storage for every kernel result";
   let description = [{
     Results that are returned become outputs, what islands see lives on the heap, prepare kernels write
-    memory that stays; the rest share an arena whose offsets are planned by lifetime, largest first. The
-    arena's size is left on the function as `schedule.arena`.
+    memory that stays; the rest share an arena whose offsets are planned by lifetime. The arena's size
+    is left on the function as `schedule.arena`, what no plan could do without as `schedule.live`.
   }];
 }
 

@@ -10,11 +10,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/schedule/ir/ScheduleOps.h"
+#include "compiler/schedule/transforms/ArenaPlan.h"
 #include "compiler/schedule/transforms/Passes.h"
 #include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MathExtras.h"
 
 namespace tessera::schedule {
 #define GEN_PASS_DEF_PLACERESULTS
@@ -26,16 +26,6 @@ using namespace tessera;
 using namespace tessera::schedule;
 
 namespace {
-
-/// Rows of different buffers should not start in the same cache set: a page of distance plus one
-/// line.
-constexpr int64_t alignment = 64;
-
-/// One arena tensor: alive from the op that writes it to the last op that reads it.
-struct Interval {
-  Value value;
-  int64_t first, last, bytes, offset = 0;
-};
 
 int64_t bytesOf(Type type) {
   auto tensor = cast<RankedTensorType>(type);
@@ -55,37 +45,9 @@ private:
         readers.push_back(user);
     }
   }
-  static int64_t packArena(MutableArrayRef<Interval> intervals);
 };
 
 } // namespace
-
-/// Largest first, each at the lowest offset free during its life.
-int64_t PlaceResults::packArena(MutableArrayRef<Interval> intervals) {
-  SmallVector<Interval *> order;
-  for (Interval &interval : intervals)
-    order.push_back(&interval);
-  llvm::stable_sort(order, [](Interval *x, Interval *y) { return x->bytes > y->bytes; });
-  SmallVector<Interval *> placed;
-  int64_t total = 0;
-  for (Interval *interval : order) {
-    SmallVector<Interval *> rivals;
-    for (Interval *other : placed)
-      if (other->first <= interval->last && interval->first <= other->last)
-        rivals.push_back(other);
-    llvm::sort(rivals, [](Interval *x, Interval *y) { return x->offset < y->offset; });
-    int64_t offset = 0;
-    for (Interval *rival : rivals) {
-      if (offset + interval->bytes <= rival->offset)
-        break;
-      offset = std::max<int64_t>(offset, llvm::alignTo(rival->offset + rival->bytes, alignment));
-    }
-    interval->offset = offset;
-    total = std::max(total, offset + interval->bytes);
-    placed.push_back(interval);
-  }
-  return llvm::alignTo(total, alignment);
-}
 
 void PlaceResults::runOnOperation() {
   func::FuncOp function = getOperation();
@@ -94,7 +56,8 @@ void PlaceResults::runOnOperation() {
   for (auto [index, op] : llvm::enumerate(function.getBody().front()))
     position[&op] = index;
 
-  SmallVector<Interval> intervals;
+  SmallVector<ArenaTensor> intervals;
+  SmallVector<Value> inArena; // of the intervals
   DenseMap<Value, PlacementAttr> placements;
   int64_t outputs = 0;
   auto place = [&](Value value, PlacementKind kind, int64_t offset) {
@@ -115,18 +78,20 @@ void PlaceResults::runOnOperation() {
       } else if (isSeen) {
         place(result, PlacementKind::Heap, 0);
       } else {
-        Interval interval{result, position[kernel], position[kernel], bytesOf(result.getType())};
+        ArenaTensor interval{position[kernel], position[kernel], bytesOf(result.getType())};
         for (Operation *reader : readers)
           interval.last = std::max(interval.last, position[reader]);
         intervals.push_back(interval);
+        inArena.push_back(result);
       }
     }
-  int64_t arena = packArena(intervals);
-  for (Interval &interval : intervals)
-    place(interval.value, PlacementKind::Arena, interval.offset);
+  int64_t arena = planArena(intervals);
+  for (auto [value, interval] : llvm::zip_equal(inArena, intervals))
+    place(value, PlacementKind::Arena, interval.offset);
 
   for (auto kernel : function.getOps<KernelOp>())
     kernel.setPlacementAttr(b.getArrayAttr(llvm::map_to_vector(
         kernel.getOutputs(), [&](Value v) -> Attribute { return placements[v]; })));
   function->setAttr("schedule.arena", b.getI64IntegerAttr(arena));
+  function->setAttr("schedule.live", b.getI64IntegerAttr(largestLiveSet(intervals)));
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tessera.lowering.context import Location
-from tessera.report.report import COMPILING, IslandRow, KernelRow, Report
+from tessera.report.report import COMPILING, Buffers, IslandRow, KernelRow, Report
 
 
 def attach_kernels(
@@ -40,6 +40,8 @@ def attach_kernels(
         node.kernels = list(dict.fromkeys(by_place.get(node.location, ())))
         if not node.kernels and node.status == "compiled":
             node.status = "folded"
+    plan = compiled.memory
+    report.buffers = Buffers(plan.arena, plan.live, plan.prepared, plan.parameters)
     for name in COMPILING:
         report.timings[name] = getattr(compiled.timings, f"{name}_ms")
 

@@ -37,6 +37,7 @@ def _print(report: Report, console: Any, nodes: bool, indent: str) -> None:
     if report.timings:
         console.print(f"{indent}  {report.times}", style="dim", highlight=False)
     if report.kernels:
+        console.print(f"{indent}  memory: {report.buffers}", style="dim", highlight=False)
         console.print(kernel_table(report.kernels))
     if report.crossings:
         console.print(f"{indent}  {report.crossings}", style="dim", highlight=False)

@@ -115,6 +115,37 @@ class CaptureAttempt:
 
 
 @dataclass
+class Buffers:
+    """Bytes of memory that calls take besides their inputs and outputs."""
+
+    #: of intermediate results
+    arena: int = 0
+    #: the largest set of those alive at once, which no plan of the memory goes below
+    live: int = 0
+    #: packed weights and what else is made of parameters once
+    prepared: int = 0
+    #: read in place, where PyTorch has them
+    parameters: int = 0
+
+    def before(self, later: Buffers) -> Buffers:
+        """Of two programs that run one after the other."""
+        return Buffers(
+            max(self.arena, later.arena),
+            max(self.live, later.live),
+            self.prepared + later.prepared,
+            self.parameters + later.parameters,
+        )
+
+    def __str__(self) -> str:
+        over = self.arena / self.live - 1 if self.live else 0.0
+        parts = [
+            f"{size(self.arena)} of intermediate results ({over:.1%} above the least possible)",
+            f"{size(self.prepared)} of packed weights beside {size(self.parameters)} of parameters",
+        ]
+        return ", ".join(parts)
+
+
+@dataclass
 class Report:
     """Everything known about one conversion."""
 
@@ -131,6 +162,7 @@ class Report:
     timings: dict[str, float] = field(default_factory=dict)
     #: bytes by which each phase made the process grow
     memory: dict[str, int] = field(default_factory=dict)
+    buffers: Buffers = field(default_factory=Buffers)
     #: reports of submodules compiled on their own, by path
     children: dict[str, Report] = field(default_factory=dict)
 
@@ -250,6 +282,16 @@ class Report:
         return f"<tessera.Report {self.summary()}>"
 
 
+def size(count: int) -> str:
+    """Bytes in the unit that leaves three digits."""
+    value, unit = float(count), "B"
+    for larger in ("KB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.3g} {unit}"
+
+
 def duration(milliseconds: float) -> str:
     """A time for people, in the unit that leaves it a few digits."""
     if milliseconds >= 10:
@@ -271,6 +313,8 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
     lines += [f"  capture: {attempt}" for attempt in report.capture]
     if report.timings:
         lines.append(f"  time: {report.times}")
+    if report.kernels:
+        lines.append(f"  memory: {report.buffers}")
     lines += [f"  {line}" for line in [report.crossings] if line]
     for island in report.islands:
         where = f" in {island.fqn}" if island.fqn else ""
