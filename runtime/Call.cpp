@@ -36,7 +36,9 @@ Executable::Context::Context(const Executable &executable, const Plan &plan,
 
 bool Executable::Context::allocate() {
   int64_t arenaBytes = executable.program->arenaBytes;
-  int64_t scratchBytes = executable.tables->scratchBytes * executable.options.threads;
+  // Only where something runs in parallel does it matter how many there are.
+  threads = plan.phases ? executable.threadsNow() : 1;
+  int64_t scratchBytes = executable.tables->scratchBytes * threads;
   if (arenaBytes && !arena) {
     arena = Storage::allocate(arenaBytes);
     if (!arena)
@@ -45,7 +47,7 @@ bool Executable::Context::allocate() {
     if (arena->data() != arenaBase)
       placeArena();
   }
-  if (!scratch)
+  if (!scratch || scratch->bytes() < scratchBytes)
     scratch = Storage::allocate(scratchBytes);
   return bool(scratch);
 }
@@ -83,7 +85,7 @@ Call::Call(const Executable &executable, Executable::Context &context,
   resources.phases = context.phases.get();
   resources.scratch = static_cast<std::byte *>(context.scratch->data());
   resources.scratchBytes = executable.tables->scratchBytes;
-  resources.threads = executable.options.threads;
+  resources.threads = context.threads;
   resources.nanoseconds = nanoseconds;
   if (plan.microseconds >= kPollingMicroseconds) {
     lastPoll = std::chrono::steady_clock::now();
@@ -187,9 +189,9 @@ Status Call::runSteps() {
 
 Status Call::runLaunches(const Step &step) {
   std::span<const Launch> launches(context.launches.data() + step.begin, step.end - step.begin);
-  LaunchFailure failure = step.kind == Step::Kind::Parallel
-                              ? runInParallel(launches, resources, currentTeam())
-                              : runSerially(launches, resources);
+  bool isParallel = step.kind == Step::Kind::Parallel && resources.threads > 1;
+  LaunchFailure failure = isParallel ? runInParallel(launches, resources, currentTeam())
+                                     : runSerially(launches, resources);
   if (failure.status)
     return describe(failure);
   return Status();

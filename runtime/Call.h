@@ -67,6 +67,7 @@ struct Executable::Context {
   /// not outlive their last use because a context still waits for its next call.
   std::weak_ptr<const Binding> bound;
   const Binding *binding = nullptr; ///< while a call runs
+  int threads = 1;                  ///< of the call
   StorageRef arena, scratch;
   std::byte *arenaBase = nullptr; ///< what the addresses were made for
   std::vector<void *> slots;      ///< the addresses all launches take, one after another

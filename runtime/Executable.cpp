@@ -10,6 +10,7 @@
 #include "runtime/Call.h"
 #include "runtime/StridedCopy.h"
 #include "runtime/Team.h"
+#include "runtime/Threads.h"
 
 #include <algorithm>
 #include <cstring>
@@ -41,7 +42,7 @@ int32_t inputBehind(const Program &program, int32_t index) {
 
 Executable::Executable(std::shared_ptr<const Program> program, Options options)
     : program(std::move(program)), options(std::move(options)) {
-  this->options.threads = std::max(this->options.threads, 1);
+  this->options.threads = std::max(this->options.threads, 0);
 }
 
 Status Executable::create(std::shared_ptr<const Program> program, Options options,
@@ -51,7 +52,7 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
   std::unique_ptr<Executable> made(new Executable(std::move(program), std::move(options)));
   const Program &code = *made->program;
   auto tables = std::make_unique<Tables>();
-  tables->main = makePlan(code, code.main, made->options.threads);
+  tables->main = makePlan(code, code.main, made->plannedThreads());
   for (const auto &constant : code.constants) {
     // Vectors are aligned to 16 bytes only; kernels like whole cache lines.
     StorageRef copy = Storage::allocate(int64_t(constant->size()));
@@ -108,7 +109,11 @@ Executable::~Executable() {
 }
 
 int64_t Executable::callBytes() const {
-  return program->arenaBytes + tables->scratchBytes * options.threads;
+  return program->arenaBytes + tables->scratchBytes * threadsNow();
+}
+
+int Executable::threadsNow() const {
+  return options.threads == 0 ? defaultThreads() : options.threads;
 }
 
 double Executable::predictedMicroseconds() const { return tables->main.microseconds; }
@@ -203,7 +208,7 @@ Status Executable::prepare(const std::shared_ptr<Binding> &binding,
                            const std::vector<Instruction> &list, Host &host) const {
   if (list.empty())
     return Status();
-  Plan plan = makePlan(*program, list, options.threads);
+  Plan plan = makePlan(*program, list, plannedThreads());
   Context context(*this, plan, list);
   if (!context.allocate())
     return outOfMemory(callBytes(), "the arena and the threads' scratch");

@@ -54,8 +54,8 @@ struct Binding {
 class Executable {
 public:
   struct Options {
-    std::string name; ///< begins every message: "Block.forward"
-    int threads = 1;
+    std::string name;                   ///< begins every message: "Block.forward"
+    int threads = 1;                    ///< of every call; 0: defaultThreads() at each
     std::shared_ptr<PreparedPool> pool; ///< where prepared weights are shared; null: nowhere
   };
   struct Counters {
@@ -89,6 +89,8 @@ public:
   bool hasIslands() const { return withIslands; }
   const Program &getProgram() const { return *program; }
   const Options &getOptions() const { return options; }
+  /// Threads of a call that begins now.
+  int threadsNow() const;
   Counters counters() const;
   /// "[Block.forward] input 'x'".
   std::string describeInput(size_t index) const;
@@ -102,6 +104,8 @@ private:
 
   /// Memory a call takes before it begins.
   int64_t callBytes() const;
+  /// Threads that plans are made for: several where their number is only known at a call.
+  int plannedThreads() const { return options.threads == 0 ? 2 : options.threads; }
   Context *acquire(const std::shared_ptr<const Binding> &binding) const;
   void recycle(Context *context) const;
   /// Which values of which parameters a prepared storage holds.

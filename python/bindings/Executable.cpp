@@ -12,6 +12,7 @@
 #include "python/bindings/NativeObject.h"
 #include "python/bindings/TensorExchange.h"
 #include "runtime/Team.h"
+#include "runtime/Threads.h"
 
 #include <nanobind/stl/string.h>
 
@@ -259,7 +260,7 @@ PyObject *stats(PyObject *self, void *) {
     dict["prepares"] = counters.prepares;
     dict["input_copies"] = counters.inputCopies;
     dict["arena_bytes"] = state.executable->getProgram().arenaBytes;
-    dict["threads"] = state.executable->getOptions().threads;
+    dict["threads"] = state.executable->threadsNow();
     return dict.release().ptr();
   });
 }
@@ -334,6 +335,10 @@ void tessera::bindings::init_executable(nb::module_ &m) {
   m.def(
       "note_writes", [] { ++uncountedWrites; },
       "Makes every program read its parameters again at its next call.");
+  m.def("default_threads", &defaultThreads,
+        "Threads that programs without a number of their own run on now.");
+  m.def("set_default_threads", &setDefaultThreads, nb::arg("threads"),
+        "Sets that number; 0: as many as PyTorch uses at each call.");
   m.def(
       "thread_team", [] { return currentTeam().name(); },
       "Whose threads run programs at the moment: \"openmp\" (torch's) or \"pool\".");

@@ -19,7 +19,7 @@ static Status pythonError() { return Status::error(ErrorKind::Host, "an island f
 Status PythonHost::callIsland(int64_t id, std::span<const Tensor> inputs,
                               std::vector<Tensor> &results) {
   if (auto native = state.natives.find(id); native != state.natives.end())
-    return native->second->run(inputs, state.executable->getOptions().threads, results);
+    return native->second->run(inputs, state.executable->threadsNow(), results);
   WithGil gil(*this);
   auto found = state.islands.find(id);
   if (found == state.islands.end())

@@ -26,6 +26,7 @@ from tessera.tensor import (  # noqa: E402
     tensor,
     to_dlpack,
 )
+from tessera.threads import get_num_threads, set_num_threads  # noqa: E402
 from tessera.tracing.jit import jit  # noqa: E402
 
 __version__ = "0.1.0"
@@ -42,11 +43,13 @@ __all__ = [
     "from_numpy",
     "from_pytorch",
     "from_torch",
+    "get_num_threads",
     "jit",
     "lowering",
     "nn",
     "ops",
     "report",
+    "set_num_threads",
     "tensor",
     "to_dlpack",
 ]

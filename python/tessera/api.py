@@ -29,6 +29,7 @@ from tessera.capture.trial import own_error
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
+from tessera.threads import check_threads
 
 _LATER = {
     "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
@@ -64,7 +65,8 @@ def from_pytorch(
     Sizes outside the range are an InputMismatchError.
     Under ``torch.autocast`` a call computes in the precision PyTorch would; each precision is
     compiled when it is first met, whatever was on around from_pytorch.
-    ``threads`` is how many threads the program uses; by default as many as PyTorch does.
+    ``threads`` is how many threads the program uses; by default ``ts.get_num_threads()``, at each
+    call: as many as PyTorch, unless set otherwise.
 
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
     CompileError.
@@ -74,8 +76,8 @@ def from_pytorch(
     _check_model(model)
     args, kwargs = _check_examples(example_inputs, example_kwargs)
     _check_call(model, args, kwargs)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ArgumentError(f"threads must be a positive integer or None, not {threads!r}")
+    if threads is not None:
+        check_threads("threads", threads)
     dynamic = None
     if dynamic_shapes is not None:
         dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.utils import _pytree as pytree
 
 from tessera import phases
@@ -64,7 +63,7 @@ def _make_execution(
     module = owner._torch
     report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
     options = owner._options
-    threads = options.threads or torch.get_num_threads()
+    threads = options.threads
     plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
     unusual = signature.unusual
     if unusual:

@@ -35,6 +35,7 @@ from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
 from tessera.tensor import Tensor, from_torch
+from tessera.threads import get_num_threads
 
 #: Calls whose median tess.profile() reports.
 PROFILED_CALLS = 5
@@ -119,7 +120,7 @@ def make_code(name: str, imported: Imported, threads: int, family: Any = None) -
     try:
         compiled = _core.compile(
             imported.graph,
-            threads=threads,
+            threads=threads or get_num_threads(),
             **settings().cache,
             family=family,
             progress=phases.progress(),
@@ -438,7 +439,9 @@ def note_sizes(
 ) -> None:
     """Shows `family` the kernels for the sizes of a capture; see `_core.note_sizes`."""
     with contextlib.suppress(RuntimeError):  # the same comes up again when it is compiled
-        _core.note_sizes(_imported(root, signature, captured).graph, family, threads=threads)
+        _core.note_sizes(
+            _imported(root, signature, captured).graph, family, threads=threads or get_num_threads()
+        )
 
 
 def build_program(

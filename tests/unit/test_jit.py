@@ -509,7 +509,7 @@ def test_copies():
         (lambda: ts.jit(Net), ArgumentTypeError, "decorate the method"),
         (lambda: ts.jit(ts.compat.wrap(nn.ReLU())), ArgumentTypeError, "compiled already"),
         (lambda: ts.jit(max_signatures=0), ArgumentError, "max_signatures must be a positive"),
-        (lambda: ts.jit(Net(), threads="two"), ArgumentError, "threads must be a positive"),
+        (lambda: ts.jit(Net(), threads="two"), ArgumentError, "threads must be an integer from 1"),
         (lambda: ts.jit(lambda x: x).report, ArgumentError, "before the first call"),
         (lambda: Net().update_buffer("none", 1), ArgumentError, "no buffer 'none'"),
         (lambda: Net().update_buffer("calls", torch.ones(3)), ArgumentError, "cannot hold"),

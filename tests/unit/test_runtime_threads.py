@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+import tessera as ts
 from tessera import _core
 
 SIZE = 512
@@ -171,3 +172,81 @@ def test_control_c_stops_a_long_program() -> None:
         run(zeros)
     # The whole program takes over ten seconds.
     assert time.perf_counter() - begin < 8
+
+
+@pytest.fixture
+def as_torch():
+    """Both libraries' numbers of threads, put back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+    ts.set_num_threads(None)
+
+
+def threads_of(tess) -> int:
+    return tess._execution().program.executable.stats["threads"]
+
+
+def test_programs_follow_torch(as_torch) -> None:
+    model, x = torch.nn.Linear(256, 256), torch.randn(256, 256)
+    tess = ts.from_pytorch(model, (x,))
+    expected = tess(x)
+    for threads in (1, 3, 2):
+        torch.set_num_threads(threads)
+        assert ts.get_num_threads() == threads
+        assert threads_of(tess) == threads
+        assert torch.equal(tess(x), expected)
+
+
+def test_a_number_of_our_own(as_torch) -> None:
+    model, x = torch.nn.Linear(256, 256), torch.randn(256, 256)
+    following = ts.from_pytorch(model, (x,))
+    fixed = ts.from_pytorch(model, (x,), threads=1)
+    ts.set_num_threads(3)
+    torch.set_num_threads(2)
+    assert ts.get_num_threads() == 3
+    assert (threads_of(following), threads_of(fixed)) == (3, 1)
+    assert torch.equal(following(x), fixed(x))
+    assert torch.get_num_threads() == 2, "torch keeps its own"
+    ts.set_num_threads(None)
+    assert ts.get_num_threads() == 2
+
+
+def test_a_number_set_holds_in_other_threads(as_torch) -> None:
+    ts.set_num_threads(3)
+    seen = []
+    thread = threading.Thread(target=lambda: seen.append(ts.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen == [3]
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", True, 10**6])
+def test_what_is_no_number_of_threads(number) -> None:
+    with pytest.raises(ts.errors.ArgumentError, match=r"set_num_threads: num must be an integer"):
+        ts.set_num_threads(number)
+    with pytest.raises(ts.errors.ArgumentError, match=r"threads must be an integer from 1"):
+        ts.from_pytorch(torch.nn.Linear(2, 2), (torch.randn(1, 2),), threads=number)
+
+
+def test_models_served_from_several_threads(as_torch) -> None:
+    models = [torch.nn.Sequential(torch.nn.Linear(300, 300), torch.nn.GELU()) for _ in range(3)]
+    x = torch.randn(128, 300)
+    served = [ts.from_pytorch(model, (x,)) for model in models]
+    expected = [tess(x) for tess in served]
+    wrong = []
+
+    def serve(index: int) -> None:
+        for _ in range(50):
+            if not torch.equal(served[index](x), expected[index]):
+                wrong.append(index)
+
+    workers = [threading.Thread(target=serve, args=(index % 3,)) for index in range(6)]
+    for worker in workers:
+        worker.start()
+    for number in (1, 2, 4, 1, 3):  # changes while calls run
+        ts.set_num_threads(number)
+        time.sleep(0.02)
+    for worker in workers:
+        worker.join()
+    assert not wrong

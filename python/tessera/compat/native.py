@@ -23,6 +23,7 @@ from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_name, is_supported
 from tessera.ops._dispatch import find_context, operands_of
 from tessera.tensor import Tensor
+from tessera.threads import get_num_threads
 from tessera.tracing.active import building
 
 _TENSORS = ("Tensor", "Optional[Tensor]", "List[Tensor]", "List[Optional[Tensor]]")
@@ -91,7 +92,7 @@ class NativeOp(DefinedOp):
                     "native kernels compute no gradients",
                     remedy="call it under torch.no_grad(), or pass tensor.detach()",
                 )
-        results = call(*tensors, threads=torch.get_num_threads())
+        results = call(*tensors, threads=get_num_threads())
         if not native:
             results = [torch.from_dlpack(result) for result in results]
         return results[0] if len(results) == 1 else tuple(results)

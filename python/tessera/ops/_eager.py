@@ -23,6 +23,7 @@ from tessera.lowering.registry import Unsupported
 from tessera.ops._check import COMPOSITE, argument_name, check_operands, check_tensors
 from tessera.ops._dispatch import explain, plain_number
 from tessera.random_keys import with_keys
+from tessera.threads import get_num_threads
 
 #: Programs kept; each is one small kernel.
 CACHE_SIZE = 1024
@@ -79,7 +80,7 @@ cache = _Cache(CACHE_SIZE)
 def run(key: str, lower: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """Calls the operator on tensors; ts.Tensors give ts.Tensors, torch tensors torch tensors."""
     tensors: list[Any] = []
-    threads = torch.get_num_threads()
+    threads = get_num_threads()
     try:
         arguments = _key(key, (args, kwargs), tensors)
     except _RequiresGrad as error:

@@ -241,7 +241,7 @@ class _Making:
         self.report.nodes = trace.context.rows
         if self.options.strict and self.report.unconverted:
             raise ConversionError(strict_message(self.report), report=self.report)
-        threads = self.options.threads or torch.get_num_threads()
+        threads = self.options.threads
         program = TracedProgram(self.name, trace, self.report, threads)
         if self.result is not _MISSING:
             self.result = program.in_kind(self.result, self.args, self.kwargs)

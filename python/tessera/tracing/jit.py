@@ -23,6 +23,7 @@ from tessera.compiled import CompiledModule
 from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.module import Module
 from tessera.report.report import Report
+from tessera.threads import check_threads
 from tessera.tracing.active import building
 from tessera.tracing.forms import Forms, JitOptions
 
@@ -209,19 +210,22 @@ def jit(
     What cannot be traced runs as it is and is named in ``result.report``: a module of its own as
     an island, the function as a whole otherwise; with ``strict=True`` that is a ConversionError.
     Calls of more than ``max_signatures`` forms run uncompiled (ArgumentError when strict).
-    ``threads`` is how many threads programs use; by default as many as PyTorch does.
+    ``threads`` is how many threads programs use; by default ``ts.get_num_threads()``, at each call.
 
     Raises ArgumentTypeError for what is no function or ``ts.Module``, and ArgumentError for a
     ``max_signatures`` or ``threads`` below one.
     """
-    for name, value in (("max_signatures", max_signatures), ("threads", threads)):
-        if value is None and name == "threads":
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ArgumentError(
-                f"jit: {name} must be a positive integer, not {value!r}",
-                remedy="leave it out for the default",
-            )
+    if (
+        not isinstance(max_signatures, int)
+        or isinstance(max_signatures, bool)
+        or max_signatures < 1
+    ):
+        raise ArgumentError(
+            f"jit: max_signatures must be a positive integer, not {max_signatures!r}",
+            remedy="leave it out for the default",
+        )
+    if threads is not None:
+        check_threads("jit: threads", threads)
     options = JitOptions(bool(strict), max_signatures, threads or 0)
     if function is None:
         return functools.partial(jit, strict=strict, max_signatures=max_signatures, threads=threads)

@@ -26,6 +26,7 @@ from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report
 from tessera.tensor import Tensor, from_torch, is_tensor
+from tessera.threads import get_num_threads
 from tessera.tracing.active import listening
 from tessera.tracing.context import Opaque, TracingContext
 from tessera.watch import changed
@@ -112,7 +113,10 @@ class TracedProgram:
         try:
             with phases.phase(report, "compile"):
                 self.compiled = _core.compile(
-                    graph, threads=threads, **settings().cache, progress=phases.progress()
+                    graph,
+                    threads=threads or get_num_threads(),
+                    **settings().cache,
+                    progress=phases.progress(),
                 )
         except RuntimeError as error:
             raise CompileError(f"{name}: {error}") from error

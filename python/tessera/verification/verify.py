@@ -23,6 +23,7 @@ from tessera.compiling import kept_leaves
 from tessera.report.report import Report
 from tessera.staged import StagedExecutable
 from tessera.tensor import Tensor
+from tessera.threads import get_num_threads
 from tessera.verification.replay import Subject, check_capture, verify_program
 from tessera.verification.result import ModuleCheck, Verification
 
@@ -52,7 +53,7 @@ def verify(
 
     def build(captured: Captured) -> Verification:
         tensors = [flat[index] for index in signature.tensor_positions]
-        threads = owner._options.threads or torch.get_num_threads()
+        threads = owner._options.threads or get_num_threads()
         if depends_on_data(captured.program, captured.outputs):
             stages = StagedExecutable(
                 name, module, captured, Report(name), threads=threads, strict=False, family=None
