@@ -350,7 +350,10 @@ static std::string withCompilation(const GraphModule &module, const CompileOptio
   result.impl->pipeline = {std::max(1, options.threads), machine->vectorBits,
                            options.family != nullptr};
   std::lock_guard<std::mutex> lock(module.getImpl()->mutex);
-  prepareContext(module.getImpl()->context);
+  MLIRContext &context = module.getImpl()->context;
+  prepareContext(context);
+  result.impl->pipeline.bf16Dot =
+      cast<target::MachineAttr>(machine->attribute(&context)).hasBF16Dot();
   Compilation compilation(*result.impl, options);
   return work(compilation) ? std::string() : compilation.error;
 }

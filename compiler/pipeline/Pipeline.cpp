@@ -48,7 +48,8 @@ void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &op
   function.addPass(graph::createGraphExpandConvolutions());
   function.addPass(graph::createGraphSinkReshapes()); // epilogues take the products' shape
   function.addPass(createConvertGraphToSchedule());
-  function.addPass(createChoosePoints({options.vectorBits, options.threads, options.anySizes}));
+  function.addPass(
+      createChoosePoints({options.vectorBits, options.threads, options.anySizes, options.bf16Dot}));
   function.addPass(createPrepackWeights());
   function.addPass(createCSEPass());
   function.addPass(schedule::createPlaceResults());

@@ -20,6 +20,7 @@ struct PipelineOptions {
   int64_t threads = 1;
   int64_t vectorBits = 512;
   bool anySizes = false; ///< prefer code that differs in numbers only from size to size
+  bool bf16Dot = false;  ///< the machine multiplies pairs of bf16, adding up in f32
 };
 
 /// Every dialect that occurs at some level.

@@ -32,3 +32,15 @@ func.func @rank(%s: memref<?xi8>, %begin: index, %end: index) -> i32 {
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// -----
+
+func.func @pairs(%a: memref<64x65x2xbf16>, %b: memref<65x16x2xbf16>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %zero = arith.constant dense<0.0> : vector<8x16xf32>
+  // expected-error @+2 {{failed to legalize operation 'tile.mma'}}
+  // expected-error @+1 {{has no product of pairs; choose a schedule without}}
+  %r = tile.mma %zero, %a[%begin, %c0, %c0], %b[%c0, %c0, %c0] depth %end {pairs} : vector<8x16xf32>, memref<64x65x2xbf16>, memref<65x16x2xbf16>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

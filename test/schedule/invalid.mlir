@@ -52,3 +52,19 @@ func.func @pack_shape(%x: tensor<8x40xf32>) {
   %0 = schedule.pack %x : tensor<8x40xf32> to tensor<1x8x32xf32>
   return
 }
+
+// -----
+
+func.func @pack_pairs(%x: tensor<8x40xf32>) {
+  // expected-error @+1 {{[pack] panels of pairs end in two bf16, got 'tensor<2x4x32x2xf32>'}}
+  %0 = schedule.pack %x : tensor<8x40xf32> to tensor<2x4x32x2xf32>
+  return
+}
+
+// -----
+
+func.func @pack_type(%x: tensor<8x40xf64>) {
+  // expected-error @+1 {{[pack] cannot convert 'f64' to 'bf16'}}
+  %0 = schedule.pack %x : tensor<8x40xf64> to tensor<2x4x32x2xbf16>
+  return
+}

@@ -139,6 +139,10 @@ static int64_t bitsOf(Value value) {
   return cast<RankedTensorType>(value.getType()).getElementTypeBitWidth();
 }
 
+static bool isBF16(Value value) {
+  return cast<RankedTensorType>(value.getType()).getElementType().isBF16();
+}
+
 static ContractionShape contractionShape(KernelOp kernel, graph::MatmulOp matmul) {
   ArrayRef<int64_t> a = cast<RankedTensorType>(matmul.getLhs().getType()).getShape();
   ArrayRef<int64_t> b = cast<RankedTensorType>(matmul.getRhs().getType()).getShape();
@@ -217,6 +221,7 @@ private:
     MachineModel model;
     model.threads = static_cast<int>(threads);
     model.vectorBits = vectorBits;
+    model.bf16Dot = bf16Dot;
     return model;
   }
 
@@ -224,6 +229,7 @@ private:
     for (auto matmul : kernel.getBody().front().getOps<graph::MatmulOp>()) {
       ContractionShape shape = contractionShape(kernel, matmul);
       shape.anyRows = anySizes;
+      shape.pairs = bf16Dot && isBF16(matmul.getLhs());
       kernel.setPointAttr(chooseContraction(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(contractionSpace(kernel.getContext(), shape, machine()));
     }
@@ -233,6 +239,7 @@ private:
     for (auto attention : kernel.getBody().front().getOps<graph::AttentionOp>()) {
       AttentionShape shape = attentionShape(kernel, attention);
       shape.anySizes = anySizes;
+      shape.pairs = bf16Dot && isBF16(attention.getQuery());
       kernel.setPointAttr(chooseAttention(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(attentionSpace(kernel.getContext(), shape, machine()));
     }

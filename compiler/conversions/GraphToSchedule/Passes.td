@@ -34,7 +34,8 @@ def ChoosePoints : Pass<"tessera-schedule-choose", "::mlir::func::FuncOp"> {
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a machine vector">,
     Option<"threads", "threads", "int64_t", "1", "threads the work is split for">,
-    Option<"anySizes", "any-sizes", "bool", "false", "prefer code that differs in numbers only from size to size">
+    Option<"anySizes", "any-sizes", "bool", "false", "prefer code that differs in numbers only from size to size">,
+    Option<"bf16Dot", "bf16-dot", "bool", "false", "the machine multiplies pairs of bf16, adding up in f32">
   ];
 }
 

@@ -42,12 +42,46 @@ static Value orientedKN(OpBuilder &b, KernelOp kernel, unsigned index, bool tran
                         b.getDenseI64ArrayAttr(strides));
 }
 
-static Value packKernel(OpBuilder &b, Location loc, Value matrix, int64_t nr) {
+/// What a prepare kernel rounds to bf16 and does nothing else with, where it lies contiguous:
+/// packing pairs does as much.
+static Value roundedSource(Value value) {
+  auto kernel = value.getDefiningOp<KernelOp>();
+  if (!kernel || !kernel.getPrepare() || kernel.getInputs().size() != 1 ||
+      kernel.getOutputs().size() != 1 || kernel.getResultPermsAttr())
+    return {};
+  Value source = kernel.getInputs().front();
+  auto rounding = kernel.getYield().getValues().front().getDefiningOp<graph::CastOp>();
+  bool isPlain = rounding && rounding.getOperand() == kernel.getBody().front().getArgument(0) &&
+                 !source.getDefiningOp<ViewOp>();
+  return isPlain && cast<RankedTensorType>(source.getType()).getElementType().isF32() ? source
+                                                                                      : Value();
+}
+
+/// `matrix` before it was rounded to bf16, or itself.
+static Value unrounded(OpBuilder &b, Value matrix) {
+  auto view = matrix.getDefiningOp<ViewOp>();
+  Value source = roundedSource(view ? view.getSource() : matrix);
+  if (!source || !view)
+    return source ? source : matrix;
+  auto type = cast<RankedTensorType>(view.getType()).clone(b.getF32Type());
+  return ViewOp::create(b, view.getLoc(), type, source, view.getOffsetAttr(),
+                        view.getStridesAttr());
+}
+
+static Value packKernel(OpBuilder &b, Location loc, Value matrix, const ContractionAttr &point) {
+  if (point.getPairs())
+    matrix = unrounded(b, matrix);
   auto type = cast<RankedTensorType>(matrix.getType());
   SmallVector<int64_t> shape(type.getShape().drop_back(2));
   int64_t k = type.getDimSize(type.getRank() - 2), n = type.getDimSize(type.getRank() - 1);
-  shape.append({(n + nr - 1) / nr, k, nr});
+  int64_t nr = point.getNr(), count = (n + nr - 1) / nr;
+  if (point.getPairs())
+    shape.append({count, (k + 1) / 2, nr, 2});
+  else
+    shape.append({count, k, nr});
   auto packedType = type.clone(shape);
+  if (point.getPairs())
+    packedType = packedType.clone(b.getBF16Type());
   auto pack = KernelOp::create(b, loc, TypeRange(packedType), KernelKind::Pack, ValueRange(matrix),
                                {}, {}, true, {}, {});
   Block &body = pack.getBody().emplaceBlock();
@@ -63,6 +97,12 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>()))
       if (kernel.getKind() == KernelKind::Contraction)
         prepack(kernel);
+    // Copies that only packing read.
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(getOperation().front())))
+      if (auto kernel = dyn_cast<KernelOp>(op); kernel && kernel.getPrepare() && op.use_empty())
+        op.erase();
+      else if (isa<ViewOp>(op) && op.use_empty())
+        op.erase();
   }
 
   void prepack(KernelOp kernel) {
@@ -84,7 +124,7 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     OpBuilder b(kernel);
     bool transposed = matmul.getTransposeB();
     Value matrix = orientedKN(b, kernel, index, transposed);
-    Value panels = packKernel(b, kernel.getLoc(), matrix, point.getNr());
+    Value panels = packKernel(b, kernel.getLoc(), matrix, point);
     kernel.getInputsMutable()[index].set(panels);
     argument.setType(panels.getType());
     OpBuilder inner = OpBuilder::atBlockBegin(&body);

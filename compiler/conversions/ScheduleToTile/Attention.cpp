@@ -88,7 +88,9 @@ void AttentionEmitter::plan() {
   online = p.keys > bc;
   // exp2((x - max)·scale·log2e) needs the largest x to give the largest exponent.
   scaleFirst = (p.mask && !p.maskIsBool) || !(p.scale > 0);
-  widened = p.elementType != p.accType;
+  pairs = s.getPairs() && !inPlace && p.elementType.isBF16();
+  widened = p.elementType != p.accType && !pairs;
+  copiesQuery = widened || (pairs && p.q.colStride != 1);
   // Rows of two strips would be added up twice where the output grows pass by pass.
   overlaps = s.getAnySizes() && p.queries >= mr && !online;
   t.anySizes = s.getAnySizes();
@@ -117,8 +119,13 @@ void AttentionEmitter::allocate() {
   int64_t pad = 64 / byteWidth(p.accType);
   // Nothing to see still has a type: sizes of zero would leave its strides unknown.
   int64_t depth = std::max<int64_t>(p.depth, 1), keys = std::max<int64_t>(p.keys, 1);
-  if (!inPlace) {
-    keyScratch = scratch({std::max<int64_t>(keyPanels, 1), depth, nr}, p.accType);
+  int64_t someKeyPanels = std::max<int64_t>(keyPanels, 1);
+  if (pairs) {
+    keyScratch = scratch({someKeyPanels, (depth + 1) / 2, nr, 2}, p.elementType);
+    valueScratch = scratch({valuePanels, (keys + 1) / 2, nrValue, 2}, p.elementType);
+    weights = scratch({br, bc + 2 * pad}, p.elementType);
+  } else if (!inPlace) {
+    keyScratch = scratch({someKeyPanels, depth, nr}, p.accType);
     valueScratch = scratch({valuePanels, keys, nrValue}, p.accType);
   }
   scores = scratch({br, bc + pad}, p.accType);
@@ -129,12 +136,11 @@ void AttentionEmitter::allocate() {
     rowSum = scratch({br}, p.accType);
     output = scratch({br, valuePanels * nrValue}, p.accType);
   }
-  if (widened) {
-    if (!inPlace)
-      stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
-    queryScratch =
-        scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + pad}, p.accType);
-  }
+  if (widened && !inPlace)
+    stageScratch = scratch({std::max(depth, keys), nr}, p.elementType);
+  if (copiesQuery)
+    queryScratch = scratch({br, static_cast<int64_t>(llvm::alignTo(p.depth, lanes)) + 2 * pad},
+                           widened ? p.accType : p.elementType);
 }
 
 //===----------------------------------------------------------------------===//
@@ -167,8 +173,11 @@ void AttentionEmitter::emitUnit(Value unit) {
   Value offset = t.add(t.linearize(item, p.q.batchStrides), t.mul(head, p.q.headStride));
   queryMatrix = t.window(p.q.memref, t.add(offset, t.mul(q0, p.q.rowStride)), {br, p.depth},
                          {p.q.rowStride, p.q.colStride});
-  if (widened)
-    convertQueries();
+  if (pairs && !copiesQuery)
+    queryPairs = t.window(p.q.memref, t.add(offset, t.mul(q0, p.q.rowStride)),
+                          {br, (p.depth + 1) / 2, 2}, {p.q.rowStride, 2, 1});
+  if (copiesQuery)
+    copyQueries();
 
   // A causal block sees no key past its last row.
   Value visible = t.size(p.keys);
@@ -204,6 +213,11 @@ void AttentionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body) {
   t.loop(t.index(0), whole, mr, [&](Value block) { body({block, mr}); });
   if (rest != 0)
     t.when(t.less(whole, rows), [&] { body({whole, rest}); });
+}
+
+Value AttentionEmitter::asPairs(Value buffer) {
+  int64_t length = cast<MemRefType>(buffer.getType()).getDimSize(1);
+  return t.window(buffer, t.index(0), {br, length / 2, 2}, {length, 2, 1});
 }
 
 Value AttentionEmitter::scalarLoad(Value memref, Value i) {

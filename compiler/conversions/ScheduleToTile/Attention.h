@@ -51,7 +51,9 @@ private:
   void packHead();
   void packPanels(mlir::Value source, int64_t depth, int64_t columns, mlir::Value target,
                   int64_t width);
-  void convertQueries();
+  void copyQueries();
+  /// Rows of `buffer` as pairs.
+  mlir::Value asPairs(mlir::Value buffer);
 
   // Keys and values read where they lie (AttentionInPlace.cpp).
   void placeHead();
@@ -64,6 +66,8 @@ private:
   void emitScores(mlir::Value c0, mlir::Value c1);
   /// Fills the scores up to what the softmax takes at a time.
   void padScores(mlir::Value first, mlir::Value last, mlir::Value c0);
+  mlir::Value product(const Strip &strip, mlir::Value panel);
+  mlir::Value keyProducts(const Strip &strip, mlir::Value column);
   void emitScoreTile(mlir::Value panel, const Strip &strip, mlir::Value c0, bool limited);
   mlir::Value maskScores(mlir::Value scores, mlir::Value scale, mlir::Value row, mlir::Value column,
                          bool limited);
@@ -94,23 +98,26 @@ private:
 
   int64_t mr, nr, nrValue, br, bc;
   int64_t keyPanels, valuePanels, blocks;
-  int64_t lanes;   ///< of one machine-sized vector of scores
-  bool online;     ///< keys in several passes
-  bool scaleFirst; ///< scores are scaled as they are made, not inside exp2
-  bool widened;    ///< operands are f16 or bf16: copied to f32
-  bool overlaps;   ///< the last strip of a block covers rows of the one before again
-  bool inPlace;    ///< keys and values are not packed
+  int64_t lanes;    ///< of one machine-sized vector of scores
+  bool online;      ///< keys in several passes
+  bool scaleFirst;  ///< scores are scaled as they are made, not inside exp2
+  bool pairs;       ///< operands are bf16, and multiplied as pairs of neighbours in depth
+  bool copiesQuery; ///< queries are not read in place
+  bool widened;     ///< operands are f16 or bf16: copied to f32
+  bool overlaps;    ///< the last strip of a block covers rows of the one before again
+  bool inPlace;     ///< keys and values are not packed
 
   // Scratch.
   mlir::Value keyScratch, valueScratch, stageScratch, queryScratch;
   mlir::Value scores, maxima; ///< [br, bc + pad], [br, lanes]
+  mlir::Value weights;        ///< [br, bc + pad]: the exponentials as bf16, for pairs only
   mlir::Value rowMax, rowSum,
       rowFactor;      ///< [br]: m, l; then 1/l, or what the old output shrinks by
   mlir::Value output; ///< [br, valuePanels·nrValue], online only
 
   // The current unit.
   llvm::SmallVector<mlir::Value> item; ///< batch indices
-  mlir::Value head, keyHead, q0, rows, queryMatrix;
+  mlir::Value head, keyHead, q0, rows, queryMatrix, queryPairs;
   mlir::Value keyMatrix, valueMatrix; ///< [keys, depth], [keys, columns]; in place only
 };
 

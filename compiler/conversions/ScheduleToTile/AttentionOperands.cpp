@@ -5,7 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Copies one head's K^T and V into column panels, and f16 and bf16 operands to f32.
+// Copies one head's K^T and V into column panels, and f16 and bf16 operands to f32
+// where the machine does not multiply them as they are.
 //
 //===----------------------------------------------------------------------===//
 
@@ -35,6 +36,8 @@ void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, 
   Value deep = t.size(depth);
   auto emit = [&](Value panel, Value valid) {
     Value zero = t.index(0), column = t.mul(panel, width);
+    if (pairs)
+      return t.pack(source, {zero, column}, target, {panel, zero, zero, zero}, deep, valid, true);
     if (!widened)
       return t.pack(source, {zero, column}, target, {panel, zero, zero}, deep, valid);
     Value stage = t.window(stageScratch, zero, {depth, width}, {width, 1});
@@ -59,12 +62,14 @@ void AttentionEmitter::packPanels(Value source, int64_t depth, int64_t columns, 
     emit(t.index(whole), t.index(columns % width));
 }
 
-void AttentionEmitter::convertQueries() {
+void AttentionEmitter::copyQueries() {
   auto narrow = VectorType::get({lanes}, p.elementType), wide = VectorType::get({lanes}, p.accType);
   t.loop(t.index(0), rows, 1, [&](Value row) {
     auto copy = [&](Value k, Value valid) {
       Value vector = t.load(narrow, queryMatrix, {row, k}, valid);
-      t.store(arith::ExtFOp::create(t.b, t.loc, wide, vector), queryScratch, {row, k});
+      if (widened)
+        vector = arith::ExtFOp::create(t.b, t.loc, wide, vector);
+      t.store(vector, queryScratch, {row, k});
     };
     int64_t whole = p.depth / lanes * lanes;
     t.loop(0, whole, lanes, [&](Value k) { copy(k, {}); });

@@ -36,13 +36,17 @@ void AttentionEmitter::emitOutput(Value firstKey, Value depth) {
         }
         acc = t.tileOfRows(old);
       }
+      Value zero = t.index(0);
       if (inPlace)
-        acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueMatrix,
-                    {firstKey, t.mul(panel, nrValue)}, depth, s.getUnroll(),
-                    nextValues(t.mul(panel, nrValue), firstKey));
+        acc =
+            t.mma(acc, scores, {strip.block, zero}, valueMatrix, {firstKey, t.mul(panel, nrValue)},
+                  depth, s.getUnroll(), nextValues(t.mul(panel, nrValue), firstKey));
+      else if (pairs) // a pass begins at a whole pair
+        acc = t.mma(acc, asPairs(weights), {strip.block, zero, zero}, valueScratch,
+                    {panel, t.div(firstKey, 2), zero, zero}, depth, s.getUnroll(), {}, true);
       else
-        acc = t.mma(acc, scores, {strip.block, t.index(0)}, valueScratch,
-                    {panel, firstKey, t.index(0)}, depth, s.getUnroll(), {});
+        acc = t.mma(acc, scores, {strip.block, zero}, valueScratch, {panel, firstKey, zero}, depth,
+                    s.getUnroll(), {});
       if (!online)
         return emitEpilogue(acc, strip, panel, columns);
       for (int64_t i = 0; i < strip.rows; ++i)

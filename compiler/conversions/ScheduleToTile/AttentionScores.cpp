@@ -59,21 +59,30 @@ void AttentionEmitter::padScores(Value first, Value last, Value c0) {
   });
 }
 
+/// A tile of scores, unscaled.
+Value AttentionEmitter::product(const Strip &strip, Value panel) {
+  Value acc = t.zero(VectorType::get({strip.rows, nr}, p.accType));
+  Value zero = t.index(0), depth = t.index(p.depth);
+  if (pairs)
+    return t.mma(acc, copiesQuery ? asPairs(queryScratch) : queryPairs, {strip.block, zero, zero},
+                 keyScratch, {panel, zero, zero, zero}, depth, s.getUnroll(), {}, true);
+  return t.mma(acc, copiesQuery ? queryScratch : queryMatrix, {strip.block, zero}, keyScratch,
+               {panel, zero, zero}, depth, s.getUnroll(), {});
+}
+
+/// The same, where emitKeyProducts() has left it.
+Value AttentionEmitter::keyProducts(const Strip &strip, Value column) {
+  SmallVector<Value> rows;
+  for (int64_t i = 0; i < strip.rows; ++i)
+    rows.push_back(
+        t.load(VectorType::get({nr}, p.accType), scores, {t.add(strip.block, i), column}));
+  return t.tileOfRows(rows);
+}
+
 void AttentionEmitter::emitScoreTile(Value panel, const Strip &strip, Value c0, bool limited) {
   Value column = t.mul(panel, nr);
   prefetchMask(strip, column);
-  Value acc;
-  if (inPlace) {
-    SmallVector<Value> products;
-    for (int64_t i = 0; i < strip.rows; ++i)
-      products.push_back(t.load(VectorType::get({nr}, p.accType), scores,
-                                {t.add(strip.block, i), t.sub(column, c0)}));
-    acc = t.tileOfRows(products);
-  } else {
-    acc = t.zero(VectorType::get({strip.rows, nr}, p.accType));
-    acc = t.mma(acc, widened ? queryScratch : queryMatrix, {strip.block, t.index(0)}, keyScratch,
-                {panel, t.index(0), t.index(0)}, t.index(p.depth), s.getUnroll(), {});
-  }
+  Value acc = inPlace ? keyProducts(strip, t.sub(column, c0)) : product(strip, panel);
   auto type = VectorType::get({lanes}, p.accType);
   Value scale = scaleFirst ? t.constant(type, p.scale) : Value();
   for (int64_t i = 0; i < strip.rows; ++i) {

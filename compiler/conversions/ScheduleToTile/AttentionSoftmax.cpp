@@ -81,7 +81,10 @@ void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
       t.loop(t.index(0), width, step, {t.zero(type)}, [&](Value c, ValueRange carried) {
         Value x = t.load(type, scores, {row, c});
         Value e = exp2(math::FmaOp::create(b, loc, x, factors, shifts));
-        t.store(e, scores, {row, c});
+        if (pairs)
+          t.store(arith::TruncFOp::create(b, loc, type.clone(p.elementType), e), weights, {row, c});
+        else
+          t.store(e, scores, {row, c});
         return SmallVector<Value>{arith::AddFOp::create(b, loc, carried[0], e)};
       });
   Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sums[0],

@@ -38,6 +38,10 @@ FailureOr<KernelExtent> emitContraction(KernelFrame &frame) {
   if (problem->panelWidth != 0 && problem->panelWidth != point.getNr())
     return frame.kernel.emitOpError("[contraction] panels of ")
            << problem->panelWidth << " columns do not fit a register tile of " << point.getNr();
+  if (problem->panelWidth != 0 && problem->pairedPanels != point.getPairs())
+    return frame.kernel.emitOpError("[contraction] panels ")
+           << (problem->pairedPanels ? "of pairs do" : "do not") << " fit a point "
+           << (point.getPairs() ? "with" : "without") << " `pairs`";
   return ContractionEmitter(frame, *problem, point).emit();
 }
 
@@ -82,8 +86,15 @@ void ContractionEmitter::plan() {
     source = PanelSource::Prepacked;
   else if (p.b.colStride == 1 && p.m <= kRowsWorthPacking)
     source = PanelSource::InPlace;
-  copyA = s.getPackA() || p.hasPrologue();
-  transposedCopy = copyA && !p.hasPrologue() && p.a.colStride != 1;
+  // In place B is as the caller left it.
+  pairs = s.getPairs() && source != PanelSource::InPlace;
+  if (pairs)
+    kc = std::min<int64_t>(llvm::alignTo(kc, 2), std::max<int64_t>(p.k, 1));
+  bool isContiguous = p.hasPrologue() || p.a.colStride == 1;
+  Type element = cast<RankedTensorType>(p.matmul.getLhs().getType()).getElementType();
+  widens = !pairs && isContiguous && isa<FloatType>(element) && element != p.accType;
+  copyA = s.getPackA() || p.hasPrologue() || widens || (pairs && !isContiguous);
+  transposedCopy = copyA && !isContiguous;
 
   auto anchorType = cast<RankedTensorType>(p.anchor.getType());
   Block &block = frame.kernel.getBody().front();
@@ -103,6 +114,10 @@ MemRefType ContractionEmitter::aScratchType() {
   if (!copyA)
     return {};
   Type element = cast<RankedTensorType>(p.matmul.getLhs().getType()).getElementType();
+  if (widens)
+    element = p.accType;
+  if (transposedCopy && pairs)
+    return MemRefType::get({mc / mr, storedDepth(kc), mr, 2}, element);
   if (transposedCopy)
     return MemRefType::get({mc / mr, kc, mr}, storageType(element));
   // Rows a multiple of 4 KB apart would share one set of the L1 cache.
@@ -116,6 +131,8 @@ MemRefType ContractionEmitter::bScratchType() {
   if (source == PanelSource::Prepacked || (source == PanelSource::InPlace && !tail))
     return {};
   Type element = cast<MemRefType>(p.b.memref.getType()).getElementType();
+  if (pairs)
+    return MemRefType::get({groupPanels, storedDepth(std::max<int64_t>(p.k, 1)), nr, 2}, element);
   return MemRefType::get(
       {source == PanelSource::InPlace ? 1 : groupPanels, std::max<int64_t>(p.k, 1), nr}, element);
 }
@@ -162,7 +179,10 @@ void ContractionEmitter::emitUnit(Value unit) {
   }
 
   Value offset = t.linearize(item, p.b.batchStrides);
-  if (source == PanelSource::Prepacked)
+  int64_t depth = storedDepth(p.k);
+  if (source == PanelSource::Prepacked && pairs)
+    bPanels = t.window(p.b.memref, offset, {panels, depth, nr, 2}, {depth * nr * 2, nr * 2, 2, 1});
+  else if (source == PanelSource::Prepacked)
     bPanels = t.window(p.b.memref, offset, {panels, p.k, nr}, {p.k * nr, nr, 1});
   else
     bPanels = t.window(p.b.memref, offset, {p.k, p.n}, {p.b.rowStride, p.b.colStride});
@@ -174,10 +194,12 @@ void ContractionEmitter::emitUnit(Value unit) {
       fresh = first;
     t.when(fresh, [&] { packPanels(); });
   }
-  if (!p.hasPrologue())
-    aMatrix =
-        t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)),
-                 {mc, p.k}, {p.a.rowStride, p.a.colStride});
+  if (!p.hasPrologue()) {
+    Value start = t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride));
+    aMatrix = t.window(p.a.memref, start, {mc, p.k}, {p.a.rowStride, p.a.colStride});
+    if (pairs && !copyA)
+      aPairs = t.window(p.a.memref, start, {mc, depth, 2}, {p.a.rowStride, 2, 1});
+  }
   if (severalPasses) {
     clearPartial();
     t.loop(0, p.k, kc, [&](Value k0) {
@@ -227,17 +249,9 @@ void ContractionEmitter::emitStrip(const Panel &panel, const Strip &strip, Value
   auto accType = VectorType::get({strip.rows, nr}, p.accType);
   prefetchOperands(panel, strip);
   Value acc = severalPasses ? loadPartial(panel, strip) : t.zero(accType);
-  Value a = aMatrix;
-  SmallVector<Value> aIndices{strip.block, k0};
-  if (transposedCopy) {
-    a = t.window(aScratch, t.index(0), {mc / mr, mr, kc}, {kc * mr, 1, mr});
-    aIndices = {strip.index, t.index(0), t.index(0)};
-  } else if (copyA) {
-    a = aScratch;
-    aIndices = {strip.block, t.index(0)};
-  }
+  auto [a, aIndices] = stripOfA(strip, k0);
   acc = t.mma(acc, a, aIndices, panelBuffer(panel), panelIndices(panel, k0), depth, s.getUnroll(),
-              nextPanel(panel, strip, k0));
+              nextPanel(panel, strip, k0), pairs);
   if (!severalPasses)
     return emitEpilogue(acc, panel, strip);
   Value isLast = t.equal(t.add(k0, depth), t.index(p.k));

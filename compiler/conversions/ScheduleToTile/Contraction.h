@@ -54,6 +54,8 @@ private:
   void plan();
   mlir::MemRefType aScratchType();
   mlir::MemRefType bScratchType();
+  /// Steps of depth as they are stored: pairs count once.
+  int64_t storedDepth(int64_t depth) const { return pairs ? (depth + 1) / 2 : depth; }
   KernelExtent extent() const;
 
   // Loops.
@@ -69,6 +71,9 @@ private:
   void copyRow(mlir::Value row, mlir::Value k0, mlir::Value k, int64_t lanes, mlir::Value valid);
   mlir::Value prologue(mlir::Value row, mlir::Value k, int64_t lanes, mlir::Value valid);
   mlir::Value panelBuffer(const Panel &panel);
+  /// A as tile.mma reads it, and where a strip begins in it.
+  std::pair<mlir::Value, llvm::SmallVector<mlir::Value>> stripOfA(const Strip &strip,
+                                                                  mlir::Value k0);
   llvm::SmallVector<mlir::Value> panelIndices(const Panel &panel, mlir::Value k);
   TileBuilder::Prefetch nextPanel(const Panel &panel, const Strip &strip, mlir::Value k0);
 
@@ -94,6 +99,8 @@ private:
   bool copyA = false;
   bool transposedCopy = false; ///< A's rows are contiguous: copied as strips [depth][mr]
   bool severalPasses = false;
+  bool pairs = false;    ///< two steps of depth side by side, as the machine multiplies them
+  bool widens = false;   ///< f16 and bf16 without such a product: A is copied as f32
   bool overlaps = false; ///< the last strip of a block covers rows of the one before again
   /// Kernel inputs the epilogue reads one row after the other: worth fetching while the tile is
   /// computed.
@@ -103,6 +110,7 @@ private:
   // The current unit.
   llvm::SmallVector<mlir::Value> item;
   mlir::Value itemIndex, firstPanel, lastPanel, m0, rows, aMatrix, bPanels;
+  mlir::Value aPairs; ///< aMatrix as pairs
 };
 
 } // namespace tessera

@@ -210,14 +210,14 @@ Value TileBuilder::tileOfRows(ArrayRef<Value> rows) {
 //===----------------------------------------------------------------------===//
 
 Value TileBuilder::mma(Value acc, Value a, ValueRange aIndices, Value bPanel, ValueRange bIndices,
-                       Value depth, int64_t unroll, const Prefetch &prefetch) {
+                       Value depth, int64_t unroll, const Prefetch &prefetch, bool pairs) {
   return tile::MmaOp::create(b, loc, acc.getType(), acc, a, aIndices, bPanel, bIndices, depth,
-                             prefetch.indices, unroll, prefetch.step, prefetch.locality);
+                             prefetch.indices, unroll, prefetch.step, prefetch.locality, pairs);
 }
 
 void TileBuilder::pack(Value src, ValueRange srcIndices, Value dst, ValueRange dstIndices,
-                       Value depth, Value valid) {
-  tile::PackOp::create(b, loc, src, srcIndices, dst, dstIndices, depth, valid);
+                       Value depth, Value valid, bool pairs) {
+  tile::PackOp::create(b, loc, src, srcIndices, dst, dstIndices, depth, valid, pairs);
 }
 
 //===----------------------------------------------------------------------===//

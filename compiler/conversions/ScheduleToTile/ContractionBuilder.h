@@ -93,10 +93,10 @@ public:
   };
   mlir::Value mma(mlir::Value acc, mlir::Value a, mlir::ValueRange aIndices, mlir::Value b,
                   mlir::ValueRange bIndices, mlir::Value depth, int64_t unroll,
-                  const Prefetch &prefetch);
+                  const Prefetch &prefetch, bool pairs = false);
   /// One panel of columns; see tile.pack.
   void pack(mlir::Value src, mlir::ValueRange srcIndices, mlir::Value dst,
-            mlir::ValueRange dstIndices, mlir::Value depth, mlir::Value valid);
+            mlir::ValueRange dstIndices, mlir::Value depth, mlir::Value valid, bool pairs = false);
 };
 
 /// Lanes the columns of a register tile are worked on at a time after the product: 16, where they

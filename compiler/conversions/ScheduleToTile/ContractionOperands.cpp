@@ -42,8 +42,8 @@ void ContractionEmitter::packPanels() {
   t.loop(0, p.k, step, [&](Value k0) {
     Value depth = p.k % step == 0 ? t.index(step) : t.min(t.index(step), t.sub(t.index(p.k), k0));
     forPanels([&](const Panel &panel) {
-      t.pack(bPanels, {k0, t.mul(panel.index, nr)}, bScratch, {panel.local, k0, t.index(0)}, depth,
-             t.index(panel.columns));
+      t.pack(bPanels, {k0, t.mul(panel.index, nr)}, bScratch, panelIndices(panel, k0), depth,
+             t.index(panel.columns), pairs);
     });
   });
 }
@@ -55,6 +55,9 @@ Value ContractionEmitter::panelBuffer(const Panel &panel) {
 }
 
 SmallVector<Value> ContractionEmitter::panelIndices(const Panel &panel, Value k) {
+  if (pairs)
+    return {source == PanelSource::Prepacked ? panel.index : panel.local, t.div(k, 2), t.index(0),
+            t.index(0)};
   switch (source) {
   case PanelSource::Prepacked:
     return {panel.index, k, t.index(0)};
@@ -98,6 +101,25 @@ TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const St
 // A
 //===----------------------------------------------------------------------===//
 
+std::pair<Value, SmallVector<Value>> ContractionEmitter::stripOfA(const Strip &strip, Value k0) {
+  Value zero = t.index(0);
+  int64_t depth = storedDepth(kc);
+  if (!copyA && pairs)
+    return {aPairs, {strip.block, t.div(k0, 2), zero}};
+  if (!copyA)
+    return {aMatrix, {strip.block, k0}};
+  if (transposedCopy && pairs)
+    return {t.window(aScratch, zero, {mc / mr, mr, depth, 2}, {depth * mr * 2, 2, 2 * mr, 1}),
+            {strip.index, zero, zero, zero}};
+  if (transposedCopy)
+    return {t.window(aScratch, zero, {mc / mr, mr, kc}, {kc * mr, 1, mr}),
+            {strip.index, zero, zero}};
+  if (!pairs)
+    return {aScratch, {strip.block, zero}};
+  int64_t length = cast<MemRefType>(aScratch.getType()).getDimSize(1);
+  return {t.window(aScratch, zero, {mc, length / 2, 2}, {length, 2, 1}), {strip.block, zero, zero}};
+}
+
 void ContractionEmitter::packRows(Value k0, Value depth) {
   if (transposedCopy) {
     // Strips [depth][mr]: the panels of the transposed matrix.
@@ -105,8 +127,9 @@ void ContractionEmitter::packRows(Value k0, Value depth) {
         t.window(p.a.memref, t.add(t.linearize(item, p.a.batchStrides), t.mul(m0, p.a.rowStride)),
                  {p.k, mc}, {p.a.colStride, p.a.rowStride});
     forStrips([&](const Strip &strip) {
-      t.pack(transposed, {k0, strip.block}, aScratch, {strip.index, t.index(0), t.index(0)}, depth,
-             t.index(strip.rows));
+      SmallVector<Value> target(cast<MemRefType>(aScratch.getType()).getRank(), t.index(0));
+      target.front() = strip.index;
+      t.pack(transposed, {k0, strip.block}, aScratch, target, depth, t.index(strip.rows), pairs);
     });
     return;
   }
@@ -121,11 +144,17 @@ void ContractionEmitter::packRows(Value k0, Value depth) {
 
 void ContractionEmitter::copyRow(Value row, Value k0, Value k, int64_t lanes, Value valid) {
   auto type = VectorType::get({lanes}, cast<MemRefType>(aScratch.getType()).getElementType());
+  auto read = [&](Value k) -> Value {
+    if (!widens)
+      return t.load(type, aMatrix, {row, k}, valid);
+    VectorType narrow = type.clone(cast<MemRefType>(aMatrix.getType()).getElementType());
+    return arith::ExtFOp::create(t.b, t.loc, type, t.load(narrow, aMatrix, {row, k}, valid));
+  };
   Value from = t.add(k0, k), vector;
   if (p.hasPrologue())
     vector = prologue(row, from, lanes, valid);
   else
-    vector = t.load(type, aMatrix, {row, from}, valid);
+    vector = read(from);
   if (vector)
     t.store(vector, aScratch, {row, k}, valid);
 }

@@ -103,13 +103,14 @@ FailureOr<ContractionProblem> readContraction(KernelFrame &frame) {
       return frame.kernel.emitOpError(
           "[contraction] schedule.unpack must read an input, and the product must not "
           "transpose what it yields");
-    // Panels have one dimension more: the batch ends before the panel index.
+    // Panels have one dimension more, or two: the batch ends before the panel index.
     auto shape = cast<RankedTensorType>(panels.getType()).getShape();
-    p.panelWidth = shape.back();
+    int64_t itemDims = cast<RankedTensorType>(unpack.getType()).getRank() - 2;
+    p.panelWidth = shape[itemDims + 2];
+    p.pairedPanels = static_cast<int64_t>(shape.size()) == itemDims + 4;
     p.b.memref = frame.inputs[panels.getArgNumber()];
     p.b.batchStrides.assign(p.batch.size(), 0);
     SmallVector<int64_t> strides = frame.kernel.getInputStrides(panels.getArgNumber());
-    int64_t itemDims = shape.size() - 3;
     for (int64_t d = 0; d < itemDims; ++d)
       if (shape[d] != 1)
         p.b.batchStrides[p.batch.size() - itemDims + d] = strides[d];

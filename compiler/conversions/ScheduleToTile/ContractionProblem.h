@@ -41,6 +41,7 @@ struct ContractionProblem {
   BatchedMatrix a, b;
   /// `b` holds column panels […, ceil(n/panelWidth), k, panelWidth] when nonzero.
   int64_t panelWidth = 0;
+  bool pairedPanels = false; ///< the panels are […, ceil(n/panelWidth), ceil(k/2), panelWidth, 2]
   mlir::Type accType;
 
   bool hasPrologue() const { return !a.memref; }

@@ -36,6 +36,7 @@ FailureOr<KernelExtent> emitPack(KernelFrame &frame) {
   int64_t rank = matrix.getRank();
   int64_t k = matrix.getDimSize(rank - 2), n = matrix.getDimSize(rank - 1);
   int64_t panels = result.getDimSize(rank - 2), nr = result.getDimSize(rank);
+  bool pairs = result.getRank() == rank + 2;
   ArrayRef<int64_t> batch = matrix.getShape().drop_back(2);
   SmallVector<int64_t> strides = frame.kernel.getInputStrides(argument.getArgNumber());
   SmallVector<int64_t> resultStrides = rowMajorStrides(result.getShape());
@@ -54,11 +55,15 @@ FailureOr<KernelExtent> emitPack(KernelFrame &frame) {
     Value source = t.window(frame.inputs[argument.getArgNumber()],
                             t.linearize(item, ArrayRef<int64_t>(strides).drop_back(2)), {k, n},
                             {strides[rank - 2], strides[rank - 1]});
-    Value panelStart = t.linearize(item, ArrayRef<int64_t>(resultStrides).drop_back(3));
-    Value target = t.window(frame.outputs[0], panelStart, {panels, k, nr}, {k * nr, nr, 1});
+    Value panelStart = t.linearize(item, ArrayRef<int64_t>(resultStrides).take_front(rank - 2));
+    // Of one batch item: the dimensions from the panels on.
+    Value target = t.window(frame.outputs[0], panelStart, result.getShape().drop_front(rank - 2),
+                            ArrayRef<int64_t>(resultStrides).drop_front(rank - 2));
+    SmallVector<Value> place(result.getRank() - (rank - 2), t.index(0));
+    place.front() = panel;
     auto emit = [&](int64_t columns) {
-      t.pack(source, {t.index(0), t.mul(panel, nr)}, target, {panel, t.index(0), t.index(0)},
-             t.index(k), t.index(columns));
+      t.pack(source, {t.index(0), t.mul(panel, nr)}, target, place, t.index(k), t.index(columns),
+             pairs);
     };
     // Whole panels know their width; only the last one may be partial.
     int64_t whole = n / nr;

@@ -8,6 +8,8 @@
 // From tile.mma to loops over the depth that keep one machine vector an
 // accumulator: a vector of B times a broadcast element of A. A tile with more
 // accumulators than registers runs as several strips, each over the whole depth.
+// Pairs of bf16 are what the machine multiplies at once: two steps of depth are
+// then one step of these loops.
 //
 //===----------------------------------------------------------------------===//
 
@@ -65,15 +67,29 @@ Strip chooseStrip(int64_t rows, int64_t columns, int64_t registersPerVector, int
 /// About how many products one accumulator sums up before it is added to the total.
 constexpr int64_t kSumDepth = 256;
 
-/// Products that are under way at once where nothing waits: two a cycle, four cycles each.
-constexpr int64_t kProductsInFlight = 8;
+/// Products that are under way at once where nothing waits: two a cycle, four cycles each, and six
+/// for pairs.
+constexpr int64_t kProductsInFlight = 8, kPairsInFlight = 12;
+
+/// Distances in the operands of a product, in elements.
+struct OperandStrides {
+  OperandStrides(tile::MmaOp op, const Lowering &lowering) {
+    const FlatBuffer &a = lowering.buffers[op.getA()], &b = lowering.buffers[op.getB()];
+    size_t inner = op.getPairs() ? 1 : 0;
+    aDepth = a.strides[a.strides.size() - 1 - inner];
+    aRow = a.strides[a.strides.size() - 2 - inner];
+    bDepth = b.strides[b.strides.size() - 2 - inner];
+    bLane = 1 + inner;
+  }
+  int64_t aRow, aDepth, bDepth, bLane;
+};
 
 /// Emits one strip.
 class StripEmitter {
 public:
   StripEmitter(OpBuilder &b, tile::MmaOp op, const Lowering &lowering, Value depth)
       : b(b), loc(op.getLoc()), op(op), a(lowering.buffers[op.getA()]),
-        bb(lowering.buffers[op.getB()]), depth(depth) {
+        bb(lowering.buffers[op.getB()]), depth(depth), operands(op, lowering) {
     element = cast<VectorType>(op.getAcc().getType()).getElementType();
   }
 
@@ -84,28 +100,72 @@ public:
   SmallVector<VectorType> lanes; ///< types of the strip's columns
 
   SmallVector<Value> emit(ValueRange acc) {
+    if (!op.getPairs())
+      return steps(depth, acc);
+    Value pairs;
+    if (std::optional<int64_t> known = getConstantIntValue(depth))
+      pairs = indexConstant(b, loc, *known / 2);
+    else
+      pairs = arith::DivUIOp::create(b, loc, depth, indexConstant(b, loc, 2));
+    return oddStep(pairs, steps(pairs, acc));
+  }
+
+private:
+  /// `count` steps of the loop.
+  SmallVector<Value> steps(Value count, ValueRange acc) {
     // Sums of a small strip wait for each other: several steps of depth are summed apart.
-    sets = std::max<int64_t>(1, kProductsInFlight / std::max<int64_t>(1, acc.size()));
+    int64_t inFlight = op.getPairs() ? kPairsInFlight : kProductsInFlight;
+    sets = std::max<int64_t>(1, inFlight / std::max<int64_t>(1, acc.size()));
     int64_t unroll = llvm::alignTo<int64_t>(op.getUnroll(), sets);
-    std::optional<int64_t> known = getConstantIntValue(depth);
+    std::optional<int64_t> known = getConstantIntValue(count);
     if (known && *known < unroll)
       unroll = std::max<int64_t>(*known, 1);
-    Value zero = indexConstant(b, loc, 0), whole = depth;
+    Value zero = indexConstant(b, loc, 0), whole = count;
     if (known) {
       whole = indexConstant(b, loc, *known / unroll * unroll);
     } else if (unroll != 1) {
-      Value rest = arith::RemSIOp::create(b, loc, depth, indexConstant(b, loc, unroll));
-      whole = arith::SubIOp::create(b, loc, depth, rest);
+      Value rest = arith::RemSIOp::create(b, loc, count, indexConstant(b, loc, unroll));
+      whole = arith::SubIOp::create(b, loc, count, rest);
     }
-    bool chunked = isa<FloatType>(element) && !(known && *known <= kSumDepth);
+    // What bf16 has lost, short sums do not bring back.
+    bool chunked = isa<FloatType>(element) && !op.getPairs() && !(known && *known <= kSumDepth);
     SmallVector<Value> result = chunked ? chunks(zero, whole, unroll, acc)
                                         : loop(zero, whole, unroll, acc, /*fetching=*/true);
     if (unroll == 1 || (known && *known % unroll == 0))
       return result;
-    return loop(whole, depth, 1, result, /*fetching=*/false);
+    return loop(whole, count, 1, result, /*fetching=*/false);
   }
 
-private:
+  /// The last step of an odd depth: half a pair, with zeros for the rest of both operands, which
+  /// may be anything.
+  SmallVector<Value> oddStep(Value pairs, SmallVector<Value> acc) {
+    std::optional<int64_t> known = getConstantIntValue(depth);
+    if (known && *known % 2 == 0)
+      return acc;
+    auto emitStep = [&] {
+      Address aHere = aStart.plus(b, loc, pairs, operands.aDepth);
+      Address bHere = bStart.plus(b, loc, pairs, operands.bDepth);
+      step(aHere, bHere, acc, /*half=*/true);
+    };
+    if (known) {
+      emitStep();
+      return acc;
+    }
+    Value two = indexConstant(b, loc, 2), zero = indexConstant(b, loc, 0);
+    Value odd = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne,
+                                      arith::RemUIOp::create(b, loc, depth, two), zero);
+    SmallVector<Value> even = acc;
+    auto branch = scf::IfOp::create(b, loc, TypeRange(ValueRange(acc)), odd,
+                                    /*withElseRegion=*/true);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&branch.getThenRegion().front());
+    emitStep();
+    scf::YieldOp::create(b, loc, acc);
+    b.setInsertionPointToStart(&branch.getElseRegion().front());
+    scf::YieldOp::create(b, loc, even);
+    return SmallVector<Value>(branch.getResults());
+  }
+
   /// Sums of about `kSumDepth` products each, added up: the rounding error of one long sum grows
   /// with its length, of short sums with their number only as its root. The totals are touched once
   /// a chunk, so they may well live on the stack while a chunk is summed.
@@ -144,10 +204,10 @@ private:
         prefetch(k, unroll);
       SmallVector<Value> current(carried);
       MutableArrayRef<Value> all(current);
-      Address aHere = aStart.plus(b, loc, k, a.strides.back());
-      Address bHere = bStart.plus(b, loc, k, bb.strides[bb.strides.size() - 2]);
+      Address aHere = aStart.plus(b, loc, k, operands.aDepth);
+      Address bHere = bStart.plus(b, loc, k, operands.bDepth);
       for (int64_t u = 0; u < unroll; ++u)
-        step(aHere + u * a.strides.back(), bHere + u * bb.strides[bb.strides.size() - 2],
+        step(aHere + u * operands.aDepth, bHere + u * operands.bDepth,
              all.slice(u % apart * count, count));
       scf::YieldOp::create(b, loc, current);
     };
@@ -165,39 +225,62 @@ private:
     return arith::AddIOp::create(b, loc, x, y);
   }
 
-  /// acc[i][j] += A[i] · B[j] at one depth.
-  void step(Address aHere, Address bHere, MutableArrayRef<Value> acc) {
+  /// acc[i][j] += A[i] · B[j] at one depth, or at both of a pair: at the first alone for `half`.
+  void step(Address aHere, Address bHere, MutableArrayRef<Value> acc, bool half = false) {
     SmallVector<Value> row;
     int64_t lane = 0;
     for (VectorType type : lanes) {
-      VectorType stored = type.clone(bType());
-      Value loaded =
-          vector::LoadOp::create(b, loc, stored, bb.base, (bHere + lane).materialize(b, loc));
-      row.push_back(widen(b, loc, loaded, element));
+      row.push_back(loadB(bHere + lane * operands.bLane, type, half));
       lane += type.getNumElements();
     }
-    int64_t rowStride = a.strides[a.strides.size() - 2];
     for (int64_t i = 0; i < strip.rows; ++i) {
-      Value scalar =
-          memref::LoadOp::create(b, loc, a.base, (aHere + i * rowStride).materialize(b, loc));
-      scalar = widen(b, loc, scalar, element);
-      for (int64_t j = 0; j < strip.columns; ++j) {
-        Value &sum = acc[i * strip.columns + j];
-        Value factor = vector::BroadcastOp::create(b, loc, lanes[j], scalar);
-        if (isa<FloatType>(element)) {
-          sum = vector::FMAOp::create(b, loc, factor, row[j], sum);
-        } else {
-          sum = plus(sum, arith::MulIOp::create(b, loc, factor, row[j]));
-        }
-      }
+      Value scalar = loadA(aHere + i * operands.aRow, half);
+      for (int64_t j = 0; j < strip.columns; ++j)
+        addProduct(acc[i * strip.columns + j], scalar, row[j]);
+    }
+  }
+
+  /// Lanes of B in the type they are multiplied in; of pairs in i32.
+  Value loadB(Address at, VectorType type, bool half) {
+    if (op.getPairs()) {
+      VectorType pairs = type.clone(b.getI32Type());
+      Value loaded = target::LoadPairsOp::create(b, loc, pairs, bb.base, at.materialize(b, loc));
+      return half ? arith::AndIOp::create(b, loc, loaded, splatConstant(b, loc, pairs, 0xffff))
+                  : loaded;
+    }
+    Value loaded =
+        vector::LoadOp::create(b, loc, type.clone(bType()), bb.base, at.materialize(b, loc));
+    return widen(b, loc, loaded, element);
+  }
+
+  Value loadA(Address at, bool half) {
+    Value index = at.materialize(b, loc);
+    if (op.getPairs() && !half)
+      return target::LoadPairsOp::create(b, loc, b.getI32Type(), a.base, index);
+    Value scalar = memref::LoadOp::create(b, loc, a.base, index);
+    if (!half)
+      return widen(b, loc, scalar, element);
+    scalar = arith::BitcastOp::create(b, loc, b.getI16Type(), scalar);
+    return arith::ExtUIOp::create(b, loc, b.getI32Type(), scalar);
+  }
+
+  void addProduct(Value &sum, Value scalar, Value lanesOfB) {
+    Value factor = vector::BroadcastOp::create(b, loc, lanesOfB.getType(), scalar);
+    if (op.getPairs()) {
+      sum = target::DotPairsOp::create(b, loc, sum.getType(), sum, factor, lanesOfB);
+    } else if (isa<FloatType>(element)) {
+      sum = vector::FMAOp::create(b, loc, factor, lanesOfB, sum);
+    } else {
+      sum = plus(sum, arith::MulIOp::create(b, loc, factor, lanesOfB));
     }
   }
 
   /// The share of step k in what is fetched ahead, a line at a time.
   void prefetch(Value k, int64_t unroll) {
     int64_t perLine = std::max<int64_t>(1, 64 * 8 / bType().getIntOrFloatBitWidth());
-    int64_t elements = unroll * static_cast<int64_t>(op.getPrefetchStep());
-    Address here = fetch->plus(b, loc, k, op.getPrefetchStep());
+    int64_t step = static_cast<int64_t>(op.getPrefetchStep()) * (op.getPairs() ? 2 : 1);
+    int64_t elements = unroll * step;
+    Address here = fetch->plus(b, loc, k, step);
     for (int64_t at = 0; at < elements; at += perLine)
       memref::PrefetchOp::create(b, loc, bb.base, (here + at).materialize(b, loc),
                                  /*isWrite=*/false, static_cast<uint32_t>(op.getLocality()),
@@ -211,6 +294,7 @@ private:
   tile::MmaOp op;
   const FlatBuffer &a, &bb;
   Value depth;
+  OperandStrides operands;
   Type element;
 };
 
@@ -268,6 +352,9 @@ public:
   LogicalResult matchAndRewrite(tile::MmaOp op, OneToNOpAdaptor adaptor,
                                 ConversionPatternRewriter &rewriter) const override {
     Location loc = op.getLoc();
+    if (op.getPairs() && !lowering.machine.hasBF16Dot())
+      return op.emitOpError("[mma] ")
+             << lowering.machine.getCpu() << " has no product of pairs; choose a schedule without";
     auto type = cast<VectorType>(op.getAcc().getType());
     SmallVector<VectorType> row =
         lowering.types.split(VectorType::get({type.getDimSize(1)}, type.getElementType()));
@@ -283,12 +370,13 @@ public:
     if (!op.getPrefetchIndices().empty())
       fetch = b.at(rewriter, loc, firsts(adaptor.getPrefetchIndices()));
 
+    OperandStrides strides(op, lowering);
     auto emitterAt = [&](int64_t r, int64_t c) {
       StripEmitter emitter(rewriter, op, lowering, adaptor.getDepth().front());
       emitter.strip = {std::min(strip.rows, rows - r), std::min(strip.columns, columns - c)};
       emitter.lanes.assign(row.begin() + c, row.begin() + c + emitter.strip.columns);
-      emitter.aStart = aStart + r * a.strides[a.strides.size() - 2];
-      emitter.bStart = bStart + c * lowering.types.getLanes();
+      emitter.aStart = aStart + r * strides.aRow;
+      emitter.bStart = bStart + c * lowering.types.getLanes() * strides.bLane;
       emitter.fetch = std::exchange(fetch, std::nullopt);
       return emitter;
     };

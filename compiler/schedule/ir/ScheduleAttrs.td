@@ -52,11 +52,13 @@ def Schedule_ContractionAttr : Schedule_Attr<"Contraction", "contraction"> {
     `packA` copies a block of A to scratch with a padded row stride; `unroll` unrolls the depth loop;
     `prefetchB` is how many lines ahead the next panel of B is fetched (0: not). With `anyRows` the code has
     the number of rows in numbers only: the last strip of a block covers rows of the one before again in place
-    of having its own height, so that one piece of code serves every number of rows from `mr` on.
+    of having its own height, so that one piece of code serves every number of rows from `mr` on. With `pairs`
+    two steps of depth lie side by side in the panels, for a machine that multiplies pairs of bf16.
   }];
   let parameters = (ins "int64_t":$mr, "int64_t":$nr, "int64_t":$kc, "int64_t":$mc, "int64_t":$nSplit,
                         "bool":$packA, "int64_t":$unroll, "int64_t":$prefetchB,
-                        DefaultValuedParameter<"bool", "false">:$anyRows);
+                        DefaultValuedParameter<"bool", "false">:$anyRows,
+                        DefaultValuedParameter<"bool", "false">:$pairs);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -65,11 +67,12 @@ def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
   let description = [{
     With `anySizes` the code has the numbers of queries and keys in numbers only; see `anyRows` of
     `schedule.contraction`. With `inPlace` keys and values are read where they lie, once: so few queries use
-    them that packing them would cost more than it brings.
+    them that packing them would cost more than it brings. `pairs` is that of `schedule.contraction`.
   }];
   let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll,
                         DefaultValuedParameter<"bool", "false">:$anySizes,
-                        DefaultValuedParameter<"bool", "false">:$inPlace);
+                        DefaultValuedParameter<"bool", "false">:$inPlace,
+                        DefaultValuedParameter<"bool", "false">:$pairs);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

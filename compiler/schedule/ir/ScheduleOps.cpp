@@ -108,17 +108,24 @@ LogicalResult ViewOp::verify() {
   return success();
 }
 
-/// `panels` is […, ceil(N/nr), K, nr] for `matrix` […, K, N].
+/// `panels` is […, ceil(N/nr), K, nr] for `matrix` […, K, N], or […, ceil(N/nr), ceil(K/2), nr, 2].
 static LogicalResult verifyPanels(Operation *op, RankedTensorType matrix, RankedTensorType panels) {
-  if (matrix.getRank() < 2 || panels.getRank() != matrix.getRank() + 1)
-    return op->emitOpError("[pack] panels must have one dimension more than the matrix");
-  int64_t rank = matrix.getRank();
+  int64_t rank = matrix.getRank(), more = panels.getRank() - rank;
+  if (rank < 2 || (more != 1 && more != 2))
+    return op->emitOpError("[pack] panels must have one dimension more than the matrix, or two");
+  bool pairs = more == 2;
+  if (pairs && (!panels.getElementType().isBF16() || panels.getShape().back() != 2))
+    return op->emitOpError("[pack] panels of pairs end in two bf16, got ") << panels;
   int64_t k = matrix.getDimSize(rank - 2), n = matrix.getDimSize(rank - 1);
   int64_t nr = panels.getDimSize(rank);
-  if (nr <= 0 || panels.getDimSize(rank - 1) != k ||
+  if (nr <= 0 || panels.getDimSize(rank - 1) != (pairs ? (k + 1) / 2 : k) ||
       panels.getDimSize(rank - 2) != (n + nr - 1) / nr ||
-      matrix.getShape().drop_back(2) != panels.getShape().drop_back(3))
+      matrix.getShape().drop_back(2) != panels.getShape().take_front(rank - 2))
     return op->emitOpError("[pack] ") << panels << " does not hold the panels of " << matrix;
+  bool rounds = pairs && isa<PackOp>(op) && matrix.getElementType().isF32();
+  if (matrix.getElementType() != panels.getElementType() && !rounds)
+    return op->emitOpError("[pack] cannot convert ")
+           << matrix.getElementType() << " to " << panels.getElementType();
   return success();
 }
 

@@ -85,6 +85,10 @@ def Schedule_ViewOp : Schedule_Op<"view", [Pure]> {
 
 def Schedule_PackOp : Schedule_Op<"pack", [Pure]> {
   let summary = "column panels of a matrix: […, K, N] to […, ceil(N/nr), K, nr], zero filled";
+  let description = [{
+    To […, ceil(N/nr), ceil(K/2), nr, 2] it puts two steps of depth side by side, as bf16: a matrix of f32 is
+    rounded.
+  }];
   let arguments = (ins AnyRankedTensor:$source);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `to` type($result)";
@@ -92,7 +96,7 @@ def Schedule_PackOp : Schedule_Op<"pack", [Pure]> {
 }
 
 def Schedule_UnpackOp : Schedule_Op<"unpack", [Pure]> {
-  let summary = "the matrix behind column panels: […, ceil(N/nr), K, nr] to […, K, N]";
+  let summary = "the matrix behind column panels: […, ceil(N/nr), K, nr] to […, K, N]; see schedule.pack";
   let arguments = (ins AnyRankedTensor:$source);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$source attr-dict `:` type($source) `to` type($result)";

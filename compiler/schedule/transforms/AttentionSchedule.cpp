@@ -40,7 +40,8 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
     bc = std::max<int64_t>(nr, llvm::alignDown(std::min<int64_t>(most, 1024), nr));
   bool inPlace = shape.wholeRows && shape.columns % lanes == 0 && !shape.anySizes &&
                  queries * shape.group < kQueriesWorthPacking;
-  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes, inPlace);
+  return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes, inPlace,
+                            shape.pairs);
 }
 
 DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,

@@ -128,7 +128,7 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   int64_t prefetch = shape.packedB || rows <= tile.rows ? 256 : 0;
   return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc,
                               nSplit == panels ? 0 : nSplit, packA,
-                              /*unroll=*/2, prefetch, shape.anyRows);
+                              /*unroll=*/2, prefetch, shape.anyRows, shape.pairs);
 }
 
 DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &shape,

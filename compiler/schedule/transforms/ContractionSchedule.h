@@ -23,6 +23,7 @@ struct ContractionShape {
   int64_t aRowStride = 0;   ///< elements; of A as [rows, depth]
   int64_t aColStride = 1;
   bool anyRows = false; ///< the code is to serve other numbers of rows as well
+  bool pairs = false;   ///< operands of bf16, on a machine that multiplies pairs of them
 };
 
 /// The point a contraction starts from, good without tuning.

@@ -16,6 +16,7 @@ namespace tessera::schedule {
 struct MachineModel {
   int threads = 1;
   int64_t vectorBits = 512;
+  bool bf16Dot = false; ///< multiplies pairs of bf16, adding up in f32
   int64_t l2Bytes = 1 << 20;
   int64_t l3Bytes = 32 << 20;
 };

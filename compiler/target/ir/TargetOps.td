@@ -40,6 +40,8 @@ def Target_MachineAttr : AttrDef<Target_Dialect, "Machine"> {
     int64_t getRegisters() const { return getVectorBits() == 512 ? 32 : 16; }
     /// The attribute's name on a module.
     static ::llvm::StringRef getModuleAttrName() { return "target.machine"; }
+    /// Whether there is a product of pairs of bf16, added up in f32.
+    bool hasBF16Dot() const { return getVectorBits() == 512 && getFeatures().contains("+avx512bf16"); }
   }];
 }
 
@@ -71,6 +73,43 @@ def Target_SizeOp : Target_Op<"size", [Pure]> {
   let arguments = (ins I64Attr:$value);
   let results = (outs Index:$result);
   let assemblyFormat = "$value attr-dict";
+}
+
+def Target_PairLanes : AnyTypeOf<[I32, VectorOfRankAndType<[1], [I32]>]>;
+
+def Target_LoadPairsOp : Target_Op<"load_pairs"> {
+  let summary = "pairs of neighbouring bf16, as many as there are lanes of i32; the even one is the low half";
+  let description = [{
+    ```mlir
+    %v = target.load_pairs %m[%i] : memref<4096xbf16> -> vector<16xi32>
+    ```
+  }];
+  let arguments = (ins Arg<MemRefRankOf<[BF16], [1]>, "", [MemRead]>:$base, Index:$index);
+  let results = (outs Target_PairLanes:$result);
+  let assemblyFormat = "$base `[` $index `]` attr-dict `:` type($base) `->` type($result)";
+}
+
+def Target_StorePairsOp : Target_Op<"store_pairs"> {
+  let summary = "the opposite of target.load_pairs";
+  let arguments = (ins Target_PairLanes:$value, Arg<MemRefRankOf<[BF16], [1]>, "", [MemWrite]>:$base,
+                       Index:$index);
+  let assemblyFormat = "$value `,` $base `[` $index `]` attr-dict `:` type($value) `,` type($base)";
+}
+
+def Target_DotPairsOp : Target_Op<"dot_pairs", [Pure, AllTypesMatch<["acc", "result"]>, AllTypesMatch<["a", "b"]>]> {
+  let summary = "acc + the products of both halves of each lane, in f32: vdpbf16ps";
+  let description = [{
+    The machine takes denormals, of operands and of sums, for zero, and rounds to nearest even whatever its
+    control register says.
+
+    ```mlir
+    %r = target.dot_pairs %acc, %a, %b : vector<16xf32>, vector<16xi32>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[4, 8, 16], [F32]>:$acc, VectorOfLengthAndType<[4, 8, 16], [I32]>:$a,
+                       VectorOfLengthAndType<[4, 8, 16], [I32]>:$b);
+  let results = (outs VectorOfLengthAndType<[4, 8, 16], [F32]>:$result);
+  let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a)";
 }
 
 def Target_CallMathOp : Target_Op<"call_math", [Pure]> {

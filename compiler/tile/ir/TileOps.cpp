@@ -147,10 +147,19 @@ static bool accumulates(Type operand, Type acc) {
          operand.getIntOrFloatBitWidth() < acc.getIntOrFloatBitWidth();
 }
 
+/// Whether the last dimension holds two neighbours of bf16.
+static bool holdsPairs(MemRefType type) {
+  return type.getRank() >= 3 && type.getElementType().isBF16() && type.getShape().back() == 2 &&
+         staticStride(type, type.getRank() - 1) == 1;
+}
+
 LogicalResult MmaOp::verify() {
   auto a = cast<MemRefType>(getA().getType()), b = cast<MemRefType>(getB().getType());
   if (a.getRank() < 2 || b.getRank() < 2)
     return emitOpError("[mma] operands need at least two dimensions, got ") << a << " and " << b;
+  if (getPairs() && !(holdsPairs(a) && holdsPairs(b)))
+    return emitOpError("[mma] pairs are the last dimension of bf16 operands, got ")
+           << a << " and " << b;
   if (failed(verifyIndices(*this, "A", a, getAIndices().size())) ||
       failed(verifyIndices(*this, "B", b, getBIndices().size())))
     return failure();
@@ -160,9 +169,11 @@ LogicalResult MmaOp::verify() {
   Type acc = cast<VectorType>(getAcc().getType()).getElementType();
   // A may have been computed as wide as the sums are.
   bool agree = a.getElementType() == b.getElementType() || a.getElementType() == acc;
-  if (!agree || !accumulates(b.getElementType(), acc))
+  if (!agree || !accumulates(a.getElementType(), acc) || !accumulates(b.getElementType(), acc))
     return emitOpError("[mma] cannot accumulate ")
            << a.getElementType() << " times " << b.getElementType() << " in " << acc;
+  if (getPairs() && staticStride(b, b.getRank() - 2) != 2)
+    return emitOpError("[mma] the pairs of B must be contiguous, got ") << b << "; pack it";
   if (staticStride(b, b.getRank() - 1) != 1)
     return emitOpError("[mma] the lanes of B must be contiguous, got ") << b << "; pack it";
   int64_t unroll = getUnroll(), step = getPrefetchStep(), locality = getLocality();
@@ -183,10 +194,14 @@ LogicalResult PackOp::verify() {
   if (failed(verifyIndices(*this, "source", src, getSrcIndices().size())) ||
       failed(verifyIndices(*this, "destination", dst, getDstIndices().size())))
     return failure();
-  if (src.getElementType() != dst.getElementType())
+  if (getPairs() && !holdsPairs(dst))
+    return emitOpError("[pack] pairs are the last dimension of a panel of bf16, got ") << dst;
+  bool rounds = getPairs() && src.getElementType().isF32();
+  if (src.getElementType() != dst.getElementType() && !rounds)
     return emitOpError("[pack] cannot convert ")
            << src.getElementType() << " to " << dst.getElementType();
-  if (dst.isDynamicDim(dst.getRank() - 1) || staticStride(dst, dst.getRank() - 1) != 1)
+  if (dst.isDynamicDim(dst.getRank() - (getPairs() ? 2 : 1)) ||
+      staticStride(dst, dst.getRank() - 1) != 1)
     return emitOpError("[pack] the panel's last dimension must be static and contiguous, got ")
            << dst;
   return success();

@@ -79,7 +79,10 @@ def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc",
     result[i][j] = acc[i][j] + Σ_{k < depth} A[aIndices + (i, k)] · B[bIndices + (k, j)].
     A's last two indices are row and depth (any strides); B's last two are depth and lane, and its lanes are
     contiguous. Accumulation is in the accumulators' type: f32 for f32, bf16 and f16 operands.
-    Integers wrap. `unroll` is the schedule's unroll of the depth loop (any depth is right: the rest runs
+    Integers wrap. With `pairs` both are bf16 and have one dimension more, the last: two steps of depth side by
+    side. A's last three are row, pair and 2, B's are pair, lane and 2; `depth` still counts single steps, and
+    of an odd one A's second half is not read. That is for machines with a product of pairs, which takes
+    denormals for zero. `unroll` is the schedule's unroll of the depth loop (any depth is right: the rest runs
     step by step). With `prefetch`, the `depth · prefetchStep` elements of B's storage that begin at
     `prefetchIndices` are fetched into the cache level `locality` (3: L1, 2: L2, 1: L3), spread evenly over
     the depth loop. Fetching past the end of the storage is harmless.
@@ -92,7 +95,8 @@ def Tile_MmaOp : Tile_Op<"mma", [AttrSizedOperandSegments, AllTypesMatch<["acc",
   let arguments = (ins Tile_Vector2D:$acc, Arg<AnyMemRef, "", [MemRead]>:$a, Variadic<Index>:$aIndices,
                        Arg<AnyMemRef, "", [MemRead]>:$b, Variadic<Index>:$bIndices, Index:$depth,
                        Variadic<Index>:$prefetchIndices, DefaultValuedAttr<I64Attr, "1">:$unroll,
-                       DefaultValuedAttr<I64Attr, "16">:$prefetchStep, DefaultValuedAttr<I64Attr, "2">:$locality);
+                       DefaultValuedAttr<I64Attr, "16">:$prefetchStep, DefaultValuedAttr<I64Attr, "2">:$locality,
+                       UnitAttr:$pairs);
   let results = (outs Tile_Vector2D:$result);
   let assemblyFormat = [{
     $acc `,` $a `[` $aIndices `]` `,` $b `[` $bIndices `]` `depth` $depth (`prefetch` `[` $prefetchIndices^ `]`)?
@@ -106,7 +110,8 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
   let description = [{
     dst[dstIndices + (k, j)] = src[srcIndices + (k, j)] for k < depth, j < valid, and 0 for valid <= j < NR,
     where the last two indices of both are (depth, column) and NR is dst's last size. Where the source's
-    contiguous dimension is the depth, the target transposes in registers.
+    contiguous dimension is the depth, the target transposes in registers. With `pairs` dst's last three are
+    (pair of depths, column, 2), as tile.mma reads them: bf16, of a source of bf16 or f32; past an odd depth is 0.
 
     ```mlir
     tile.pack %w[%c0, %col], %p[%panel, %c0, %c0] depth %k valid %n : memref<512x70xf32>, memref<3x512x32xf32>
@@ -114,7 +119,7 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
   }];
   let arguments = (ins Arg<AnyMemRef, "", [MemRead]>:$src, Variadic<Index>:$srcIndices,
                        Arg<AnyMemRef, "", [MemWrite]>:$dst, Variadic<Index>:$dstIndices,
-                       Index:$depth, Index:$valid);
+                       Index:$depth, Index:$valid, UnitAttr:$pairs);
   let assemblyFormat = [{
     $src `[` $srcIndices `]` `,` $dst `[` $dstIndices `]` `depth` $depth `valid` $valid attr-dict `:` type($src) `,` type($dst)
   }];

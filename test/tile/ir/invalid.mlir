@@ -141,3 +141,27 @@ func.func @function_type(%x: vector<16xf16>) {
   %0 = tile.exp %x : vector<16xf16>
   return
 }
+
+// -----
+
+func.func @mma_pairs(%acc: vector<8x32xf32>, %a: memref<8x8x2xbf16>, %b: memref<8x32xbf16>, %i: index) {
+  // expected-error @+1 {{[mma] pairs are the last dimension of bf16 operands}}
+  %0 = tile.mma %acc, %a[%i, %i, %i], %b[%i, %i] depth %i {pairs} : vector<8x32xf32>, memref<8x8x2xbf16>, memref<8x32xbf16>
+  return
+}
+
+// -----
+
+func.func @mma_pairs_apart(%acc: vector<8x32xf32>, %a: memref<8x8x2xbf16>, %b: memref<8x32x2xbf16, strided<[128, 4, 1]>>, %i: index) {
+  // expected-error @+1 {{[mma] the pairs of B must be contiguous}}
+  %0 = tile.mma %acc, %a[%i, %i, %i], %b[%i, %i, %i] depth %i {pairs} : vector<8x32xf32>, memref<8x8x2xbf16>, memref<8x32x2xbf16, strided<[128, 4, 1]>>
+  return
+}
+
+// -----
+
+func.func @pack_pairs(%a: memref<8x8xf32>, %b: memref<8x32xbf16>, %i: index) {
+  // expected-error @+1 {{[pack] pairs are the last dimension of a panel of bf16}}
+  tile.pack %a[%i, %i], %b[%i, %i] depth %i valid %i {pairs} : memref<8x8xf32>, memref<8x32xbf16>
+  return
+}
