@@ -15,7 +15,10 @@
 #include "compiler/api/GraphModuleImpl.h"
 #include "compiler/api/ProgramLoader.h"
 #include "compiler/conversions/TileToTarget/HostProgram.h"
+#include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/schedule/ir/ScheduleOps.h"
+#include "compiler/tuning/Isolate.h"
+#include "compiler/tuning/Points.h"
 
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/raw_ostream.h"
@@ -55,8 +58,9 @@ public:
   Compilation(CompiledProgram::Impl &impl, const CompileOptions &options)
       : impl(impl), options(options), cache(options.cacheDir, options.cacheBytes) {}
 
-  /// False leaves the reason in `error`.
-  bool run(CompiledProgram &result);
+  /// False leaves the reason in `error`. Begins with the kernels of a module in Schedule IR where
+  /// `schedule` is one.
+  bool run(CompiledProgram &result, bool fromSchedule = false);
   /// Shows the kernels to the family; none is compiled.
   bool note(int &kernels);
   std::string error;
@@ -70,7 +74,8 @@ private:
     FamilyKernel shared;
   };
 
-  bool lower(CompileTimings &timings);
+  bool lower(CompileTimings &timings, bool fromSchedule = false);
+  bool toSchedule(CompileTimings &timings, bool fromSchedule);
   std::optional<TileKernel> fromCache(StringRef name, StringRef key);
   std::optional<TileKernel> fromFamily(StringRef name, StringRef key);
   std::vector<Job> jobs();
@@ -114,22 +119,32 @@ std::optional<TileKernel> Compilation::fromFamily(StringRef name, StringRef key)
   return TileKernel{seen->units, seen->grain, seen->scratchBytes};
 }
 
-bool Compilation::lower(CompileTimings &timings) {
+bool Compilation::toSchedule(CompileTimings &timings, bool fromSchedule) {
   DiagnosticCollector diagnostics(&impl.graph->context);
   impl.schedule = impl.graph->module->clone();
   Clock::time_point start = Clock::now();
-  PassManager toSchedule(&impl.graph->context);
-  buildGraphPipeline(toSchedule);
-  if (failed(toSchedule.run(*impl.schedule)))
+  PassManager simplifying(&impl.graph->context), scheduling(&impl.graph->context);
+  if (!fromSchedule)
+    buildGraphPipeline(simplifying);
+  if (failed(simplifying.run(*impl.schedule)))
     return error = diagnostics.take("the graph could not be simplified"), false;
   timings.graphMs = lap(start);
   impl.simplified = impl.schedule->clone();
-  PassManager scheduling(&impl.graph->context);
-  buildSchedulePipeline(scheduling, impl.pipeline);
+  if (fromSchedule)
+    buildPlacementPipeline(scheduling);
+  else
+    buildSchedulePipeline(scheduling, impl.pipeline);
   if (failed(scheduling.run(*impl.schedule)))
     return error = diagnostics.take("the graph could not be scheduled"), false;
   timings.scheduleMs = lap(start);
+  return true;
+}
 
+bool Compilation::lower(CompileTimings &timings, bool fromSchedule) {
+  if (!toSchedule(timings, fromSchedule))
+    return false;
+  Clock::time_point start = Clock::now();
+  DiagnosticCollector diagnostics(&impl.graph->context);
   tile = impl.schedule->clone();
   PassManager tiling(&impl.graph->context);
   buildTilePipeline(tiling, [this](StringRef name, StringRef key) {
@@ -312,6 +327,13 @@ bool Compilation::load(CompiledProgram &result) {
       llvm::raw_string_ostream os(report.schedule);
       os << point;
     }
+    if (Attribute standard = launch->getAttr(schedule::kDefaultPointNote)) {
+      llvm::raw_string_ostream os(report.standard);
+      os << standard;
+    }
+    if (auto apart = launch->getAttrOfType<ArrayAttr>(schedule::kApartNote))
+      for (auto reason : apart.getAsRange<StringAttr>())
+        report.apart.push_back(reason.str());
     report.origins = sourcesOf(launch.getLoc());
     report.flops = launch.getFlops().convertToDouble();
     report.bytes = launch.getBytes().convertToDouble();
@@ -321,8 +343,8 @@ bool Compilation::load(CompiledProgram &result) {
   return true;
 }
 
-bool Compilation::run(CompiledProgram &result) {
-  if (!lower(result.timings))
+bool Compilation::run(CompiledProgram &result, bool fromSchedule) {
+  if (!lower(result.timings, fromSchedule))
     return false;
   Clock::time_point start = Clock::now();
   if (!generate() || !load(result))
@@ -337,6 +359,22 @@ std::shared_ptr<KernelFamily> tessera::makeKernelFamily() {
   return std::make_shared<KernelFamily>();
 }
 
+/// Looks a kernel up among tuned points. What is not legal for it is left alone: a table may come
+/// from anywhere.
+static RecallPoint recallFrom(const CompiledProgram::Impl &impl,
+                              const std::shared_ptr<const PointTable> &points) {
+  if (!points || points->empty())
+    return {};
+  return [&impl, points](schedule::KernelOp kernel) -> Attribute {
+    auto found = points->find(impl.tuningKey(kernel));
+    if (found == points->end())
+      return {};
+    std::string why;
+    Attribute point = parsePoint(kernel.getContext(), found->second, why);
+    return point && !whyIllegal(kernel, point) ? point : Attribute();
+  };
+}
+
 /// Runs `work` on a compilation of `module`; gives its error.
 static std::string withCompilation(const GraphModule &module, const CompileOptions &options,
                                    CompiledProgram &result,
@@ -349,6 +387,7 @@ static std::string withCompilation(const GraphModule &module, const CompileOptio
   result.impl->machine = *machine;
   result.impl->pipeline = {std::max(1, options.threads), machine->vectorBits,
                            options.family != nullptr};
+  result.impl->pipeline.recall = recallFrom(*result.impl, options.points);
   std::lock_guard<std::mutex> lock(module.getImpl()->mutex);
   MLIRContext &context = module.getImpl()->context;
   prepareContext(context);
@@ -364,6 +403,30 @@ Result<CompiledProgram> tessera::compile(const GraphModule &module, const Compil
       module, options, result, [&](Compilation &compilation) { return compilation.run(result); });
   return error.empty() ? Result<CompiledProgram>(std::move(result))
                        : Result<CompiledProgram>::error(error);
+}
+
+Result<CompiledProgram> tessera::compileKernel(const std::string &module, const std::string &point,
+                                               const CompileOptions &options) {
+  using Failure = Result<CompiledProgram>;
+  Result<GraphModule> parsed = parseKernel(module);
+  if (!parsed)
+    return Failure::error(parsed.message());
+  {
+    std::lock_guard<std::mutex> lock(parsed->getImpl()->mutex);
+    schedule::KernelOp kernel = kernelOf(*parsed);
+    std::string why;
+    Attribute chosen = parsePoint(kernel.getContext(), point, why);
+    if (!chosen)
+      return Failure::error("'" + point + "' is no point: " + why);
+    if (std::optional<std::string> reason = whyIllegal(kernel, chosen))
+      return Failure::error("the point is not legal: " + *reason);
+    kernel.setPointAttr(chosen);
+  }
+  CompiledProgram result;
+  std::string error = withCompilation(*parsed, options, result, [&](Compilation &compilation) {
+    return compilation.run(result, /*fromSchedule=*/true);
+  });
+  return error.empty() ? Failure(std::move(result)) : Failure::error(error);
 }
 
 Result<int> tessera::noteSizes(const GraphModule &module, const CompileOptions &options) {

@@ -18,6 +18,7 @@
 #include "compiler/jit/Jit.h"
 #include "compiler/jit/ObjectCache.h"
 #include "compiler/pipeline/Pipeline.h"
+#include "compiler/schedule/ir/ScheduleOps.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringMap.h"
@@ -37,6 +38,8 @@ struct CompiledProgram::Impl {
   std::map<std::string, std::string> objects; ///< code by kernel name
   std::map<std::string, FamilyKernel> shared; ///< of a family, by kernel name
 
+  /// The key of a kernel with its default point among tuned ones; see TunableKernel.
+  std::string tuningKey(schedule::KernelOp kernel) const;
   ~Impl();
 
   /// A module of this kernel alone, for its machine.
@@ -54,6 +57,9 @@ struct CompiledProgram::Impl {
 
 /// Loads every dialect of every level and the translations to LLVM, once a context.
 void prepareContext(mlir::MLIRContext &context);
+/// A kernel on its own, as TunableKernel::module has it.
+Result<GraphModule> parseKernel(const std::string &text);
+schedule::KernelOp kernelOf(const GraphModule &module);
 /// Identifies this build of the compiler in cache keys.
 llvm::StringRef buildId();
 

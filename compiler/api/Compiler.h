@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -122,6 +123,9 @@ struct CompileProgress {
   std::atomic<int> total{0}, done{0}; ///< kernels that need code
 };
 
+/// Tuned points, printed, by TunableKernel::key.
+using PointTable = std::map<std::string, std::string>;
+
 struct CompileOptions {
   /// CPU name and features; empty means the host's. "avx2" and "avx512" name baselines.
   std::string cpu;
@@ -135,13 +139,18 @@ struct CompileOptions {
   std::shared_ptr<KernelFamily> family;
   /// Where to count; null: nobody looks.
   CompileProgress *progress = nullptr;
+  /// What takes the place of default points; null: nothing. A point that is not legal for its
+  /// kernel is as good as none.
+  std::shared_ptr<const PointTable> points;
 };
 
 /// What the report says of one launch.
 struct KernelReport {
-  std::string name;     ///< kernel symbol
-  std::string kind;     ///< contraction, attention, rows, elementwise, indexing, pack
-  std::string schedule; ///< the chosen point, printed
+  std::string name;               ///< kernel symbol
+  std::string kind;               ///< contraction, attention, rows, elementwise, indexing, pack
+  std::string schedule;           ///< the chosen point, printed
+  std::string standard;           ///< the default one, where a tuned point took its place
+  std::vector<std::string> apart; ///< why what it reads is computed by other kernels
   std::vector<SourceLocation> origins; ///< the ops fused into it
   double flops = 0;
   double bytes = 0;
@@ -180,6 +189,32 @@ Result<CompiledProgram> compile(const GraphModule &module, const CompileOptions 
 /// Lets the family see the kernels of `module`, for the sizes it has, without compiling them: the
 /// numbers that differ between sizes are then known before code is made. The number of kernels.
 Result<int> noteSizes(const GraphModule &module, const CompileOptions &options);
+
+/// A kernel of a program that has points to choose from; see compiler/tuning.
+struct TunableKernel {
+  /// Names the kernel, its shapes and layouts, the machine, the threads and this build.
+  std::string key;
+  std::string kind;
+  std::string standard; ///< its default point
+  std::string present;  ///< the one it has
+  std::string module;   ///< Schedule IR of the kernel alone, for compileKernel()
+  std::vector<std::pair<std::string, std::vector<std::string>>> space;
+  std::vector<std::pair<std::string, std::string>> parameters; ///< of the default point
+  std::vector<SourceLocation> origins;
+  int launches = 0;
+  double flops = 0, bytes = 0; ///< of one launch
+};
+Result<std::vector<TunableKernel>> tunableKernels(const CompiledProgram &program);
+/// The kernel alone, with `point` in place of its default one; inputs and parameters are what it
+/// reads. An error for a point that is not legal.
+Result<CompiledProgram> compileKernel(const std::string &module, const std::string &point,
+                                      const CompileOptions &options);
+/// Seconds each of `points` should take: negative where the point is not legal, zero where the
+/// class has no model.
+Result<std::vector<double>> predictPoints(const std::string &module,
+                                          const std::vector<std::string> &points, int threads);
+/// Whether `text` is a point of some class; else why not.
+Result<bool> checkPoint(const std::string &text);
 
 struct HostInfo {
   std::string cpu;

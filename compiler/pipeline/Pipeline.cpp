@@ -19,7 +19,6 @@
 #include "compiler/pipeline/Pipeline.h"
 
 #include "compiler/contracts/Passes.h"
-#include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/TargetToLLVM/Passes.h"
 #include "compiler/conversions/TileToTarget/Passes.h"
 #include "compiler/graph/transforms/Passes.h"
@@ -44,12 +43,21 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
 }
 
 void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &options) {
+  buildKernelPipeline(pm, options);
+  buildPlacementPipeline(pm);
+}
+
+void tessera::buildKernelPipeline(OpPassManager &pm, const PipelineOptions &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(graph::createGraphExpandConvolutions());
   function.addPass(graph::createGraphSinkReshapes()); // epilogues take the products' shape
   function.addPass(createConvertGraphToSchedule());
-  function.addPass(
-      createChoosePoints({options.vectorBits, options.threads, options.anySizes, options.bf16Dot}));
+  function.addPass(createChoosePointsPass(
+      {options.vectorBits, options.threads, options.anySizes, options.bf16Dot}, options.recall));
+}
+
+void tessera::buildPlacementPipeline(OpPassManager &pm) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(createPrepackWeights());
   function.addPass(createCSEPass());
   function.addPass(schedule::createPlaceResults());

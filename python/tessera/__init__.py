@@ -28,6 +28,8 @@ from tessera.tensor import (  # noqa: E402
 )
 from tessera.threads import get_num_threads, set_num_threads  # noqa: E402
 from tessera.tracing.jit import jit  # noqa: E402
+from tessera.tuning.api import tune  # noqa: E402
+from tessera.tuning.result import Tuning  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,7 @@ __all__ = [
     "Report",
     "Tensor",
     "TesseraError",
+    "Tuning",
     "__version__",
     "compat",
     "errors",
@@ -52,4 +55,5 @@ __all__ = [
     "set_num_threads",
     "tensor",
     "to_dlpack",
+    "tune",
 ]

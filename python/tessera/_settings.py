@@ -5,6 +5,8 @@
 ``TESSERA_CACHE_DIR``: the folder of compiled kernels; ``off`` keeps none.
 ``TESSERA_CACHE_SIZE``: how large it may become, e.g. ``500M`` or ``4 GiB`` (default 2 GiB); the
 kernels unused for longest leave first. ``unlimited`` never removes any.
+``TESSERA_TUNE``: what ``tune=`` is where it is not given: ``off``, ``cached`` (the default),
+``quick`` or ``full``.
 ``TESSERA_DEBUG``: a list, separated by commas, of the names in :data:`DEBUG_FLAGS`.
 """
 
@@ -14,17 +16,23 @@ import functools
 import logging
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessera.errors import ArgumentError
+from tessera._folders import refusal
+from tessera.errors import ArgumentError, CacheWarning
 
 DEBUG_FLAGS = {
     "capture": "log each rung of the capture ladder",
     "graph": "print the Graph IR of every conversion to stderr",
     "time": "print time and memory of each phase of a conversion to stderr",
 }
+
+#: How schedules are found: the rules' defaults, what was tuned before, a search in the time of a
+#: coffee, a thorough one.
+TUNE_MODES = ("off", "cached", "quick", "full")
 
 DEFAULT_CACHE_BYTES = 2 << 30
 UNLIMITED = (1 << 64) - 1
@@ -38,6 +46,8 @@ class Settings:
     cache_dir: str
     cache_bytes: int
     debug: frozenset[str]
+    #: what ``tune=`` is where it is not given
+    tune: str = "cached"
 
     @property
     def cache(self) -> dict[str, Any]:
@@ -82,10 +92,30 @@ def _debug() -> frozenset[str]:
     return flags
 
 
+def _tune() -> str:
+    mode = os.environ.get("TESSERA_TUNE", "").strip().lower() or "cached"
+    if mode not in TUNE_MODES:
+        raise ArgumentError(
+            f"TESSERA_TUNE is {mode!r}, which is no way to tune",
+            remedy=f"set it to one of {', '.join(TUNE_MODES)}",
+        )
+    return mode
+
+
 @functools.cache
 def settings() -> Settings:
     """The settings, read at the first use."""
-    found = Settings(_cache_dir(), _cache_bytes(), _debug())
+    folder = _cache_dir()
+    reason = refusal(folder) if folder else None
+    if reason is not None:
+        warnings.warn(
+            f"{reason}, so nothing is kept there: who can write to the cache can run code as you. "
+            f"Make it yours alone (chmod go-w), or set TESSERA_CACHE_DIR to another folder",
+            CacheWarning,
+            stacklevel=2,
+        )
+        folder = ""
+    found = Settings(folder, _cache_bytes(), _debug(), _tune())
     if "capture" in found.debug:
         logger = logging.getLogger("tessera.capture")
         logger.addHandler(logging.StreamHandler())

@@ -30,11 +30,11 @@ from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
 from tessera.threads import check_threads
+from tessera.tuning.api import mode_of, tuning
 
 _LATER = {
     "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
     "converted one shares",
-    "tune": "leave it out: schedules are chosen by the built-in cost model",
 }
 
 
@@ -48,7 +48,7 @@ def from_pytorch(
     dynamic_shapes: Any = None,
     capture_backward: bool = False,
     target: str | None = None,
-    tune: Any = None,
+    tune: str | None = None,
 ) -> CompiledModule:
     """Converts a PyTorch model, for the shapes and dtypes of the example inputs.
 
@@ -67,11 +67,16 @@ def from_pytorch(
     compiled when it is first met, whatever was on around from_pytorch.
     ``threads`` is how many threads the program uses; by default ``ts.get_num_threads()``, at each
     call: as many as PyTorch, unless set otherwise.
+    ``tune`` says where schedules come from: "cached", the default (TESSERA_TUNE sets another), uses
+    those that were tuned before and the rules' own for the rest; "quick" searches for those of the
+    kernels that matter and are not known, for about half a minute, "full" for some minutes; "off"
+    uses the rules' own. See ``ts.tune`` for a table of what was gained.
 
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
     CompileError.
     """
-    _refuse_later(capture_backward=capture_backward, tune=tune)
+    _refuse_later(capture_backward=capture_backward)
+    mode = mode_of(tune, "from_pytorch")
     _check_target(target)
     _check_model(model)
     args, kwargs = _check_examples(example_inputs, example_kwargs)
@@ -83,12 +88,14 @@ def from_pytorch(
         dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)
     module = CompiledModule(
         model,
-        Options(strict, threads or 0),
+        Options(strict, threads or 0, tune="off" if mode == "off" else "cached"),
         example_tree(args, kwargs),
         dynamic=None if dynamic is None or dynamic.is_static else dynamic,
     )
     module.__dict__["_first"] = (args, kwargs)
-    if module._execution().report.mode != "compiled":
+    with tuning(mode):
+        execution = module._execution()
+    if execution.report.mode != "compiled":
         error = own_error(model, args, kwargs)
         if error is not None:
             raise error

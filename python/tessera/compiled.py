@@ -30,6 +30,7 @@ from tessera.report.report import Report
 from tessera.sizes import SeenSizes, SizedCaptures
 from tessera.tensor import Tensor
 from tessera.tracing.active import current
+from tessera.tuning.stored import using
 from tessera.verification.result import Verification
 
 DYNAMIC_LOG = logging.getLogger("tessera.dynamic")
@@ -51,6 +52,8 @@ class Options:
     threads: int = 0
     #: forms of arguments that programs are compiled for; PyTorch runs calls of further ones
     max_signatures: int = 64
+    #: "off" where tuned schedules are not to be used; None: as TESSERA_TUNE says
+    tune: str | None = None
 
 
 class CompiledModule(Mirror):
@@ -271,7 +274,8 @@ class CompiledModule(Mirror):
                 args, kwargs = self._example_arguments()
             signature = CallSignature.of(self._torch.forward, args, kwargs, objects=True)
             self.__dict__["_form"] = signature
-        return compile_execution(self, signature, args, kwargs)
+        with using(self._options.tune):
+            return compile_execution(self, signature, args, kwargs)
 
     def _refuse_others(self, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> None:
         """InputMismatchError for a call that does not fit the example: before anything is made."""

@@ -73,5 +73,9 @@ class InternalError(TesseraError, RuntimeError):
     """Tessera contradicted itself: a bug, reported instead of a wrong value."""
 
 
+class CacheWarning(UserWarning):
+    """Something on disk cannot be used; what it would have saved is done again."""
+
+
 class VersionError(TesseraError, ImportError, RuntimeError):
     """PyTorch or Python is outside of the range this version works with."""

@@ -35,6 +35,7 @@ WORDS = {
     "capture": "capturing",
     "import": "lowering operators",
     "compile": "compiling kernels",
+    "tune": "tuning",
 }
 
 
@@ -57,6 +58,8 @@ class Conversion:
     def __init__(self, name: str) -> None:
         self.name = name
         self.phase = "capture"
+        #: what tuning is at
+        self.detail = ""
         #: kernels to compile and compiled, counted by the compiler as it goes
         self.progress = _core.CompileProgress()
         self._ended = threading.Event()
@@ -87,9 +90,10 @@ class Conversion:
             while not self._ended.wait(0.1):
                 done, total = self.progress.done, self.progress.total
                 compiling = self.phase == "compile" and total > 0
+                detail = f" {self.detail}" if self.phase == "tune" else ""
                 bar.update(
                     task,
-                    description=f"{self.name}: {WORDS.get(self.phase, self.phase)}",
+                    description=f"{self.name}: {WORDS.get(self.phase, self.phase)}{detail}",
                     completed=done if compiling else 0,
                     total=total if compiling else None,
                 )
@@ -110,9 +114,9 @@ def _wants_bar() -> bool:
 @contextmanager
 def conversion(name: str) -> Iterator[Conversion]:
     """Around everything that one conversion does."""
-    running = _CURRENT.get()
-    if running is not None:
-        yield running
+    outer = _CURRENT.get()
+    if outer is not None:
+        yield outer
         return
     made = Conversion(name)
     token = _CURRENT.set(made)
@@ -124,19 +128,24 @@ def conversion(name: str) -> Iterator[Conversion]:
         _CURRENT.reset(token)
 
 
+def running() -> Conversion | None:
+    """The conversion that is running in this context."""
+    return _CURRENT.get()
+
+
 def progress() -> _core.CompileProgress | None:
     """What the compiler counts kernels in, for the conversion that is running."""
-    running = _CURRENT.get()
-    return None if running is None else running.progress
+    current = _CURRENT.get()
+    return None if current is None else current.progress
 
 
 @contextmanager
 def phase(report: Report, name: str) -> Iterator[None]:
     """Adds what is done inside to the report's timings and memory, less the phases within."""
-    running = _CURRENT.get()
-    outer = None if running is None else running.phase
-    if running is not None:
-        running.phase = name
+    current = _CURRENT.get()
+    outer = None if current is None else current.phase
+    if current is not None:
+        current.phase = name
     inner_ms, inner_bytes = _sums(report)
     before = report.timings.get(name, 0.0), report.memory.get(name, 0)
     begin, resident = time.perf_counter(), resident_bytes()
@@ -149,8 +158,8 @@ def phase(report: Report, name: str) -> Iterator[None]:
         own = before[0] + milliseconds - (now_ms - inner_ms)
         report.timings[name] = max(own, 0.0)
         report.memory[name] = before[1] + growth - (now_bytes - inner_bytes)
-        if running is not None and outer is not None:
-            running.phase = outer
+        if current is not None and outer is not None:
+            current.phase = outer
 
 
 def _sums(report: Report) -> tuple[float, int]:

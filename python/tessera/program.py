@@ -36,6 +36,8 @@ from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
 from tessera.tensor import Tensor, from_torch
 from tessera.threads import get_num_threads
+from tessera.tuning.compiled import compile_tuned
+from tessera.tuning.stored import compile_options
 
 #: Calls whose median tess.profile() reports.
 PROFILED_CALLS = 5
@@ -115,16 +117,12 @@ def bind(
     )
 
 
-def make_code(name: str, imported: Imported, threads: int, family: Any = None) -> Code:
+def make_code(
+    name: str, imported: Imported, threads: int, report: Report, family: Any = None
+) -> Code:
     """Compiles a graph and binds it to the parameters and islands it needs."""
     try:
-        compiled = _core.compile(
-            imported.graph,
-            threads=threads or get_num_threads(),
-            **settings().cache,
-            family=family,
-            progress=phases.progress(),
-        )
+        compiled = compile_tuned(imported.graph, threads, report, family)
     except RuntimeError as error:
         raise CompileError(
             f"{name}: {error}",
@@ -148,6 +146,7 @@ class Program:
         imported: Imported,
         code: Code,
         threads: int,
+        family: Any = None,
     ) -> None:
         self.name = name
         self.signature = signature
@@ -159,6 +158,7 @@ class Program:
         self.executable = code.executable
         self._owned = code.parameters
         self._threads = threads
+        self._family = family
         names = [*imported.parameters, *(name for name, _ in captured.tensors.values())]
         self._bound = {name: imported.live(name) for name in dict.fromkeys(names)}
         self._aliased: frozenset[int] | None = None
@@ -388,6 +388,16 @@ class Program:
         ]
         return result
 
+    def recompiled(self, report: Report) -> Program:
+        """The same, compiled again: with the schedules that are known by now."""
+        with phases.phase(report, "compile"):
+            code = make_code(self.name, self._imported, self._threads, report, self._family)
+        attach_kernels(report, code.compiled, self._imported.natives)
+        result = copy.copy(self)
+        result.compiled, result.executable = code.compiled, code.executable
+        result._owned = code.parameters
+        return result
+
     def ir(self, level: str, locations: bool = False) -> str:
         text: str = self.compiled.ir(level, locations)
         return text
@@ -440,7 +450,10 @@ def note_sizes(
     """Shows `family` the kernels for the sizes of a capture; see `_core.note_sizes`."""
     with contextlib.suppress(RuntimeError):  # the same comes up again when it is compiled
         _core.note_sizes(
-            _imported(root, signature, captured).graph, family, threads=threads or get_num_threads()
+            _imported(root, signature, captured).graph,
+            family,
+            threads=threads or get_num_threads(),
+            points=compile_options()["points"],
         )
 
 
@@ -473,8 +486,8 @@ def build_program(
     if strict and report.unconverted:
         raise ConversionError(strict_message(report), report=report)
     with phases.phase(report, "compile"):
-        code = make_code(name, imported, threads, family)
-    program = Program(name, signature, captured, imported, code, threads)
+        code = make_code(name, imported, threads, report, family)
+    program = Program(name, signature, captured, imported, code, threads, family)
     attach_kernels(report, program.compiled, imported.natives)
     return program
 

@@ -233,7 +233,7 @@ class StagedExecutable:
         if self._strict and report.unconverted:
             raise ConversionError(strict_message(report), report=report)
         with phases.phase(report, "compile"):
-            code = make_code(self._name, imported, self._threads, self._family)
+            code = make_code(self._name, imported, self._threads, report, self._family)
         code.executable.watch(self._entries)
         attach_kernels(report, code.compiled, imported.natives)
         offset = self._report(report, imported.islands)

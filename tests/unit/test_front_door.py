@@ -219,7 +219,6 @@ def test_values_that_are_no_tensors_are_part_of_the_program():
     ("arguments", "name"),
     [
         ({"capture_backward": True}, "capture_backward"),
-        ({"tune": True}, "tune"),
         ({"target": "cuda"}, "target"),
     ],
 )

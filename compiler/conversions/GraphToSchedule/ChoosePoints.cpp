@@ -14,6 +14,7 @@
 #include "compiler/conversions/GraphToSchedule/Grouping.h"
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
+#include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/schedule/transforms/AttentionSchedule.h"
 #include "compiler/schedule/transforms/ContractionSchedule.h"
 #include "compiler/support/Sizes.h"
@@ -128,6 +129,25 @@ static RowsAttr chooseRows(KernelOp kernel, const MachineModel &machine) {
                        /*prefetchRow=*/along, shouldStream(kernel, machine.l3Bytes));
 }
 
+/// Lanes and grains around the default ones of a loop nest.
+static DictionaryAttr loopSpace(KernelOp kernel, const MachineModel &machine, int64_t grain) {
+  Builder b(kernel.getContext());
+  int64_t lanes = chooseLanes(kernel, machine.vectorBits, machine.vectorBits) / vectorsInFlight;
+  SmallVector<int64_t> grains{std::max<int64_t>(1, grain / 4), grain, grain * 4};
+  return b.getDictionaryAttr({
+      b.getNamedAttr("lanes", b.getDenseI64ArrayAttr({lanes, 2 * lanes, 4 * lanes})),
+      b.getNamedAttr("grain", b.getDenseI64ArrayAttr(grains)),
+  });
+}
+
+static DictionaryAttr rowsSpace(KernelOp kernel, RowsAttr chosen, const MachineModel &machine) {
+  Builder b(kernel.getContext());
+  NamedAttrList space(loopSpace(kernel, machine, chosen.getGrain()));
+  space.set("prefetchRow", b.getDenseBoolArrayAttr({false, true}));
+  space.set("lanesAlongReduction", b.getDenseBoolArrayAttr({false, true}));
+  return space.getDictionary(kernel.getContext());
+}
+
 /// The layout of a body value: its input's for an argument, contiguous for what is computed.
 static SmallVector<int64_t> stridesOf(KernelOp kernel, Value value) {
   if (auto argument = dyn_cast<BlockArgument>(value))
@@ -186,11 +206,24 @@ static AttentionShape attentionShape(KernelOp kernel, graph::AttentionOp attenti
 namespace {
 struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
   using ChoosePointsBase::ChoosePointsBase;
+  ChoosePoints(const ChoosePointsOptions &options, RecallPoint recall)
+      : ChoosePointsBase(options), recall(std::move(recall)) {}
 
   void runOnOperation() override {
     for (auto kernel : getOperation().getOps<KernelOp>())
-      if (!kernel.getPointAttr())
+      if (!kernel.getPointAttr()) {
         choose(kernel);
+        takeTuned(kernel);
+      }
+  }
+
+  /// Puts a tuned point in the place of the chosen one, which is noted.
+  void takeTuned(KernelOp kernel) {
+    Attribute tuned = recall && kernel.getSpaceAttr() ? recall(kernel) : nullptr;
+    if (!tuned || tuned == kernel.getPointAttr())
+      return;
+    kernel->setDiscardableAttr(kDefaultPointNote, kernel.getPointAttr());
+    kernel.setPointAttr(tuned);
   }
 
   void choose(KernelOp kernel) {
@@ -198,9 +231,13 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     case KernelKind::Elementwise:
     case KernelKind::Indexing:
       kernel.setPointAttr(chooseElementwise(kernel, machine()));
+      setSpace(kernel, loopSpace(kernel, machine(), elementsPerUnit));
       break;
     case KernelKind::Rows:
-      kernel.setPointAttr(chooseRows(kernel, machine()));
+      if (RowsAttr rows = chooseRows(kernel, machine())) {
+        kernel.setPointAttr(rows);
+        setSpace(kernel, rowsSpace(kernel, rows, machine()));
+      }
       break;
     case KernelKind::Contraction:
       chooseProduct(kernel);
@@ -217,12 +254,20 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
   }
 
 private:
+  RecallPoint recall;
+
   MachineModel machine() const {
     MachineModel model;
     model.threads = static_cast<int>(threads);
     model.vectorBits = vectorBits;
     model.bf16Dot = bf16Dot;
     return model;
+  }
+
+  /// What runs once, to prepare parameters, is not worth a search.
+  static void setSpace(KernelOp kernel, DictionaryAttr space) {
+    if (!kernel.getPrepare())
+      kernel.setSpaceAttr(space);
   }
 
   void chooseProduct(KernelOp kernel) {
@@ -246,3 +291,8 @@ private:
   }
 };
 } // namespace
+
+std::unique_ptr<Pass> tessera::createChoosePointsPass(const ChoosePointsOptions &options,
+                                                      RecallPoint recall) {
+  return std::make_unique<ChoosePoints>(options, std::move(recall));
+}

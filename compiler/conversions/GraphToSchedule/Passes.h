@@ -8,13 +8,22 @@
 #ifndef TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_PASSES_H
 #define TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_PASSES_H
 
+#include "compiler/schedule/ir/ScheduleOps.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
+
+#include <functional>
 
 namespace tessera {
 
 #define GEN_PASS_DECL
 #include "compiler/conversions/GraphToSchedule/Passes.h.inc"
+
+/// The tuned point of a kernel that has its default one and a space, or null.
+using RecallPoint = std::function<mlir::Attribute(schedule::KernelOp)>;
+std::unique_ptr<mlir::Pass> createChoosePointsPass(const ChoosePointsOptions &options,
+                                                   RecallPoint recall);
 
 #define GEN_PASS_REGISTRATION
 #include "compiler/conversions/GraphToSchedule/Passes.h.inc"

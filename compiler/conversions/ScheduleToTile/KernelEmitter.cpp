@@ -83,6 +83,7 @@ std::string tessera::kernelKey(KernelOp kernel) {
   // An isolated region prints with names of its own: equal bodies give equal text.
   OwningOpRef<KernelOp> clone = kernel.clone();
   clone->removePlacementAttr();
+  clone->getOperation()->setDiscardableAttrs(DictionaryAttr::get(kernel.getContext())); // notes
   clone->print(os, OpPrintingFlags().useLocalScope().enableDebugInfo(false).elideLargeElementsAttrs(
                        1 << 30));
   return text;

@@ -94,6 +94,8 @@ LogicalResult ConvertScheduleToTile::convert(ModuleOp module, KernelOp kernel) {
                                            kernel.getPrepare(), kernel.getPlacementAttr());
   if (Attribute point = kernel.getPointAttr())
     launch->setAttr("point", point);
+  for (NamedAttribute note : kernel->getDiscardableAttrs())
+    launch->setAttr(note.getName(), note.getValue());
   kernel.replaceAllUsesWith(launch.getOutputs());
   kernel.erase();
   return success();

@@ -141,19 +141,23 @@ DictionaryAttr contractionSpace(MLIRContext *context, const ContractionShape &sh
     if (depth < shape.depth)
       depths.push_back(depth);
   depths.push_back(std::max<int64_t>(shape.depth, 1));
-  // Prepacked panels fix the width of the tile.
-  ContractionAttr chosen = chooseContraction(context, shape, machine);
-  SmallVector<int64_t> columns{chosen.getNr()};
-  if (!shape.packedB)
-    columns = {lanes, 2 * lanes, 3 * lanes, 4 * lanes};
+  // Programs for many sizes share their panels, which have one width.
+  SmallVector<int64_t> columns{lanes, 2 * lanes, 3 * lanes, 4 * lanes};
+  if (shape.anyRows && shape.packedB)
+    columns = {chooseContraction(context, shape, machine).getNr()};
+  // Beyond the matrix all values are one.
+  auto below = [&](ArrayRef<int64_t> values, int64_t limit) {
+    return list(llvm::filter_to_vector(values, [&](int64_t value) { return value < limit; }));
+  };
+  int64_t panels = divideCeil(std::max<int64_t>(shape.columns, 1), lanes);
   return b.getDictionaryAttr({
-      b.getNamedAttr("mr", list(machine.vectorBits >= 512 ? ArrayRef<int64_t>{4, 6, 8, 12, 16}
-                                                          : ArrayRef<int64_t>{4, 6})),
+      b.getNamedAttr("mr", machine.vectorBits >= 512 ? below({1, 2, 4, 6, 8, 12, 14}, shape.rows)
+                                                     : below({1, 2, 4, 6}, shape.rows)),
       b.getNamedAttr("nr", list(columns)),
       b.getNamedAttr("kc", list(depths)),
-      b.getNamedAttr("mc", list({32, 48, 64, 96, 128})),
-      b.getNamedAttr("nSplit", list({0, 4, 8, 16, 32})),
-      b.getNamedAttr("packA", list({0, 1})),
+      b.getNamedAttr("mc", below({32, 48, 64, 96, 128, 192, 256}, shape.rows)),
+      b.getNamedAttr("nSplit", below({0, 1, 2, 4, 8, 16, 32}, panels)),
+      b.getNamedAttr("packA", b.getDenseBoolArrayAttr({false, true})),
       b.getNamedAttr("unroll", list({1, 2, 4})),
       b.getNamedAttr("prefetchB", list({0, 128, 256, 512})),
   });

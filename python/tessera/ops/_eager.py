@@ -15,7 +15,6 @@ from torch.utils import _pytree as pytree
 from torch.utils.dlpack import from_dlpack
 
 from tessera import _core
-from tessera._settings import settings
 from tessera.errors import ArgumentError, ArgumentTypeError, CompileError, InternalError
 from tessera.lowering.context import GraphValue, LoweringContext
 from tessera.lowering.dtypes import dtype_from_name, dtype_name, is_supported
@@ -24,6 +23,7 @@ from tessera.ops._check import COMPOSITE, argument_name, check_operands, check_t
 from tessera.ops._dispatch import explain, plain_number
 from tessera.random_keys import with_keys
 from tessera.threads import get_num_threads
+from tessera.tuning.stored import compile_options
 
 #: Programs kept; each is one small kernel.
 CACHE_SIZE = 1024
@@ -272,7 +272,7 @@ def _build(key: str, lower: Callable[..., Any], arguments: Any, threads: int) ->
 
 def _compile(key: str, graph: Any, threads: int) -> Callable[..., Any]:
     try:
-        compiled = _core.compile(graph, threads=threads, **settings().cache)
+        compiled = _core.compile(graph, threads=threads, **compile_options())
     except RuntimeError as error:
         raise CompileError(
             f"[{key}] {error}", remedy="report it; meanwhile call PyTorch's function"

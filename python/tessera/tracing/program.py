@@ -12,7 +12,6 @@ import torch
 from torch.utils import _pytree as pytree
 
 from tessera import _core, phases
-from tessera._settings import settings
 from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.leaves import TensorSpec
 from tessera.capture.signature import CallSignature, as_torch
@@ -26,9 +25,9 @@ from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report
 from tessera.tensor import Tensor, from_torch, is_tensor
-from tessera.threads import get_num_threads
 from tessera.tracing.active import listening
 from tessera.tracing.context import Opaque, TracingContext
+from tessera.tuning.compiled import compile_tuned
 from tessera.watch import changed
 
 #: Calls whose mean profile() reports.
@@ -112,12 +111,7 @@ class TracedProgram:
         self._count = len(values)
         try:
             with phases.phase(report, "compile"):
-                self.compiled = _core.compile(
-                    graph,
-                    threads=threads or get_num_threads(),
-                    **settings().cache,
-                    progress=phases.progress(),
-                )
+                self.compiled = compile_tuned(graph, threads, report)
         except RuntimeError as error:
             raise CompileError(f"{name}: {error}") from error
         self._owned = [context.parameters[item] for item in self.compiled.parameter_names]

@@ -20,13 +20,13 @@ from torch import fx, nn
 from torch.export.graph_signature import InputKind
 
 from tessera import _core
-from tessera._settings import settings
 from tessera.capture.agreement import close, difference
 from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.program import bind
+from tessera.tuning.stored import compile_options
 from tessera.verification.reference import Replay, WideReplay
 from tessera.verification.result import ModuleCheck, Verification
 
@@ -203,7 +203,7 @@ def _placeholders(subject: Subject, imported: Imported) -> dict[fx.Node, Any]:
 
 
 def _run(subject: Subject, imported: Imported) -> list[torch.Tensor]:
-    compiled = _core.compile(imported.graph, threads=subject.threads, **settings().cache)
+    compiled = _core.compile(imported.graph, threads=subject.threads, **compile_options())
     parameters = [imported.parameters[name] for name in compiled.parameter_names]
     executable = bind(subject.name, compiled, imported, parameters, subject.threads)
     with torch.no_grad():
