@@ -30,6 +30,7 @@ struct Executable::Tables {
   std::vector<bool> reversed;
   std::vector<std::vector<int32_t>> inputStorages; ///< by input
   std::vector<int32_t> outputStorages;
+  std::vector<int32_t> preparedOrder;   ///< prepared storages that main reads, as it does
   std::vector<bool> readByMain;         ///< by storage; of prepared ones only these are kept
   std::vector<bool> lastOfStorage;      ///< by output: no later one has the same storage
   std::vector<int32_t> dynamicStorages; ///< whose memory a call brings

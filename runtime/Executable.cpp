@@ -26,6 +26,11 @@ namespace {
 /// Pieces of neighbouring threads stay off each other's cache lines and pages' first lines.
 int64_t roundScratch(int64_t bytes) { return (bytes + 63) / 64 * 64 + 64; }
 
+int64_t roundToLine(int64_t bytes) {
+  constexpr auto line = int64_t(Storage::kAlignment);
+  return (std::max<int64_t>(bytes, 1) + line - 1) / line * line;
+}
+
 /// The input that the value is exactly, or -1.
 int32_t inputBehind(const Program &program, int32_t index) {
   const ValueSpec &value = program.values[index];
@@ -79,11 +84,15 @@ Status Executable::create(std::shared_ptr<const Program> program, Options option
       tables->dynamicStorages.push_back(int32_t(i));
   }
   tables->readByMain.resize(code.storages.size());
+  auto read = [&](int32_t value) {
+    auto storage = size_t(code.values[size_t(value)].storage);
+    if (!tables->readByMain[storage] && code.storages[storage].kind == StorageSpec::Kind::Prepared)
+      tables->preparedOrder.push_back(int32_t(storage));
+    tables->readByMain[storage] = true;
+  };
   for (const Instruction &inst : code.main)
-    for (int32_t input : inst.inputs)
-      tables->readByMain[size_t(code.values[size_t(input)].storage)] = true;
-  for (int32_t output : code.outputs)
-    tables->readByMain[size_t(code.values[size_t(output)].storage)] = true;
+    std::for_each(inst.inputs.begin(), inst.inputs.end(), read);
+  std::for_each(code.outputs.begin(), code.outputs.end(), read);
   for (const KernelSpec &kernel : code.kernels)
     tables->scratchBytes = std::max(tables->scratchBytes, roundScratch(kernel.scratchBytes));
   for (size_t i = 0; i < code.outputs.size(); ++i) {
@@ -220,6 +229,36 @@ Status Executable::prepare(const std::shared_ptr<Binding> &binding,
   return Status();
 }
 
+Status Executable::allocatePrepared(const std::vector<bool> &wanted,
+                                    std::vector<StorageRef> &prepared) const {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (!wanted[i])
+      continue;
+    // What only other preparations read is given back before the others are.
+    if (tables->readByMain[i])
+      bytes += roundToLine(program->storages[i].bytes);
+    else if (!(prepared[i] = Storage::allocate(program->storages[i].bytes)))
+      return outOfMemory(program->storages[i].bytes, "prepared weights");
+  }
+  if (bytes == 0)
+    return Status();
+  StorageRef block = Storage::allocate(bytes);
+  if (!block)
+    return outOfMemory(bytes, "prepared weights");
+  auto *begin = static_cast<std::byte *>(block->data());
+  for (size_t i : tables->preparedOrder) {
+    if (!wanted[i])
+      continue;
+    int64_t size = program->storages[i].bytes;
+    prepared[i] = Storage::foreign(
+        begin, size, [](void *context) { delete static_cast<StorageRef *>(context); },
+        new StorageRef(block));
+    begin += roundToLine(size);
+  }
+  return Status();
+}
+
 Status Executable::bindPrepared(const std::shared_ptr<Binding> &made, Host &host,
                                 std::span<const int64_t> writes) const {
   size_t count = program->storages.size();
@@ -231,14 +270,10 @@ Status Executable::bindPrepared(const std::shared_ptr<Binding> &made, Host &host
   std::vector<Instruction> list = unprepared(ready);
   std::vector<bool> isFresh(count);
   for (const Instruction &inst : list)
-    for (int32_t output : inst.outputs) {
-      size_t i = size_t(program->values[size_t(output)].storage);
-      if (isFresh[i])
-        continue;
-      isFresh[i] = true;
-      if (!(prepared[i] = Storage::allocate(program->storages[i].bytes)))
-        return outOfMemory(program->storages[i].bytes, "prepared weights");
-    }
+    for (int32_t output : inst.outputs)
+      isFresh[size_t(program->values[size_t(output)].storage)] = true;
+  if (Status status = allocatePrepared(isFresh, prepared); status.failed())
+    return status;
   for (size_t i = 0; i < count; ++i)
     if (prepared[i])
       made->bases[i] = prepared[i]->data();

@@ -119,6 +119,9 @@ private:
   std::vector<Instruction> unprepared(std::vector<bool> &ready) const;
   Status prepare(const std::shared_ptr<Binding> &binding, const std::vector<Instruction> &list,
                  Host &host) const;
+  /// Memory for the `wanted` storages: those that calls read in one block, in the order in which
+  /// they do. What a kernel fetches ahead past the end of its weights are then those of the next.
+  Status allocatePrepared(const std::vector<bool> &wanted, std::vector<StorageRef> &prepared) const;
   /// Takes prepared weights from the pool or makes them; keeps those that calls read.
   Status bindPrepared(const std::shared_ptr<Binding> &made, Host &host,
                       std::span<const int64_t> writes) const;

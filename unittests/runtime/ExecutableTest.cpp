@@ -408,6 +408,28 @@ TEST(Executable, ProgramsTakePreparedWeightsFromOneAnother) {
   EXPECT_EQ(second.executable->counters().prepares, 2);
 }
 
+TEST(Executable, PreparedWeightsLieInTheOrderInWhichTheyAreRead) {
+  ProgramBuilder b;
+  int32_t x = b.input("x", f32({4})), w = b.parameter("w", f32({4}), true);
+  int32_t later = b.value(StorageSpec::Kind::Prepared, f32({40}));
+  int32_t sooner = b.value(StorageSpec::Kind::Prepared, f32({4}));
+  int32_t t = b.arena(f32({4})), y = b.value(StorageSpec::Kind::Output, f32({4}));
+  int32_t k = b.kernel(addOne, 4, 4), both = b.kernel(addBoth, 4, 4);
+  b.launch(k, {w}, {later}, /*prepare=*/true);
+  b.launch(k, {w}, {sooner}, /*prepare=*/true);
+  b.launch(both, {x, sooner}, {t});
+  b.launch(both, {t, later}, {y});
+  std::shared_ptr<Program> program = b.finish({y});
+  Runner run(program);
+  ASSERT_FALSE(bindWith(run, filled({4}, 10), {}).failed());
+  auto base = [&](int32_t value) {
+    return static_cast<std::byte *>(
+        run.binding->bases[size_t(program->values[size_t(value)].storage)]);
+  };
+  EXPECT_EQ(base(later) - base(sooner), 64);
+  EXPECT_EQ(at(run({filled({4}, 1)})[0], 0), 23);
+}
+
 namespace {
 /// The description of the only prepared storage.
 std::string describePrepared(const Program &program) {
