@@ -17,6 +17,7 @@
 #include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/schedule/transforms/AttentionSchedule.h"
 #include "compiler/schedule/transforms/ContractionSchedule.h"
+#include "compiler/schedule/transforms/DepthwiseSchedule.h"
 #include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -203,6 +204,20 @@ static AttentionShape attentionShape(KernelOp kernel, graph::AttentionOp attenti
   return shape;
 }
 
+static DepthwiseShape depthwiseShape(graph::ConvolutionOp convolution) {
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(convolution.getWeight().getType()).getShape();
+  ArrayRef<int64_t> result = cast<RankedTensorType>(convolution.getType()).getShape();
+  DepthwiseShape shape;
+  shape.batch = result.front();
+  shape.channels = result.back();
+  shape.rows = productOf(result.drop_front().drop_back(2));
+  shape.columns = result[result.size() - 2];
+  shape.kernelColumns = weight.back();
+  shape.taps = productOf(weight.drop_front(2));
+  shape.accBits = std::max<int64_t>(bitsOf(convolution.getInput()), 32);
+  return shape;
+}
+
 namespace {
 struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
   using ChoosePointsBase::ChoosePointsBase;
@@ -248,6 +263,9 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     case KernelKind::Library:
       kernel.setPointAttr(LibraryAttr::get(kernel.getContext(), elementsPerUnit));
       break;
+    case KernelKind::Depthwise:
+      chooseChannelwise(kernel);
+      break;
     case KernelKind::Pack:
       break; // the panel width is in its type
     }
@@ -277,6 +295,14 @@ private:
       shape.pairs = bf16Dot && isBF16(matmul.getLhs());
       kernel.setPointAttr(chooseContraction(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(contractionSpace(kernel.getContext(), shape, machine()));
+    }
+  }
+
+  void chooseChannelwise(KernelOp kernel) {
+    for (auto convolution : kernel.getBody().front().getOps<graph::ConvolutionOp>()) {
+      DepthwiseShape shape = depthwiseShape(convolution);
+      kernel.setPointAttr(chooseDepthwise(kernel.getContext(), shape, machine()));
+      kernel.setSpaceAttr(depthwiseSpace(kernel.getContext(), shape, machine()));
     }
   }
 

@@ -199,9 +199,10 @@ static Location fusedLoc(MLIRContext *context, ArrayRef<Operation *> ops) {
 }
 
 /// True for what a kernel class walks in memory and cannot compute on the way: the right side of a
-/// product, attention's operands but for the mask, and everything the runtime's library is given.
+/// product, attention's operands but for the mask, and everything a convolution or the runtime's
+/// library is given.
 static bool isWalkedInMemory(OpOperand &operand) {
-  if (isLibraryCall(operand.getOwner()))
+  if (isLibraryCall(operand.getOwner()) || isa<graph::ConvolutionOp>(operand.getOwner()))
     return true;
   unsigned index = operand.getOperandNumber();
   if (isa<graph::MatmulOp>(operand.getOwner()))
@@ -222,7 +223,8 @@ void Writer::writeGroup(Group &group) {
         continue;
       if (isRematerialized(def) && !isWalkedInMemory(use))
         cloned.insert(def);
-      else if (isRematerialized(def) && isa<graph::ConstantOp>(def) && isLibraryCall(op))
+      else if (isRematerialized(def) && isa<graph::ConstantOp>(def) &&
+               (isLibraryCall(op) || isa<graph::ConvolutionOp>(op)))
         inputs[operand] = useSplat(cast<graph::ConstantOp>(def));
       else if (!inputs.count(operand))
         inputs[operand] = this->use(operand, op->getLoc());

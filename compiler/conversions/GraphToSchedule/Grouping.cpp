@@ -93,10 +93,11 @@ void Grouping::visit(Operation *op) {
     create(KernelKind::Rows, op, domain)->reduced = reduced;
     return;
   }
-  KernelKind kind = isa<graph::MatmulOp>(op)      ? KernelKind::Contraction
-                    : isa<graph::AttentionOp>(op) ? KernelKind::Attention
-                    : isLibraryCall(op)           ? KernelKind::Library
-                                                  : KernelKind::Indexing;
+  KernelKind kind = isa<graph::MatmulOp>(op)        ? KernelKind::Contraction
+                    : isa<graph::AttentionOp>(op)   ? KernelKind::Attention
+                    : isLibraryCall(op)             ? KernelKind::Library
+                    : isa<graph::ConvolutionOp>(op) ? KernelKind::Depthwise
+                                                    : KernelKind::Indexing;
   create(kind, op, shapeOf(op->getResult(0)));
   if (kind == KernelKind::Attention)
     layouts[op->getResult(0)] = attentionResultLayout(op->getResult(0));

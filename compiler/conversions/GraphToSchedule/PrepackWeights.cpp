@@ -8,12 +8,18 @@
 // From: contractions reading parameters in place. To: pack kernels marked
 // prepare, and contractions reading their panels.
 //
+// From: depthwise convolutions. To: the same reading panels of channels, each with
+// all elements of the kernel one after the other: channels as such would lie at
+// distances that share few sets of the first cache. Weights computed by every call
+// are packed by every call.
+//
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/graph/ir/GraphOps.h"
 #include "compiler/schedule/ir/ScheduleOps.h"
+#include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -68,27 +74,60 @@ static Value unrounded(OpBuilder &b, Value matrix) {
                         view.getStridesAttr());
 }
 
-static Value packKernel(OpBuilder &b, Location loc, Value matrix, const ContractionAttr &point) {
-  if (point.getPairs())
+/// Panels of `nr` columns of `matrix`, for bf16's product of pairs with `pairs`.
+static Value packKernel(OpBuilder &b, Location loc, Value matrix, int64_t nr, bool pairs,
+                        bool prepare) {
+  if (pairs)
     matrix = unrounded(b, matrix);
   auto type = cast<RankedTensorType>(matrix.getType());
   SmallVector<int64_t> shape(type.getShape().drop_back(2));
   int64_t k = type.getDimSize(type.getRank() - 2), n = type.getDimSize(type.getRank() - 1);
-  int64_t nr = point.getNr(), count = (n + nr - 1) / nr;
-  if (point.getPairs())
+  int64_t count = (n + nr - 1) / nr;
+  if (pairs)
     shape.append({count, (k + 1) / 2, nr, 2});
   else
     shape.append({count, k, nr});
   auto packedType = type.clone(shape);
-  if (point.getPairs())
+  if (pairs)
     packedType = packedType.clone(b.getBF16Type());
   auto pack = KernelOp::create(b, loc, TypeRange(packedType), KernelKind::Pack, ValueRange(matrix),
-                               {}, {}, true, {}, {});
+                               {}, {}, prepare, {}, {});
   Block &body = pack.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   Value panels = PackOp::create(inner, loc, packedType, body.addArgument(type, loc));
   YieldOp::create(inner, loc, panels);
   return pack.getOutputs()[0];
+}
+
+/// The kernels of a depthwise convolution, [O, 1, kernel…], as [elements of a kernel, O]; null
+/// where no strides say that.
+static Value channelColumns(OpBuilder &b, KernelOp kernel, unsigned index) {
+  Value input = kernel.getInputs()[index];
+  auto type = cast<RankedTensorType>(input.getType());
+  SmallVector<int64_t> strides = kernel.getInputStrides(index);
+  SmallVector<int64_t> shape(type.getShape());
+  int64_t taps = productOf(ArrayRef(shape).drop_front(2)), step = strides.back();
+  auto expected = rowMajorStrides(ArrayRef(shape).drop_front(2));
+  for (auto [have, want, size] :
+       llvm::zip_equal(ArrayRef(strides).drop_front(2), expected, ArrayRef(shape).drop_front(2)))
+    if (size != 1 && have != want * step)
+      return {};
+  auto view = input.getDefiningOp<ViewOp>();
+  return ViewOp::create(
+      b, kernel.getLoc(), type.clone({taps, shape[0]}), view ? view.getSource() : input,
+      b.getI64IntegerAttr(view ? view.getOffset() : 0), b.getDenseI64ArrayAttr({step, strides[0]}));
+}
+
+/// [elements of a kernel, O] as [O, 1, kernel…].
+static Value asKernels(OpBuilder &b, Value columns, ArrayRef<int64_t> shape) {
+  auto type = cast<RankedTensorType>(columns.getType());
+  SmallVector<int64_t> split(shape.drop_front(2)), order;
+  int64_t dims = split.size();
+  split.append({shape[0], 1});
+  order.append({dims, dims + 1});
+  llvm::append_range(order, llvm::seq<int64_t>(0, dims));
+  Value kernels = graph::ReshapeOp::create(b, columns.getLoc(), type.clone(split), columns, split);
+  return graph::PermuteOp::create(b, columns.getLoc(), type.clone(shape), kernels, order);
 }
 
 namespace {
@@ -97,6 +136,8 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>()))
       if (kernel.getKind() == KernelKind::Contraction)
         prepack(kernel);
+      else if (kernel.getKind() == KernelKind::Depthwise)
+        packChannels(kernel);
     // Copies that only packing read.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(getOperation().front())))
       if (auto kernel = dyn_cast<KernelOp>(op); kernel && kernel.getPrepare() && op.use_empty())
@@ -124,13 +165,44 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     OpBuilder b(kernel);
     bool transposed = matmul.getTransposeB();
     Value matrix = orientedKN(b, kernel, index, transposed);
-    Value panels = packKernel(b, kernel.getLoc(), matrix, point);
+    Value panels =
+        packKernel(b, kernel.getLoc(), matrix, point.getNr(), point.getPairs(), /*prepare=*/true);
     kernel.getInputsMutable()[index].set(panels);
     argument.setType(panels.getType());
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
     Value logical = UnpackOp::create(inner, kernel.getLoc(), matrix.getType(), argument);
     matmul.getRhsMutable().set(logical);
     matmul.setTransposeB(false);
+  }
+
+  void packChannels(KernelOp kernel) {
+    auto point = dyn_cast_or_null<DepthwiseAttr>(kernel.getPointAttr());
+    Block &body = kernel.getBody().front();
+    auto convolutions = body.getOps<graph::ConvolutionOp>();
+    if (!point || convolutions.empty())
+      return;
+    graph::ConvolutionOp convolution = *convolutions.begin();
+    auto argument = dyn_cast<BlockArgument>(convolution.getWeight());
+    if (!argument)
+      return;
+    OpBuilder b(kernel);
+    Value input = kernel.getInputs()[argument.getArgNumber()];
+    Value matrix = channelColumns(b, kernel, argument.getArgNumber());
+    if (!matrix)
+      return;
+    Value panels = packKernel(b, kernel.getLoc(), matrix, point.getLanes() * point.getVectors(),
+                              /*pairs=*/false, isPrepared(input));
+    // Something else in the kernel may read the weights as well.
+    kernel.getInputsMutable().append(panels);
+    BlockArgument packed = body.addArgument(panels.getType(), kernel.getLoc());
+    OpBuilder inner = OpBuilder::atBlockBegin(&body);
+    Value columns = UnpackOp::create(inner, kernel.getLoc(), matrix.getType(), packed);
+    convolution.getWeightMutable().set(
+        asKernels(inner, columns, cast<RankedTensorType>(argument.getType()).getShape()));
+    if (argument.use_empty()) {
+      kernel.getInputsMutable().erase(argument.getArgNumber());
+      body.eraseArgument(argument.getArgNumber());
+    }
   }
 };
 } // namespace

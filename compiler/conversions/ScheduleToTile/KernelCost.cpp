@@ -27,6 +27,11 @@ static double flopsOf(Operation *op) {
         int64_t k = lhs.getDimSize(lhs.getRank() - (matmul.getTransposeA() ? 2 : 1));
         return 2.0 * elements(matmul.getResult()) * k;
       })
+      .Case([](graph::ConvolutionOp convolution) {
+        ArrayRef<int64_t> weight =
+            cast<RankedTensorType>(convolution.getWeight().getType()).getShape();
+        return 2.0 * elements(convolution.getResult()) * productOf(weight.drop_front());
+      })
       .Case([](graph::AttentionOp attention) {
         auto query = cast<RankedTensorType>(attention.getQuery().getType());
         auto key = cast<RankedTensorType>(attention.getKey().getType());

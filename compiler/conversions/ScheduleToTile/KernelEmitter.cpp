@@ -114,6 +114,8 @@ static FailureOr<KernelExtent> emitBody(KernelFrame &frame) {
     return emitPack(frame);
   case KernelKind::Library:
     return emitLibrary(frame);
+  case KernelKind::Depthwise:
+    return emitDepthwise(frame);
   }
   llvm_unreachable("every class has an emitter");
 }

@@ -64,6 +64,7 @@ mlir::FailureOr<KernelExtent> emitAttention(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitIndexing(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitPack(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitLibrary(KernelFrame &frame);
+mlir::FailureOr<KernelExtent> emitDepthwise(KernelFrame &frame);
 
 } // namespace tessera
 

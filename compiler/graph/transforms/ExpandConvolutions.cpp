@@ -12,7 +12,8 @@
 //                            kernels as columns: [N·O…, K…·C] x [O, K…·C]
 //   several groups           the same a group: a batch of products, and the elementwise ops
 //                            behind it in their shape
-//   a channel a group        windows times kernels, summed: rows, nothing copied
+//   a channel a group        itself; where the kernels of that class do not take it, windows
+//                            times kernels, summed: rows, nothing copied
 //
 // Windows are views of the input with its border of zeros. Weights are rearranged
 // by kernels that run once.
@@ -60,6 +61,8 @@ private:
   Value dense();
   Value grouped();
   Value channelwise();
+  bool hasKernel();
+  Value whole();
 
   Value reshape(Value value, ArrayRef<int64_t> shape);
   Value permute(Value value, ArrayRef<int64_t> dims);
@@ -228,6 +231,32 @@ static void moveBeforeJoin(ReshapeOp join) {
   }
 }
 
+/// Kernels with more columns than this have too much code when they are unrolled.
+static constexpr int64_t mostKernelColumns = 32;
+
+/// Whether kernels of class depthwise take it.
+bool Expansion::hasKernel() {
+  if (!op.getChannelsLast() || kernel.back() > mostKernelColumns ||
+      !isa<FloatType>(rankedType(op.getInput()).getElementType()))
+    return false;
+  // The lanes of a vector then read whole channels.
+  return outputsPerGroup == 1 || outputsPerGroup == 2 || outputsPerGroup == 4;
+}
+
+/// The convolution as it is, on an input whose channels lie side by side and contiguous kernels.
+Value Expansion::whole() {
+  // Joining one part copies it.
+  auto copied = [&](Value value) -> Value {
+    return ConcatOp::create(b, value.getType(), value, /*dim=*/0);
+  };
+  if (op.getInput().getDefiningOp<PermuteOp>())
+    op.getInputMutable().set(copied(op.getInput()));
+  Operation *made = op.getWeight().getDefiningOp();
+  if (made && made->hasTrait<Movement>())
+    op.getWeightMutable().set(copied(op.getWeight()));
+  return op.getResult();
+}
+
 Value Expansion::channelwise() {
   Type element = rankedType(op.getResult()).getElementType();
   Type wide = element.isF16() || element.isBF16() ? Type(b.getF32Type()) : element;
@@ -259,6 +288,8 @@ Value Expansion::emit() {
   Value result;
   if (groups == 1)
     result = dense();
+  else if (perGroup == 1 && hasKernel())
+    return whole();
   else if (perGroup == 1)
     result = channelwise();
   else
@@ -282,6 +313,8 @@ struct GraphExpandConvolutions : impl::GraphExpandConvolutionsBase<GraphExpandCo
         return signalPassFailure();
       }
       Value result = Expansion(op).emit();
+      if (result == op.getResult())
+        continue;
       op.getResult().replaceAllUsesWith(result);
       op.erase();
       if (auto join = result.getDefiningOp<ReshapeOp>();

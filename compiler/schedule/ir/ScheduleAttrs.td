@@ -17,7 +17,8 @@ def Schedule_KernelKind : I32EnumAttr<"KernelKind", "class of a kernel: which co
   I32EnumAttrCase<"Elementwise", 3, "elementwise">,
   I32EnumAttrCase<"Indexing", 4, "indexing">,
   I32EnumAttrCase<"Pack", 5, "pack">,
-  I32EnumAttrCase<"Library", 6, "library">
+  I32EnumAttrCase<"Library", 6, "library">,
+  I32EnumAttrCase<"Depthwise", 7, "depthwise">
 ]> {
   let cppNamespace = "::tessera::schedule";
   let genSpecializedAttr = 0;
@@ -73,6 +74,16 @@ def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
                         DefaultValuedParameter<"bool", "false">:$anySizes,
                         DefaultValuedParameter<"bool", "false">:$inPlace,
                         DefaultValuedParameter<"bool", "false">:$pairs);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_DepthwiseAttr : Schedule_Attr<"Depthwise", "depthwise"> {
+  let summary = "a convolution with a channel a group: `tw` outputs x `vectors` vectors of `lanes` channels in registers";
+  let description = [{
+    Channels are the outermost loop: what neighbouring windows share is then found in the first cache. One
+    parallel unit is `rows` rows of the outputs of `vectors` vectors of channels.
+  }];
+  let parameters = (ins "int64_t":$lanes, "int64_t":$vectors, "int64_t":$tw, "int64_t":$rows);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -80,20 +80,35 @@ func.func @grouped_epilogue(%x: tensor<1x9x12xf32>, %w: tensor<8x3x3xf32>, %b: t
 
 // -----
 
-// A channel a group: sums in f32 of products, over views of the input.
+// A channel a group has kernels of its own: the convolution stays, on an input with channels inside.
 // CHECK-LABEL: @channelwise
-func.func @channelwise(%x: tensor<1x9x9x8xbf16>, %w: tensor<16x1x3x3xbf16>) -> tensor<1x5x5x16xbf16> {
+// CHECK-SAME: %[[X:.*]]: tensor<1x8x9x9xbf16>, %[[W:.*]]: tensor
+func.func @channelwise(%x: tensor<1x8x9x9xbf16>, %w: tensor<16x1x3x3xbf16>) -> tensor<1x5x5x16xbf16> {
+  // CHECK: %[[P:.*]] = graph.permute %[[X]]
+  // CHECK: %[[C:.*]] = graph.concat %[[P]]
+  // CHECK: %[[O:.*]] = graph.convolution %[[C]], %[[W]] {{.*}}groups = 8 {channels_last}
+  // CHECK: return %[[O]]
+  %p = graph.permute %x dims = [0, 2, 3, 1] : (tensor<1x8x9x9xbf16>) -> tensor<1x9x9x8xbf16>
+  %0 = graph.convolution %p, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [2, 2], groups = 8 {channels_last} : (tensor<1x9x9x8xbf16>, tensor<16x1x3x3xbf16>) -> tensor<1x5x5x16xbf16>
+  return %0 : tensor<1x5x5x16xbf16>
+}
+
+// -----
+
+// What those do not take, five outputs a channel here: sums of products, over views of the input.
+// CHECK-LABEL: @many_outputs
+func.func @many_outputs(%x: tensor<1x9x9x8xbf16>, %w: tensor<40x1x3x3xbf16>) -> tensor<1x5x5x40xbf16> {
   // CHECK: %[[V:.*]] = graph.window %{{.*}} dilations = [2, 2]
   // CHECK: %[[C:.*]] = graph.permute %[[V]] dims = [0, 1, 2, 4, 5, 3]
   // CHECK: %[[S:.*]] = graph.reshape %[[C]] shape = [1, 5, 5, 3, 3, 8, 1]
   // CHECK: graph.concat
-  // CHECK: %[[K:.*]] = graph.reshape %{{.*}} shape = [3, 3, 8, 2]
-  // CHECK: %[[M:.*]] = graph.mul %{{.*}} -> tensor<1x5x5x3x3x8x2xf32>
+  // CHECK: %[[K:.*]] = graph.reshape %{{.*}} shape = [3, 3, 8, 5]
+  // CHECK: %[[M:.*]] = graph.mul %{{.*}} -> tensor<1x5x5x3x3x8x5xf32>
   // CHECK: %[[R:.*]] = graph.reduce sum %[[M]] dims = [3, 4] {keepdim}
-  // CHECK: %[[O:.*]] = graph.reshape %[[R]] shape = [1, 5, 5, 16]
+  // CHECK: %[[O:.*]] = graph.reshape %[[R]] shape = [1, 5, 5, 40]
   // CHECK: graph.cast %[[O]]
-  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [2, 2], groups = 8 {channels_last} : (tensor<1x9x9x8xbf16>, tensor<16x1x3x3xbf16>) -> tensor<1x5x5x16xbf16>
-  return %0 : tensor<1x5x5x16xbf16>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [2, 2], groups = 8 {channels_last} : (tensor<1x9x9x8xbf16>, tensor<40x1x3x3xbf16>) -> tensor<1x5x5x40xbf16>
+  return %0 : tensor<1x5x5x40xbf16>
 }
 
 // -----
