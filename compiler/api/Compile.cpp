@@ -14,6 +14,7 @@
 #include "compiler/api/CompiledProgramImpl.h"
 #include "compiler/api/GraphModuleImpl.h"
 #include "compiler/api/ProgramLoader.h"
+#include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/conversions/TileToTarget/HostProgram.h"
 #include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/schedule/ir/ScheduleOps.h"
@@ -122,6 +123,9 @@ std::optional<TileKernel> Compilation::fromFamily(StringRef name, StringRef key)
 bool Compilation::toSchedule(CompileTimings &timings, bool fromSchedule) {
   DiagnosticCollector diagnostics(&impl.graph->context);
   impl.schedule = impl.graph->module->clone();
+  if (!options.prepack)
+    for (auto function : impl.schedule->getOps<func::FuncOp>())
+      function->setAttr(kUnprepared, UnitAttr::get(function.getContext()));
   Clock::time_point start = Clock::now();
   PassManager simplifying(&impl.graph->context), scheduling(&impl.graph->context);
   if (!fromSchedule)

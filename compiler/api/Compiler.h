@@ -142,6 +142,8 @@ struct CompileOptions {
   /// What takes the place of default points; null: nothing. A point that is not legal for its
   /// kernel is as good as none.
   std::shared_ptr<const PointTable> points;
+  /// Whether weights are packed once and kept; else every call reads the parameters as they are.
+  bool prepack = true;
 };
 
 /// What the report says of one launch.

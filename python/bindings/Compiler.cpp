@@ -42,21 +42,22 @@ template <typename Work> auto unlocked(Work work) {
 CompiledProgram compileModule(const GraphModule &module, const std::string &cpu, int threads,
                               const std::string &cacheDir, uint64_t cacheBytes,
                               const FamilyObject *shared, CompileProgress *progress,
-                              const PointsObject *points) {
+                              const PointsObject *points, bool prepack) {
   CompileOptions options{cpu,
                          threads,
                          cacheDir,
                          cacheBytes,
                          shared ? shared->family : nullptr,
                          progress,
-                         points ? points->table : nullptr};
+                         points ? points->table : nullptr,
+                         prepack};
   return unlocked([&] { return compile(module, options); });
 }
 
 int noteModule(const GraphModule &module, const FamilyObject &shared, const std::string &cpu,
-               int threads, const PointsObject *points) {
+               int threads, const PointsObject *points, bool prepack) {
   CompileOptions options{
-      cpu, threads, "", 0, shared.family, nullptr, points ? points->table : nullptr};
+      cpu, threads, "", 0, shared.family, nullptr, points ? points->table : nullptr, prepack};
   return unlocked([&] { return noteSizes(module, options); });
 }
 
@@ -219,11 +220,11 @@ void tessera::bindings::init_compiler(nb::module_ &m) {
   m.def("compile", &compileModule, "module"_a, nb::kw_only(), "cpu"_a = "", "threads"_a = 1,
         "cache_dir"_a = "", "cache_bytes"_a = CompileOptions().cacheBytes,
         "family"_a.none() = nb::none(), "progress"_a.none() = nb::none(),
-        "points"_a.none() = nb::none(),
+        "points"_a.none() = nb::none(), "prepack"_a = true,
         "Compiles Graph IR for this machine; RuntimeError with the compiler's message when that "
         "fails.");
   m.def("note_sizes", &noteModule, "module"_a, "family"_a, nb::kw_only(), "cpu"_a = "",
-        "threads"_a = 1, "points"_a.none() = nb::none(),
+        "threads"_a = 1, "points"_a.none() = nb::none(), "prepack"_a = true,
         "Shows a family the kernels of a module without compiling them; gives their number.");
   m.def("host_info", &hostInfo);
 }

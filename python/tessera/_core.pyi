@@ -309,6 +309,7 @@ def compile(
     family: KernelFamily | None = None,
     progress: CompileProgress | None = None,
     points: PointTable | None = None,
+    prepack: _bool = True,
 ) -> CompiledProgram: ...
 def note_sizes(
     module: GraphModule,
@@ -317,6 +318,7 @@ def note_sizes(
     cpu: str = "",
     threads: int = 1,
     points: PointTable | None = None,
+    prepack: _bool = True,
 ) -> int: ...
 
 class PointTable:

@@ -49,6 +49,7 @@ def from_pytorch(
     capture_backward: bool = False,
     target: str | None = None,
     tune: str | None = None,
+    prepack: bool = True,
 ) -> CompiledModule:
     """Converts a PyTorch model, for the shapes and dtypes of the example inputs.
 
@@ -71,6 +72,8 @@ def from_pytorch(
     those that were tuned before and the rules' own for the rest; "quick" searches for those of the
     kernels that matter and are not known, for about half a minute, "full" for some minutes; "off"
     uses the rules' own. See ``ts.tune`` for a table of what was gained.
+    ``prepack=False`` keeps no copy of the weights: calls read the parameters where they are, in
+    exchange for packing on the fly, which costs time when there are few rows to multiply.
 
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
     CompileError.
@@ -83,12 +86,14 @@ def from_pytorch(
     _check_call(model, args, kwargs)
     if threads is not None:
         check_threads("threads", threads)
+    if not isinstance(prepack, bool):
+        raise ArgumentTypeError(f"prepack must be True or False, not {prepack!r}")
     dynamic = None
     if dynamic_shapes is not None:
         dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)
     module = CompiledModule(
         model,
-        Options(strict, threads or 0, tune="off" if mode == "off" else "cached"),
+        Options(strict, threads or 0, tune="off" if mode == "off" else "cached", prepack=prepack),
         example_tree(args, kwargs),
         dynamic=None if dynamic is None or dynamic.is_static else dynamic,
     )

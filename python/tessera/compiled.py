@@ -54,6 +54,8 @@ class Options:
     max_signatures: int = 64
     #: "off" where tuned schedules are not to be used; None: as TESSERA_TUNE says
     tune: str | None = None
+    #: whether weights are packed once and kept beside the parameters
+    prepack: bool = True
 
 
 class CompiledModule(Mirror):
@@ -274,7 +276,7 @@ class CompiledModule(Mirror):
                 args, kwargs = self._example_arguments()
             signature = CallSignature.of(self._torch.forward, args, kwargs, objects=True)
             self.__dict__["_form"] = signature
-        with using(self._options.tune):
+        with using(self._options.tune, self._options.prepack):
             return compile_execution(self, signature, args, kwargs)
 
     def _refuse_others(self, args: tuple[Any, ...] | None, kwargs: dict[str, Any] | None) -> None:

@@ -449,11 +449,13 @@ def note_sizes(
 ) -> None:
     """Shows `family` the kernels for the sizes of a capture; see `_core.note_sizes`."""
     with contextlib.suppress(RuntimeError):  # the same comes up again when it is compiled
+        options = compile_options()
         _core.note_sizes(
             _imported(root, signature, captured).graph,
             family,
             threads=threads or get_num_threads(),
-            points=compile_options()["points"],
+            points=options["points"],
+            prepack=options["prepack"],
         )
 
 

@@ -14,3 +14,16 @@ func.func @main(%x: tensor<128x32xf32>) -> tensor<128x64xf32> {
   %0 = graph.matmul %x, %w {transpose_b} : (tensor<128x32xf32>, tensor<64x32xf32>) -> tensor<128x64xf32>
   return %0 : tensor<128x64xf32>
 }
+
+// Unless the function keeps nothing: the product reads the parameter as it is.
+
+// CHECK-LABEL: func.func @unprepared
+// CHECK-NOT:     schedule.pack
+// CHECK-NOT:     {{[{,] ?prepare[,}]}}
+// CHECK:         schedule.kernel contraction
+func.func @unprepared(%x: tensor<128x32xf32>) -> tensor<128x64xf32> attributes {schedule.unprepared} {
+  %w = graph.parameter "w" : tensor<64x32xf32>
+  %e = graph.exp %w : (tensor<64x32xf32>) -> tensor<64x32xf32>
+  %0 = graph.matmul %x, %e {transpose_b} : (tensor<128x32xf32>, tensor<64x32xf32>) -> tensor<128x64xf32>
+  return %0 : tensor<128x64xf32>
+}

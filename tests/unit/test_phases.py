@@ -129,3 +129,27 @@ def test_memory_of_a_program():
 
 def test_sizes_in_words():
     assert [size(n) for n in (0, 999, 1000, 123_456_789)] == ["0 B", "999 B", "1 KB", "123 MB"]
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_no_copies_of_weights(dynamic):
+    """Convolutions and products read the parameters themselves."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(), nn.Linear(256, 64),
+    ).eval()  # fmt: skip
+    x = torch.randn(2, 3, 16, 16)
+    shapes = {"input": {0: torch.export.Dim("batch", max=8)}} if dynamic else None
+    packed = ts.from_pytorch(model, (x,), dynamic_shapes=shapes)
+    plain = ts.from_pytorch(model, (x,), dynamic_shapes=shapes, prepack=False)
+    assert packed.report.buffers.prepared > 0
+    assert plain.report.buffers.prepared == 0
+    with torch.no_grad():
+        torch.testing.assert_close(plain(x), model(x), rtol=1e-4, atol=1e-5)
+        model[5].weight.mul_(2)
+        torch.testing.assert_close(plain(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_prepack_is_true_or_false():
+    with pytest.raises(ts.errors.ArgumentTypeError, match="prepack must be True or False"):
+        ts.from_pytorch(nn.Linear(2, 2), (torch.randn(1, 2),), prepack="no")

@@ -13,8 +13,14 @@
 
 namespace tessera {
 
+/// On a function: nothing is made of parameters once and kept, every call reads them as they are.
+constexpr llvm::StringLiteral kUnprepared = "schedule.unprepared";
+
 /// True when `input` is (a view of) a parameter, a constant, or what a prepare kernel made of them.
 inline bool isPrepared(mlir::Value input) {
+  auto function = input.getParentRegion()->getParentOfType<mlir::func::FuncOp>();
+  if (function && function->hasAttr(kUnprepared))
+    return false;
   if (auto view = input.getDefiningOp<schedule::ViewOp>())
     input = view.getSource();
   if (auto kernel = input.getDefiningOp<schedule::KernelOp>())

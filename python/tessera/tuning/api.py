@@ -127,7 +127,8 @@ def _tune_converted(
             if inputs or kwargs:
                 model(*inputs, **kwargs)
         elif not session.has_seen(execution.program.compiled):
-            execution.program = execution.program.recompiled(execution.report)
+            with using(None, owner._options.prepack):
+                execution.program = execution.program.recompiled(execution.report)
             with owner._lock:
                 owner.__dict__["_fast"] = None
                 owner.__dict__["_quick"] = {}

@@ -16,6 +16,8 @@ from tessera.tuning.store import Entry, Store
 
 #: whether compilations in this context use tuned points
 _used: ContextVar[bool | None] = ContextVar("tessera_tuned_points", default=None)
+#: whether they may pack weights once and keep them
+_prepack: ContextVar[bool] = ContextVar("tessera_prepack", default=True)
 
 
 @functools.cache
@@ -29,24 +31,25 @@ def store() -> Store:
 
 
 @contextlib.contextmanager
-def using(mode: str | None) -> Iterator[None]:
-    """Compilations inside use tuned points, or with "off" do not; None leaves that as it is."""
-    if mode is None:
-        yield
-        return
-    token = _used.set(mode != "off")
+def using(mode: str | None, prepack: bool | None = None) -> Iterator[None]:
+    """Compilations inside use tuned points, or with "off" do not, and pack weights beforehand or
+    do not; None leaves that as it is."""
+    used = _used.set(_used.get() if mode is None else mode != "off")
+    packed = _prepack.set(_prepack.get() if prepack is None else prepack)
     try:
         yield
     finally:
-        _used.reset(token)
+        _prepack.reset(packed)
+        _used.reset(used)
 
 
 def compile_options() -> dict[str, Any]:
-    """What `_core.compile` is told of the cache and of tuned points."""
+    """What `_core.compile` is told of the cache, of tuned points and of packed weights."""
     used = _used.get()
     if used is None:
         used = settings().tune != "off"
-    return {**settings().cache, "points": _table() if used else None}
+    points = _table() if used else None
+    return {**settings().cache, "points": points, "prepack": _prepack.get()}
 
 
 _made: tuple[dict[str, Entry], Any] = ({}, None)
