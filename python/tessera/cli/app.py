@@ -5,17 +5,31 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from tessera.cli.cache import app as cache
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="Tessera: a compiler with a PyTorch front door.",
 )
+
+
+app.add_typer(cache, name="cache")
+
+
+class Mode(StrEnum):
+    """How much ``tessera tune`` does."""
+
+    quick = "quick"
+    full = "full"
 
 
 @app.callback()
@@ -60,3 +74,30 @@ def info(
     for name, value in rows:
         table.add_row(name, str(value))
     Console().print(table, highlight=False)
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def tune(
+    program: Annotated[str, typer.Argument(help="A script, or with -m a module.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="What the program gets.")] = None,
+    module: Annotated[bool, typer.Option("-m", help="PROGRAM is a module.")] = False,
+    mode: Annotated[
+        Mode, typer.Option(help="quick: half a minute a model; full: up to ten minutes.")
+    ] = Mode.quick,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Another limit, for each model.")
+    ] = None,
+) -> None:
+    """Run a program and tune the models it converts.
+
+    The program runs as with python; what ts.from_pytorch, ts.jit and torch.compile(backend=
+    "tessera") compile on the way is tuned, and a table says what was gained. Later runs of it, and
+    of others with the same kernels, use what was found. Ctrl-C keeps what there is.
+    """
+    from tessera.cli.tune import run
+
+    if not module and not Path(program).is_file():
+        raise typer.BadParameter(f"there is no file {program!r}; for a module, add -m")
+    raise typer.Exit(
+        run(program, arguments or [], is_module=module, mode=mode.value, seconds=seconds)
+    )

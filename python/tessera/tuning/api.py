@@ -52,9 +52,9 @@ def tuning(
         if outer is not None and seconds is None:
             seconds = outer.seconds
         session = Session(mode, store(), seconds=seconds, progress=progress_for(progress))
+        finished.append(session.result)
         with session.running():
             yield session
-    finished.append(session.result)
 
 
 def tune(

@@ -83,7 +83,10 @@ class Bench:
         self.default = Point.default(kernel)
         self.now: Callable[[], int] = time.thread_time_ns if threads == 1 else time.perf_counter_ns
         self.timed = 0
+        begin = time.perf_counter()
         compiled = self._compile(self.default)
+        #: seconds that compiling one point takes, when several are compiled together
+        self.compile_s = (time.perf_counter() - begin) / _workers()
         draw = torch.Generator().manual_seed(0)
         self._inputs = [_filled(dtype, shape, draw) for dtype, shape in compiled.input_specs]
         self._weights = [_filled(dtype, shape, draw) for dtype, shape in compiled.parameter_specs]
@@ -107,7 +110,7 @@ class Bench:
 
     def load(self, points: Sequence[Point]) -> list[Candidate]:
         """Compiles and checks points, several at once; those that cannot be used are left out."""
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # nothing is timed now
+        with ThreadPoolExecutor(_workers()) as pool:  # nothing is timed now
             made = list(pool.map(self._try_compile, points))
         found = []
         for point, compiled in zip(points, made, strict=True):
@@ -160,6 +163,11 @@ class Bench:
         results = next(candidate.executables)(*self._inputs)
         return [results] if isinstance(results, torch.Tensor) else list(results)
 
+    @property
+    def candidate_s(self) -> float:
+        """About how many seconds a candidate costs: its code, its weights, its turns."""
+        return self.compile_s + (self._copies + 2 + 4 * self._calls) * self.default_s
+
     # --- times ----------------------------------------------------------------------------
 
     def _block(self, candidate: Candidate) -> float:
@@ -202,6 +210,10 @@ class Bench:
         median = ratios[len(ratios) // 2]
         certain = ratios[len(ratios) // 4] > 1.0 and old.quartile > new.quartile
         return median if certain and median > 1.02 else 1.0
+
+
+def _workers() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _copies(weights: Sequence[torch.Tensor]) -> int:

@@ -18,7 +18,7 @@ from tessera import _core
 from tessera.tuning.bench import Bench, Candidate
 from tessera.tuning.point import Point, Space
 
-#: Candidates compiled and raced together.
+#: Candidates compiled and raced together, at most.
 HANDFUL = 8
 #: Points the model may propose before anything is known, that differ from one another.
 PROPOSED = 12
@@ -71,7 +71,9 @@ class Search:
         best, idle, complete = reference, 0, False
         proposals = self._proposals(reference.point)
         while time.perf_counter() < deadline:
-            points = self._next(proposals)
+            left = deadline - time.perf_counter()
+            fitting = int(left / max(self.bench.candidate_s, 1e-6))
+            points = self._next(proposals, max(2, min(HANDFUL, fitting)))
             if not points:
                 complete = True
                 break
@@ -99,14 +101,14 @@ class Search:
         default_s = reference.quartile
         return Found(point, default_s, default_s / gain, complete)
 
-    def _next(self, proposals: Iterator[Point]) -> list[Point]:
+    def _next(self, proposals: Iterator[Point], count: int) -> list[Point]:
         points: list[Point] = []
         for point in proposals:
             identity = frozenset(point.values)
             if identity not in self._known:
                 self._known.add(identity)
                 points.append(point)
-            if len(points) == HANDFUL:
+            if len(points) >= count:
                 break
         return points
 

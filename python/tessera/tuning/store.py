@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import re
 import sqlite3
@@ -30,6 +31,8 @@ from tessera.errors import CacheWarning
 
 #: Version of the table; another one has a file of its own.
 FILE_NAME = "schedules-1.sqlite3"
+#: Characters of a field.
+MAX_TEXT = 2000
 #: Seconds a writer waits for others.
 PATIENCE_S = 10.0
 #: How far kernels were searched, in ascending order; "timed" were too short to be worth it.
@@ -70,6 +73,10 @@ class Entry:
             wanted = _KINDS[str(field.type)]
             if not isinstance(value, wanted) or isinstance(value, bool):
                 raise ValueError(f"{field.name} is {value!r}, which is no {field.type}")
+            if isinstance(value, str) and not (value.isprintable() and len(value) < MAX_TEXT):
+                raise ValueError(f"{field.name} is no line of text")
+            if isinstance(value, float) and not 0 <= value < math.inf:
+                raise ValueError(f"{field.name} is {value!r}, which is no duration or time")
         if not _KEY.fullmatch(self.key):
             raise ValueError(f"key is {self.key!r}, which is no SHA-256")
         if self.effort not in EFFORTS:
