@@ -83,7 +83,8 @@ private:
 /// carrying the verifier's text.
 class GraphBuilder {
 public:
-  GraphBuilder();
+  /// With `bf16`, products, convolutions and attention of f32 are computed on operands rounded to it.
+  explicit GraphBuilder(bool bf16 = false);
   ~GraphBuilder();
   GraphBuilder(GraphBuilder &&) noexcept;
 

@@ -108,7 +108,10 @@ Result<SmallVector<Value>> GraphBuilder::Impl::lookup(const std::string &op,
   return result;
 }
 
-GraphBuilder::GraphBuilder() : impl(std::make_unique<Impl>()) {}
+GraphBuilder::GraphBuilder(bool bf16) : impl(std::make_unique<Impl>()) {
+  if (bf16)
+    impl->function->setAttr("graph.precision", impl->builder.getStringAttr("bf16"));
+}
 GraphBuilder::~GraphBuilder() = default;
 GraphBuilder::GraphBuilder(GraphBuilder &&) noexcept = default;
 

@@ -37,7 +37,8 @@ void tessera::buildGraphPipeline(OpPassManager &pm) {
   function.addPass(graph::createGraphSinkPermutes());
   function.addPass(graph::createGraphSimplify()); // flattens the products the permutes have left
   function.addPass(graph::createGraphSinkReshapes());
-  function.addPass(graph::createGraphSimplify());
+  function.addPass(graph::createGraphReducePrecision());
+  function.addPass(graph::createGraphSimplify()); // products below movement, casts that meet
   function.addPass(createCSEPass());
   function.addPass(createVerifyGraph());
 }

@@ -29,6 +29,7 @@ from tessera.capture.trial import own_error
 from tessera.compiled import CompiledModule, Options, example_tree
 from tessera.errors import ArgumentError, ArgumentTypeError, NotYetSupportedError
 from tessera.module import Module
+from tessera.precision import checked_precision
 from tessera.threads import check_threads
 from tessera.tuning.api import mode_of, tuning
 
@@ -50,6 +51,7 @@ def from_pytorch(
     target: str | None = None,
     tune: str | None = None,
     prepack: bool = True,
+    precision: str | None = None,
 ) -> CompiledModule:
     """Converts a PyTorch model, for the shapes and dtypes of the example inputs.
 
@@ -66,6 +68,9 @@ def from_pytorch(
     Sizes outside the range are an InputMismatchError.
     Under ``torch.autocast`` a call computes in the precision PyTorch would; each precision is
     compiled when it is first met, whatever was on around from_pytorch.
+    ``precision="bf16"`` computes products, convolutions and attention of float32 on operands
+    rounded to bfloat16, with sums, and all else, in float32; arguments and results keep their
+    dtypes. None and "fp32" leave the model as it is.
     ``threads`` is how many threads the program uses; by default ``ts.get_num_threads()``, at each
     call: as many as PyTorch, unless set otherwise.
     ``tune`` says where schedules come from: "cached", the default (TESSERA_TUNE sets another), uses
@@ -93,7 +98,13 @@ def from_pytorch(
         dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)
     module = CompiledModule(
         model,
-        Options(strict, threads or 0, tune="off" if mode == "off" else "cached", prepack=prepack),
+        Options(
+            strict,
+            threads or 0,
+            tune="off" if mode == "off" else "cached",
+            prepack=prepack,
+            precision=checked_precision("from_pytorch", precision),
+        ),
         example_tree(args, kwargs),
         dynamic=None if dynamic is None or dynamic.is_static else dynamic,
     )

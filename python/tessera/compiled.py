@@ -56,6 +56,8 @@ class Options:
     tune: str | None = None
     #: whether weights are packed once and kept beside the parameters
     prepack: bool = True
+    #: "bf16": products, convolutions and attention of float32 on operands rounded to bfloat16
+    precision: str | None = None
 
 
 class CompiledModule(Mirror):

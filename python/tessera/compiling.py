@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch.utils import _pytree as pytree
@@ -63,6 +64,7 @@ def _make_execution(
     module = owner._torch
     report = Report(model=type(module).__name__ + (f" ({owner._path})" if owner._path else ""))
     options = owner._options
+    report.precision = options.precision
     threads = options.threads
     plain_args, plain_kwargs = pytree.tree_map_only(Tensor, as_torch, opened((args, kwargs)))
     unusual = signature.unusual
@@ -88,12 +90,14 @@ def _make_execution(
             report.model,
             module,
             signature,
-            captured,
+            replace(captured, precision=options.precision),
             report,
             threads=threads,
             strict=options.strict,
             example=[flat[place] for place in signature.tensor_positions],
-            family=None if captures is None else captures.taught(signature, threads),
+            family=None
+            if captures is None
+            else captures.taught(signature, threads, options.precision),
         )
 
     hybrid: dict[str, CompiledModule] = {}

@@ -31,6 +31,7 @@ from tessera.lowering.aliasing import Alias
 from tessera.lowering.complexes.boundary import ComplexExecutable, ComplexParameter
 from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.lowering.islands import Calls, counters, may_refuse
+from tessera.precision import graph_builder
 from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
@@ -441,6 +442,7 @@ def _imported(root: nn.Module, signature: CallSignature, captured: Captured) -> 
         root,
         input_names=[escaped(signature.names[item]) for item in signature.tensor_positions],
         outputs=result_nodes(captured),
+        builder_factory=graph_builder(captured.precision),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -101,7 +102,7 @@ class SizedCaptures:
         self._new.append((capture, dynamic))
         return captured
 
-    def taught(self, signature: CallSignature, threads: int) -> Any:
+    def taught(self, signature: CallSignature, threads: int, precision: str | None = None) -> Any:
         """The code that programs of different sizes share.
 
         It is shown the kernels of another size of each capture before any is compiled, so that it
@@ -110,6 +111,7 @@ class SizedCaptures:
         for capture, dynamic in self._new:
             try:
                 captured = capture.at(dynamic.other_shapes(signature))
+                captured = replace(captured, precision=precision)
                 note_sizes(self._module, signature, captured, self.family, threads)
             except Exception as reason:  # nobody asked for that size: no call is to fail for it
                 LOG.info("%s: no other size is known: %s", type(self._module).__name__, reason)

@@ -31,6 +31,7 @@ from tessera.capture.stages import Cutter, Probe, Stage, first_program
 from tessera.errors import ArgumentError, ConversionError
 from tessera.lowering.importer import CannotCross, Imported, Importer, import_program
 from tessera.lowering.registry import registry
+from tessera.precision import graph_builder
 from tessera.program import Code, Program, escaped, make_code, result_nodes, typical
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
@@ -81,6 +82,7 @@ class StagedExecutable:
         self._name = name
         self._root = root
         self._threads = threads
+        self._precision = captured.precision
         self._strict = strict
         self._family = family if family is not None else _core.KernelFamily()
         self._lock = threading.RLock()
@@ -228,6 +230,7 @@ class StagedExecutable:
                 self._root,
                 input_names=[escaped(name) for name in stage.inputs],
                 outputs=list(stage.outputs.values()),
+                builder_factory=graph_builder(self._precision),
             )
         report.nodes, report.islands = imported.nodes, imported.island_rows
         if self._strict and report.unconverted:

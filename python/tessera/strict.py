@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,10 +43,10 @@ def complete_error(
 
 def _trial(owner: CompiledModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Report | None:
     """The report of a conversion that is not strict; None when the model itself fails."""
-    from tessera.compiled import CompiledModule, Options
+    from tessera.compiled import CompiledModule
 
     module = copy_structure(owner._torch, training=owner._training_flags(), clone_buffers=True)
-    trial = CompiledModule(module, Options(threads=owner._options.threads), path=owner._path)
+    trial = CompiledModule(module, replace(owner._options, strict=False), path=owner._path)
     given = pytree.tree_map_only(torch.Tensor, torch.clone, (args, kwargs))
     with torch.no_grad(), torch.random.fork_rng(devices=[]), _silence():
         try:

@@ -34,7 +34,8 @@ static LogicalResult checkMask(const InferContext &ctx, Value mask, Type element
   if (!mask)
     return success();
   RankedTensorType type = rankedType(mask);
-  if (!type.getElementType().isInteger(1) && type.getElementType() != element)
+  bool isWider = type.getElementType().isF32() && element.isBF16();
+  if (!type.getElementType().isInteger(1) && type.getElementType() != element && !isWider)
     return ctx.error("mask must have element type i1 or that of query, ", element, ", got ",
                      type.getElementType(), "; insert graph.cast");
   if (!isBroadcastableTo(type.getShape(), scores))

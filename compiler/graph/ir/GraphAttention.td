@@ -16,7 +16,7 @@ def Graph_AttentionOp
   let description = [{
     query is [..., Hq, L, E], key [..., Hk, S, E], value [..., Hk, S, Ev]; Hq is a
     multiple of Hk, and query head h reads key head h / (Hq / Hk). `mask` broadcasts to
-    [..., Hq, L, S]: i1 (true: takes part) or of the query's element type (added).
+    [..., Hq, L, S]: i1 (true: takes part) or of the query's element type (added), or f32 with bf16.
     `causal` lets position i see positions up to i, counted from the first of both.
     A row whose scores are all masked (false, or -inf added) is zero, as torch has it.
 

@@ -115,6 +115,30 @@ def GraphSinkPermutes : Pass<"tessera-graph-sink-permutes", "mlir::func::FuncOp"
   }];
 }
 
+def GraphReducePrecision : Pass<"tessera-graph-reduce-precision", "mlir::func::FuncOp"> {
+  let summary = "Rounds the operands of products, convolutions and attention to bf16";
+  let description = [{
+    In functions with `graph.precision = "bf16"`: operands of f32, and where enough products are
+    summed up to gain by it. Sums stay in f32, and so does everything else; a value is rounded
+    where it is computed.
+
+    Before:
+    ```mlir
+    %0 = graph.relu %x : tensor<8x32xf32>
+    %1 = graph.matmul %0, %w : (tensor<8x32xf32>, tensor<32x64xf32>) -> tensor<8x64xf32>
+    ```
+    After:
+    ```mlir
+    %0 = graph.relu %x : tensor<8x32xf32>
+    %1 = graph.cast %0 to bf16 : (tensor<8x32xf32>) -> tensor<8x32xbf16>
+    %2 = graph.cast %w to bf16 : (tensor<32x64xf32>) -> tensor<32x64xbf16>
+    %3 = graph.matmul %1, %2 : (tensor<8x32xbf16>, tensor<32x64xbf16>) -> tensor<8x64xbf16>
+    %4 = graph.cast %3 to f32 : (tensor<8x64xbf16>) -> tensor<8x64xf32>
+    ```
+    A product's result is rounded only where nothing takes it further in the same kernel.
+  }];
+}
+
 def GraphExpandConvolutions : Pass<"tessera-graph-expand-convolutions", "mlir::func::FuncOp"> {
   let summary = "Turns convolutions into products and sums over views of windows";
   let description = [{

@@ -86,6 +86,8 @@ class Captured:
     #: of the other placeholders: the path of the tensor behind them, and its kind
     tensors: dict[str, tuple[str, InputKind]]
     session: LeafSession
+    #: what products are computed in, where not in what they have: `Options.precision`
+    precision: str | None = None
 
 
 class _WithoutGraphs:

@@ -32,6 +32,7 @@ from tessera.compiled import CompiledModule, Options
 from tessera.errors import ArgumentError, ArgumentTypeError, ConversionError
 from tessera.execution import Execution, ProgramExecution
 from tessera.lowering.dtypes import is_compiled
+from tessera.precision import checked_precision
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
 
 LOG = logging.getLogger("tessera.compile")
@@ -40,7 +41,7 @@ NAME = "tessera"
 MAX_BINDINGS = 64
 
 _PLAIN = (torch.Tensor, nn.Parameter)
-_OPTIONS = {"strict": bool, "threads": int, "max_signatures": int}
+_OPTIONS = {"strict": bool, "threads": int, "max_signatures": int, "precision": str}
 _graphs: weakref.WeakValueDictionary[int, CompiledGraph] = weakref.WeakValueDictionary()
 _numbers = iter(range(1, sys.maxsize))
 
@@ -244,8 +245,9 @@ def compile_graph(
     """The backend: dynamo's graph as a function over its flat inputs.
 
     ``options`` of torch.compile may have ``strict`` (raise ConversionError where anything would
-    run in PyTorch), ``threads`` and ``max_signatures`` (programs a graph may have; calls of further
-    forms run in PyTorch). Raises ArgumentError for other options, and for a ``mode``.
+    run in PyTorch), ``threads``, ``precision`` (as :func:`tessera.from_pytorch`'s) and
+    ``max_signatures`` (programs a graph may have; calls of further forms run in PyTorch). Raises
+    ArgumentError for other options, and for a ``mode``.
     """
     if mode not in (None, "default"):
         raise ArgumentError(
@@ -268,7 +270,8 @@ def _options(given: Mapping[str, Any]) -> Options:
             )
         if type(value) is int and value < 1:
             raise ArgumentError(f"option {name!r} must be a positive integer, not {value!r}")
-    return Options(**given)
+    precision = checked_precision("torch.compile", given.get("precision"))
+    return Options(**{**given, "precision": precision})
 
 
 def compiled_graphs() -> list[CompiledGraph]:

@@ -11,6 +11,7 @@ from torch import nn
 from tessera.compiled import CompiledModule, Options
 from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.module import Module
+from tessera.precision import checked_precision
 from tessera.tracing.active import current
 
 
@@ -26,8 +27,12 @@ class Wrapped(CompiledModule):
         *,
         allow_fallback: bool = True,
         max_signatures: int = Options.max_signatures,
+        precision: str | None = None,
     ) -> None:
-        super().__init__(module, Options(strict=not allow_fallback, max_signatures=max_signatures))
+        options = Options(
+            strict=not allow_fallback, max_signatures=max_signatures, precision=precision
+        )
+        super().__init__(module, options)
         self.__dict__["calls"] = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,6 +65,7 @@ def wrap(
     allow_fallback: bool = True,
     *,
     max_signatures: int = Options.max_signatures,
+    precision: str | None = None,
 ) -> Wrapped:
     """`module` for hybrid execution: compiled lazily, once for each form of its arguments.
 
@@ -69,7 +75,8 @@ def wrap(
     once. With ``allow_fallback=False`` a call raises ConversionError when part of
     the module cannot be converted (StrictCaptureError when it cannot be captured), and
     ArgumentError for one form too many; else that part runs in PyTorch, and ``wrapped.report`` says
-    which and why. Raises ArgumentTypeError for anything but a torch.nn.Module.
+    which and why. ``precision`` is that of :func:`tessera.from_pytorch`. Raises ArgumentTypeError
+    for anything but a torch.nn.Module.
     """
     if (
         not isinstance(max_signatures, int)
@@ -80,10 +87,10 @@ def wrap(
             f"wrap: max_signatures must be a positive integer, not {max_signatures!r}",
             remedy=f"leave it out: {Options.max_signatures} programs are kept",
         )
+    precision = checked_precision("wrap", precision)
     if isinstance(module, Wrapped):
-        options = module._options
-        same = (allow_fallback, max_signatures) == (not options.strict, options.max_signatures)
-        if same:
+        wanted = Options(not allow_fallback, max_signatures=max_signatures, precision=precision)
+        if module._options == wanted:
             return module
     if isinstance(module, CompiledModule):
         module = module._torch
@@ -97,4 +104,6 @@ def wrap(
             f"wrap() takes a torch.nn.Module, not {type(module).__name__}",
             remedy="for a function, use ts.jit",
         )
-    return Wrapped(module, allow_fallback=allow_fallback, max_signatures=max_signatures)
+    return Wrapped(
+        module, allow_fallback=allow_fallback, max_signatures=max_signatures, precision=precision
+    )

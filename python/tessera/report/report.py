@@ -153,6 +153,8 @@ class Report:
     #: "compiled" (one program), "hybrid" (Python forward over compiled submodules), "pytorch", or
     #: of ts.jit "uncompiled"
     mode: str = "compiled"
+    #: what products are computed in, where not in what they have: "bf16"
+    precision: str | None = None
     nodes: list[NodeRow] = field(default_factory=list)
     islands: list[IslandRow] = field(default_factory=list)
     kernels: list[KernelRow] = field(default_factory=list)
@@ -273,6 +275,8 @@ class Report:
             parts.append(f"{_count(kept, 'more node')} kept in PyTorch to save crossings")
         if own:
             parts.append(_count(own, "replaced submodule"))
+        if self.precision:
+            parts.append(f"products in {self.precision}")
         return f"{self.model}: {', '.join(parts)}"
 
     def __str__(self) -> str:

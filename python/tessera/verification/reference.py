@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -52,6 +53,53 @@ class Replay(fx.Interpreter):
             return super().call_function(target, args, kwargs)
         # What stands in a submodule's place is no business of PyTorch's: it runs as it is.
         return list(run_leaf(call)(*args[1]))
+
+
+#: Operators that precision="bf16" computes on rounded operands, as they are in captured graphs.
+_REDUCED = frozenset(
+    [
+        "mm",
+        "addmm",
+        "bmm",
+        "baddbmm",
+        "addbmm",
+        "mv",
+        "addmv",
+        "matmul",
+        "linear",
+        "convolution",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "conv_transpose3d",
+        "scaled_dot_product_attention",
+        "_scaled_dot_product_flash_attention_for_cpu",
+    ]
+)
+
+
+class ReducedReplay(Replay):
+    """The same with products, convolutions and attention of float32 as PyTorch has them in
+    bfloat16: on rounded operands, with rounded results."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        packet = getattr(target, "overloadpacket", None)
+        if getattr(packet, "__name__", "") in _REDUCED:
+            with contextlib.suppress(RuntimeError, NotImplementedError):
+                given = _mapped((args, kwargs), _rounded)
+                result = super().call_function(target, given[0], given[1])
+                return _mapped(result, _from_rounded)
+        return super().call_function(target, args, kwargs)
+
+
+def _rounded(value: torch.Tensor) -> torch.Tensor:
+    return value.bfloat16() if value.dtype == torch.float32 else value
+
+
+def _from_rounded(value: torch.Tensor) -> torch.Tensor:
+    return value.float() if value.dtype == torch.bfloat16 else value
 
 
 class WideReplay(Replay):

@@ -25,9 +25,10 @@ from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.precision import graph_builder
 from tessera.program import bind
 from tessera.tuning.stored import compile_options
-from tessera.verification.reference import Replay, WideReplay
+from tessera.verification.reference import ReducedReplay, Replay, WideReplay
 from tessera.verification.result import ModuleCheck, Verification
 
 #: How much larger than PyTorch's own error Tessera's may be: its sums run in another order.
@@ -175,10 +176,12 @@ def _compare(subject: Subject, nodes: Sequence[fx.Node]) -> dict[fx.Node, Module
         subject.root,
         input_names=subject.input_names,
         outputs=nodes,
+        builder_factory=graph_builder(subject.captured.precision),
     )
     module = subject.captured.program.graph_module
     placeholders = _placeholders(subject, imported)
-    plain = Replay(module, nodes).replay(placeholders)
+    replay = Replay if subject.captured.precision is None else ReducedReplay
+    plain = replay(module, nodes).replay(placeholders)
     wide = WideReplay(module, nodes).replay(placeholders)
     ours = _run(subject, imported)
     checks = {}

@@ -52,6 +52,7 @@ def verify(
     leaves = kept_leaves(owner)
 
     def build(captured: Captured) -> Verification:
+        captured = replace(captured, precision=owner._options.precision)
         tensors = [flat[index] for index in signature.tensor_positions]
         threads = owner._options.threads or get_num_threads()
         if depends_on_data(captured.program, captured.outputs):

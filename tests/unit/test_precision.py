@@ -1,0 +1,183 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""``precision="bf16"``: models of float32 whose products run on rounded operands."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import tessera as ts
+from tessera import _core
+from tessera.errors import ArgumentError
+
+HAS_DOT = "+avx512bf16" in _core.host_info().features.split(",")
+
+
+class Layer(nn.Module):
+    """Attention and an MLP, with norms and residuals."""
+
+    def __init__(self, width: int = 48, heads: int = 3) -> None:
+        super().__init__()
+        self.heads = heads
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(self.first(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.second(x))))
+
+
+class Pixels(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(16)
+        self.deep = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.wide = nn.Conv2d(16, 33, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.wide(F.silu(self.deep(F.relu(self.norm(self.stem(x))))))
+
+
+def make(name: str) -> tuple[nn.Module, torch.Tensor]:
+    torch.manual_seed(0)
+    if name == "layer":
+        return Layer().eval(), torch.randn(2, 37, 48)
+    return Pixels().eval(), torch.randn(2, 3, 19, 21)
+
+
+def error(model: nn.Module, result: torch.Tensor, *inputs: torch.Tensor) -> float:
+    exact = copy.deepcopy(model).double()(*[x.double() for x in inputs])
+    return float((result.double() - exact).abs().max())
+
+
+@pytest.mark.parametrize("name", ["layer", "pixels"])
+@torch.no_grad()
+def test_errors_are_those_of_bfloat16(name: str) -> None:
+    model, x = make(name)
+    tess = ts.from_pytorch(model, (x,), precision="bf16", strict=True)
+    result = tess(x)
+    assert result.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        eager = model(x)
+    ours, theirs = error(model, result, x), error(model, eager, x)
+    plain = error(model, ts.from_pytorch(model, (x,), strict=True)(x), x)
+    assert 10 * plain < ours <= 2 * theirs
+
+
+@torch.no_grad()
+def test_rounding_happens_where_values_are_made() -> None:
+    """No kernel does nothing but round, and what goes from product to product is stored rounded."""
+    model, x = make("layer")
+    plain, tess = (ts.from_pytorch(model, (x,), precision=p, strict=True) for p in (None, "bf16"))
+    kinds = [[kernel.kind for kernel in t.report.kernels] for t in (plain, tess)]
+    assert kinds[0] == kinds[1]
+    graph = tess.ir("graph")
+    assert graph.count("graph.matmul") == 4
+    assert "graph.layer_norm" in graph
+    if HAS_DOT:
+        assert tess.ir("asm").count("vdpbf16ps") > 0
+        assert "pairs" in tess.ir("schedule")
+
+
+def test_it_is_told() -> None:
+    model, x = make("layer")
+    tess = ts.from_pytorch(model, (x,), precision="bf16")
+    assert tess.report.precision == "bf16"
+    assert "products in bf16" in str(tess.report)
+    assert "products in bf16" in repr(tess)
+    assert tess.report.to_dict()["precision"] == "bf16"
+    assert ts.from_pytorch(model, (x,), precision="fp32").report.precision is None
+
+
+@pytest.mark.parametrize("wrong", ["bfloat16", "fp16", torch.bfloat16, 16])
+def test_other_precisions_are_refused(wrong: Any) -> None:
+    model, x = make("layer")
+    with pytest.raises(ArgumentError, match='precision must be "bf16", "fp32" or None'):
+        ts.from_pytorch(model, (x,), precision=wrong)
+    with pytest.raises(ArgumentError, match=r"wrap: precision must be"):
+        ts.compat.wrap(model, precision=wrong)
+
+
+@torch.no_grad()
+def test_the_other_front_doors() -> None:
+    model, x = make("layer")
+    want = ts.from_pytorch(model, (x,), precision="bf16")(x)
+    wrapped = ts.compat.wrap(model, precision="bf16")
+    assert torch.equal(wrapped(x), want)
+    assert ts.compat.wrap(wrapped, precision="bf16") is wrapped
+    assert ts.compat.wrap(wrapped) is not wrapped
+    compiled = torch.compile(model, backend="tessera", options={"precision": "bf16"})
+    assert torch.equal(compiled(x), want)
+    torch.compiler.reset()
+
+
+@torch.no_grad()
+def test_sizes_that_change() -> None:
+    model, x = make("layer")
+    sizes = {"x": {1: torch.export.Dim("length", min=2, max=64)}}
+    tess = ts.from_pytorch(model, (x,), precision="bf16", dynamic_shapes=sizes, strict=True)
+    for length in (5, 37, 64):
+        given = torch.randn(2, length, 48)
+        with torch.autocast("cpu", torch.bfloat16):
+            eager = model(given)
+        assert error(model, tess(given), given) <= 2 * error(model, eager, given)
+
+
+@torch.no_grad()
+def test_weights_that_change() -> None:
+    model, x = make("layer")
+    tess = ts.from_pytorch(model, (x,), precision="bf16", strict=True)
+    tess(x)
+    model.up.weight.mul_(-1)
+    want = ts.from_pytorch(model, (x,), precision="bf16", strict=True)(x)
+    assert torch.equal(tess(x), want)
+
+
+@torch.no_grad()
+def test_positions_are_not_rounded() -> None:
+    """Rotary embeddings multiply positions by frequencies, as a product of depth one."""
+
+    class Rotary(nn.Module):
+        def forward(self, positions: torch.Tensor) -> torch.Tensor:
+            frequencies = 1.0 / 10000 ** (torch.arange(0, 64, 2) / 64)
+            return (
+                (frequencies[None, :, None] @ positions[:, None, :].float()).transpose(1, 2).cos()
+            )
+
+    positions = torch.arange(1000, 1100)[None]
+    model = Rotary()
+    tess = ts.from_pytorch(model, (positions,), precision="bf16", strict=True)
+    torch.testing.assert_close(tess(positions), model(positions))
+
+
+@torch.no_grad()
+def test_verify_compares_with_rounded_products() -> None:
+    model, x = make("layer")
+    tess = ts.from_pytorch(model, (x,), precision="bf16")
+    found = tess.verify(x)
+    assert found
+    check = found.modules[-1]
+    assert 0 < check.error <= 2 * check.torch_error
+    # The same model in float32 is held to float32's errors.
+    assert ts.from_pytorch(model, (x,)).verify(x).modules[-1].allowed < check.error
+
+
+@torch.no_grad()
+def test_models_in_bfloat16_are_not_rounded_twice() -> None:
+    model, x = make("layer")
+    half = copy.deepcopy(model).bfloat16()
+    given = x.bfloat16()
+    tess = ts.from_pytorch(half, (given,), strict=True)
+    assert error(half, tess(given), given) <= 2 * error(half, half(given), given)
+    asked = ts.from_pytorch(half, (given,), precision="bf16", strict=True)
+    assert torch.equal(asked(given), tess(given))
