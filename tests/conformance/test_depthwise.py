@@ -169,3 +169,21 @@ def test_it_is_one_kernel() -> None:
     kinds = [kernel.kind for kernel in compiled.report.kernels]
     assert kinds.count("depthwise") == 1
     assert "rows" not in kinds
+
+
+def test_what_follows_goes_along_also_before_products() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.ZeroPad2d((0, 1, 2, 1)),
+        torch.nn.Conv2d(32, 32, 3, groups=32),
+        torch.nn.BatchNorm2d(32),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(32, 8, 1),
+    ).eval()
+    x = torch.randn(1, 32, 14, 14)
+    compiled = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    kinds = [kernel.kind for kernel in compiled.report.kernels]
+    # Elementwise are the copies of input and result, to channels inside and back.
+    assert kinds == ["elementwise", "depthwise", "contraction", "elementwise"]
+    with torch.no_grad():
+        expected = model.double()(x.double())
+    torch.testing.assert_close(compiled(x).double(), expected, rtol=1e-5, atol=1e-5)

@@ -31,6 +31,7 @@ struct SimplifyPass : GreedyPass<impl::GraphSimplifyBase<SimplifyPass>> {
     populateConstantPatterns(owned);
     populateEmptyPatterns(owned);
     populateMatmulPatterns(owned);
+    populateConvolutionPatterns(owned);
   }
 };
 } // namespace

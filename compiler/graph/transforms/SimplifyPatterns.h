@@ -22,6 +22,8 @@ void populateCastPatterns(mlir::RewritePatternSet &patterns);
 void populateConstantPatterns(mlir::RewritePatternSet &patterns);
 /// Results without elements.
 void populateEmptyPatterns(mlir::RewritePatternSet &patterns);
+/// Borders before convolutions.
+void populateConvolutionPatterns(mlir::RewritePatternSet &patterns);
 /// Transposes and leading dimensions of matrix products.
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
 

@@ -157,6 +157,24 @@ void sinkBelow(Operation *op, IRRewriter &rewriter) {
   }
 }
 
+/// Whether elementwise ops lead from a convolution to `op`: they are its kernel's, in its shape.
+bool followsConvolution(Operation *op) {
+  ArrayRef<int64_t> shape = rankedType(op->getResult(0)).getShape();
+  SmallVector<Operation *> stack{op};
+  llvm::SmallPtrSet<Operation *, 16> seen;
+  while (!stack.empty()) {
+    Operation *next = stack.pop_back_val();
+    if (isa<ConvolutionOp>(next))
+      return true;
+    if (!next->hasTrait<Elementwise>() || !seen.insert(next).second)
+      continue;
+    for (Value operand : next->getOperands())
+      if (Operation *def = operand.getDefiningOp(); def && rankedType(operand).getShape() == shape)
+        stack.push_back(def);
+  }
+  return false;
+}
+
 /// Op, reshape, matrix product: the op takes the product's shape, unless others need its own.
 void raiseAbove(ReshapeOp reshape, IRRewriter &rewriter) {
   Operation *op = reshape.getOperand().getDefiningOp();
@@ -167,7 +185,7 @@ void raiseAbove(ReshapeOp reshape, IRRewriter &rewriter) {
       }))
     return;
   Reshaping reshaping(op, rankedType(reshape).getShape());
-  if (reshaping.isPossible())
+  if (reshaping.isPossible() && !followsConvolution(op))
     reshaping.apply(rewriter);
 }
 
