@@ -184,6 +184,7 @@ def test_what_follows_goes_along_also_before_products() -> None:
     kinds = [kernel.kind for kernel in compiled.report.kernels]
     # Elementwise are the copies of input and result, to channels inside and back.
     assert kinds == ["elementwise", "depthwise", "contraction", "elementwise"]
+    result = compiled(x)
     with torch.no_grad():
         expected = model.double()(x.double())
-    torch.testing.assert_close(compiled(x).double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
