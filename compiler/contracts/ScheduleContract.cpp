@@ -40,7 +40,8 @@ struct VerifySchedule : tessera::impl::VerifyScheduleBase<VerifySchedule> {
     if (!kernel.getPlacementAttr())
       return op->emitOpError("[verify-schedule] has no placement; run tessera-schedule-place");
     for (Operation &inner : kernel.getBody().front())
-      if (!isa<schedule::YieldOp, schedule::PackOp, schedule::UnpackOp>(inner) &&
+      if (!isa<schedule::YieldOp, schedule::PackOp, schedule::UnpackOp, schedule::UnpackKernelsOp>(
+              inner) &&
           !isa<graph::GraphDialect>(inner.getDialect()))
         return inner.emitOpError(
             "[verify-schedule] is no graph op and cannot be in a kernel's body");

@@ -68,3 +68,11 @@ func.func @pack_type(%x: tensor<8x40xf64>) {
   %0 = schedule.pack %x : tensor<8x40xf64> to tensor<2x4x32x2xbf16>
   return
 }
+
+// -----
+
+func.func @unpack_kernels(%p: tensor<1x2x64x32xf32>) -> tensor<64x64x3x3xf32> {
+  // expected-error @+1 {{[unpack_kernels] 'tensor<1x2x64x32xf32>' does not hold the panels of 'tensor<64x64x3x3xf32>'}}
+  %0 = schedule.unpack_kernels %p : tensor<1x2x64x32xf32> to tensor<64x64x3x3xf32>
+  return %0 : tensor<64x64x3x3xf32>
+}

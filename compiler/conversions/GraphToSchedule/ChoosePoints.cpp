@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/conversions/GraphToSchedule/ConvolutionShapes.h"
 #include "compiler/conversions/GraphToSchedule/Grouping.h"
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
@@ -257,6 +258,9 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     case KernelKind::Contraction:
       chooseProduct(kernel);
       break;
+    case KernelKind::Convolution:
+      chooseWindows(kernel);
+      break;
     case KernelKind::Attention:
       chooseFlash(kernel);
       break;
@@ -303,6 +307,14 @@ private:
       DepthwiseShape shape = depthwiseShape(convolution);
       kernel.setPointAttr(chooseDepthwise(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(depthwiseSpace(kernel.getContext(), shape, machine()));
+    }
+  }
+
+  void chooseWindows(KernelOp kernel) {
+    for (auto convolution : kernel.getBody().front().getOps<graph::ConvolutionOp>()) {
+      ConvolutionShape shape = convolutionShape(convolution);
+      kernel.setPointAttr(chooseConvolution(kernel.getContext(), shape, machine()));
+      kernel.setSpaceAttr(convolutionSpace(kernel.getContext(), shape, machine()));
     }
   }
 

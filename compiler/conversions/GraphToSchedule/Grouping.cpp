@@ -8,6 +8,7 @@
 #include "compiler/conversions/GraphToSchedule/Grouping.h"
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/Passes.h"
 #include "compiler/support/Sizes.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -94,6 +95,7 @@ void Grouping::visit(Operation *op) {
     return;
   }
   KernelKind kind = isa<graph::MatmulOp>(op)        ? KernelKind::Contraction
+                    : op->hasAttr(graph::kClaimed)  ? KernelKind::Convolution
                     : isa<graph::AttentionOp>(op)   ? KernelKind::Attention
                     : isLibraryCall(op)             ? KernelKind::Library
                     : isa<graph::ConvolutionOp>(op) ? KernelKind::Depthwise

@@ -10,6 +10,27 @@
 
 include "mlir/Pass/PassBase.td"
 
+def ClaimConvolutions : Pass<"tessera-schedule-claim-convolutions", "::mlir::func::FuncOp"> {
+  let summary = "mark the convolutions that have a kernel of their own";
+  let description = [{
+    A convolution with channels last, kernels that parameters give and windows worth reading in place gets the
+    attribute `graph.claimed`; tessera-graph-expand-convolutions leaves it whole.
+
+    ```mlir
+    %0 = graph.convolution %x, %w … {channels_last}
+    ```
+    becomes
+    ```mlir
+    %0 = graph.convolution %x, %w … {channels_last, graph.claimed}
+    ```
+  }];
+  let options = [
+    Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a machine vector">,
+    Option<"threads", "threads", "int64_t", "1", "threads the work is split for">,
+    Option<"anySizes", "any-sizes", "bool", "false", "code is to serve other sizes: mark none">
+  ];
+}
+
 def ConvertGraphToSchedule : Pass<"tessera-graph-to-schedule", "::mlir::func::FuncOp"> {
   let summary = "group graph ops into kernels, fold movement into layouts";
   let description = [{
@@ -40,7 +61,7 @@ def ChoosePoints : Pass<"tessera-schedule-choose", "::mlir::func::FuncOp"> {
 }
 
 def PrepackWeights : Pass<"tessera-schedule-prepack", "::mlir::func::FuncOp"> {
-  let summary = "give contractions of parameters column panels, packed once";
+  let summary = "give contractions and convolutions of parameters column panels, packed once";
   let description = [{
     Where the right operand of a contraction depends on parameters only, a prepare kernel packs it into
     panels of the chosen width and the contraction reads those:
@@ -53,6 +74,8 @@ def PrepackWeights : Pass<"tessera-schedule-prepack", "::mlir::func::FuncOp"> {
     %p = schedule.kernel pack(%w) {prepare} … schedule.pack
     %y = schedule.kernel contraction(%x, %p) … schedule.unpack, graph.matmul
     ```
+    Kernels of convolutions are brought into the order in which windows are read, or transformed for Winograd's
+    products, and then packed; `schedule.unpack_kernels` stands for them in the body.
   }];
 }
 

@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// From: contractions reading parameters in place. To: pack kernels marked
-// prepare, and contractions reading their panels.
+// From: contractions and convolutions reading parameters in place. To: pack
+// kernels marked prepare, and kernels reading their panels.
 //
 // From: depthwise convolutions. To: the same reading panels of channels, each with
 // all elements of the kernel one after the other: channels as such would lie at
@@ -16,6 +16,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/GraphToSchedule/Passes.h"
+#include "compiler/conversions/GraphToSchedule/Prepacking.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/graph/ir/GraphOps.h"
 #include "compiler/schedule/ir/ScheduleOps.h"
@@ -74,9 +75,8 @@ static Value unrounded(OpBuilder &b, Value matrix) {
                         view.getStridesAttr());
 }
 
-/// Panels of `nr` columns of `matrix`, for bf16's product of pairs with `pairs`.
-static Value packKernel(OpBuilder &b, Location loc, Value matrix, int64_t nr, bool pairs,
-                        bool prepare) {
+Value tessera::packPanels(OpBuilder &b, Location loc, Value matrix, int64_t nr, bool pairs,
+                          bool prepare) {
   if (pairs)
     matrix = unrounded(b, matrix);
   auto type = cast<RankedTensorType>(matrix.getType());
@@ -133,17 +133,45 @@ static Value asKernels(OpBuilder &b, Value columns, ArrayRef<int64_t> shape) {
 namespace {
 struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
   void runOnOperation() override {
-    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>()))
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>())) {
       if (kernel.getKind() == KernelKind::Contraction)
         prepack(kernel);
       else if (kernel.getKind() == KernelKind::Depthwise)
         packChannels(kernel);
+      if (kernel.getKind() == KernelKind::Convolution && failed(prepackKernels(kernel)))
+        return signalPassFailure();
+    }
     // Copies that only packing read.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(getOperation().front())))
       if (auto kernel = dyn_cast<KernelOp>(op); kernel && kernel.getPrepare() && op.use_empty())
         op.erase();
       else if (isa<ViewOp>(op) && op.use_empty())
         op.erase();
+  }
+
+  LogicalResult prepackKernels(KernelOp kernel) {
+    auto point = dyn_cast_or_null<ConvolutionAttr>(kernel.getPointAttr());
+    Block &body = kernel.getBody().front();
+    auto convolutions = body.getOps<graph::ConvolutionOp>();
+    if (!point || convolutions.empty())
+      return success();
+    graph::ConvolutionOp convolution = *convolutions.begin();
+    auto argument = dyn_cast<BlockArgument>(convolution.getWeight());
+    if (!argument) // its panels
+      return success();
+    unsigned index = argument.getArgNumber();
+    if (!argument.hasOneUse() || !isPrepared(kernel.getInputs()[index]))
+      return kernel.emitOpError("[prepack] needs a weight that only the convolution reads and that "
+                                "depends on parameters; expand the convolution");
+    OpBuilder b(kernel);
+    auto type = cast<RankedTensorType>(argument.getType());
+    Value panels = packKernels(b, kernel, index, convolution.getGroups(), point);
+    kernel.getInputsMutable()[index].set(panels);
+    argument.setType(panels.getType());
+    OpBuilder inner = OpBuilder::atBlockBegin(&body);
+    convolution.getWeightMutable().set(
+        UnpackKernelsOp::create(inner, kernel.getLoc(), type, argument));
+    return success();
   }
 
   void prepack(KernelOp kernel) {
@@ -165,8 +193,7 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     OpBuilder b(kernel);
     bool transposed = matmul.getTransposeB();
     Value matrix = orientedKN(b, kernel, index, transposed);
-    Value panels =
-        packKernel(b, kernel.getLoc(), matrix, point.getNr(), point.getPairs(), /*prepare=*/true);
+    Value panels = packPanels(b, kernel.getLoc(), matrix, point.getNr(), point.getPairs());
     kernel.getInputsMutable()[index].set(panels);
     argument.setType(panels.getType());
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
@@ -190,7 +217,7 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
     Value matrix = channelColumns(b, kernel, argument.getArgNumber());
     if (!matrix)
       return;
-    Value panels = packKernel(b, kernel.getLoc(), matrix, point.getLanes() * point.getVectors(),
+    Value panels = packPanels(b, kernel.getLoc(), matrix, point.getLanes() * point.getVectors(),
                               /*pairs=*/false, isPrepared(input));
     // Something else in the kernel may read the weights as well.
     kernel.getInputsMutable().append(panels);

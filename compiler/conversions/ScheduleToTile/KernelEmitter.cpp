@@ -102,6 +102,8 @@ static FailureOr<KernelExtent> emitBody(KernelFrame &frame) {
   switch (frame.kernel.getKind()) {
   case KernelKind::Contraction:
     return emitContraction(frame);
+  case KernelKind::Convolution:
+    return emitConvolution(frame);
   case KernelKind::Attention:
     return emitAttention(frame);
   case KernelKind::Rows:

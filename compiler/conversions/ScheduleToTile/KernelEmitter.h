@@ -60,6 +60,7 @@ mlir::Type storageType(mlir::Type elementType);
 mlir::FailureOr<KernelExtent> emitElementwise(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitRows(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitContraction(KernelFrame &frame);
+mlir::FailureOr<KernelExtent> emitConvolution(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitAttention(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitIndexing(KernelFrame &frame);
 mlir::FailureOr<KernelExtent> emitPack(KernelFrame &frame);

@@ -5,7 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// From: graph.convolution. To, with channels last:
+// From: graph.convolution, where no kernel of its own has claimed it. To, with
+// channels last:
 //
 //   kernels of one element   a product of the pixels, in place
 //   one group                windows side by side, one row each (one copy), times the
@@ -303,7 +304,10 @@ namespace {
 struct GraphExpandConvolutions : impl::GraphExpandConvolutionsBase<GraphExpandConvolutions> {
   void runOnOperation() override {
     SmallVector<ConvolutionOp> convolutions;
-    getOperation().walk([&](ConvolutionOp op) { convolutions.push_back(op); });
+    getOperation().walk([&](ConvolutionOp op) {
+      if (!op->hasAttr(kClaimed))
+        convolutions.push_back(op);
+    });
     for (ConvolutionOp op : convolutions) {
       if (!rankedType(op.getInput()).hasStaticShape() ||
           !rankedType(op.getWeight()).hasStaticShape()) {

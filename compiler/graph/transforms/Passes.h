@@ -13,6 +13,9 @@
 
 namespace tessera::graph {
 
+/// On a graph.convolution that a kernel of its own computes: it is not expanded.
+inline constexpr llvm::StringLiteral kClaimed = "graph.claimed";
+
 #define GEN_PASS_DECL
 #include "compiler/graph/transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

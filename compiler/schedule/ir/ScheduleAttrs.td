@@ -18,7 +18,8 @@ def Schedule_KernelKind : I32EnumAttr<"KernelKind", "class of a kernel: which co
   I32EnumAttrCase<"Indexing", 4, "indexing">,
   I32EnumAttrCase<"Pack", 5, "pack">,
   I32EnumAttrCase<"Library", 6, "library">,
-  I32EnumAttrCase<"Depthwise", 7, "depthwise">
+  I32EnumAttrCase<"Depthwise", 7, "depthwise">,
+  I32EnumAttrCase<"Convolution", 8, "convolution">
 ]> {
   let cppNamespace = "::tessera::schedule";
   let genSpecializedAttr = 0;
@@ -30,6 +31,14 @@ def Schedule_PlacementKind : I32EnumAttr<"PlacementKind", "where a tensor lives"
   I32EnumAttrCase<"Output", 1, "output">,
   I32EnumAttrCase<"Prepared", 2, "prepared">,
   I32EnumAttrCase<"Heap", 3, "heap">
+]> {
+  let cppNamespace = "::tessera::schedule";
+  let genSpecializedAttr = 0;
+}
+
+def Schedule_ConvolutionAlgorithm : I32EnumAttr<"ConvolutionAlgorithm", "how a convolution multiplies", [
+  I32EnumAttrCase<"Direct", 0, "direct">,
+  I32EnumAttrCase<"Winograd", 1, "winograd">
 ]> {
   let cppNamespace = "::tessera::schedule";
   let genSpecializedAttr = 0;
@@ -60,6 +69,21 @@ def Schedule_ContractionAttr : Schedule_Attr<"Contraction", "contraction"> {
                         "bool":$packA, "int64_t":$unroll, "int64_t":$prefetchB,
                         DefaultValuedParameter<"bool", "false">:$anyRows,
                         DefaultValuedParameter<"bool", "false">:$pairs);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def Schedule_ConvolutionAttr : Schedule_Attr<"Convolution", "convolution"> {
+  let summary = "how a convolution walks its windows";
+  let description = [{
+    `direct` multiplies windows where they lie: a register tile is `mr` neighbouring outputs of a row by `nr`
+    channels. `winograd`, F(2x2, 3x3), transforms blocks of tiles of 4x4 inputs to scratch, makes sixteen
+    products of them, `mr` tiles by `nr` channels in registers, and transforms those to 2x2 outputs a tile.
+    `block` is the rows of outputs (of tiles) a parallel unit has of all panels of channels, or, when
+    `nSplit` > 0, of `nSplit` of them. `unroll` and `prefetchB` (0 or 1: the next panel) are those of
+    `schedule.contraction`.
+  }];
+  let parameters = (ins EnumParameter<Schedule_ConvolutionAlgorithm>:$algorithm, "int64_t":$mr, "int64_t":$nr,
+                        "int64_t":$block, "int64_t":$nSplit, "int64_t":$unroll, "int64_t":$prefetchB);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -134,6 +134,22 @@ LogicalResult PackOp::verify() {
                       cast<RankedTensorType>(getType()));
 }
 
+LogicalResult UnpackKernelsOp::verify() {
+  auto panels = cast<RankedTensorType>(getSource().getType());
+  auto weight = cast<RankedTensorType>(getType());
+  if (panels.getRank() != 4 || weight.getRank() < 3)
+    return emitOpError("[unpack_kernels] ") << panels << " does not hold the panels of " << weight;
+  int64_t channels = weight.getDimSize(1), depth = panels.getDimSize(2);
+  int64_t columns = panels.getDimSize(1) * panels.getDimSize(3);
+  bool isDirect = depth == productOf(weight.getShape().drop_front()) &&
+                  panels.getDimSize(0) * columns >= weight.getDimSize(0);
+  bool isTransformed =
+      panels.getDimSize(0) == 16 && depth == channels && columns >= weight.getDimSize(0);
+  if (!isDirect && !isTransformed)
+    return emitOpError("[unpack_kernels] ") << panels << " does not hold the panels of " << weight;
+  return success();
+}
+
 LogicalResult UnpackOp::verify() {
   return verifyPanels(*this, cast<RankedTensorType>(getType()),
                       cast<RankedTensorType>(getSource().getType()));

@@ -103,4 +103,16 @@ def Schedule_UnpackOp : Schedule_Op<"unpack", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Schedule_UnpackKernelsOp : Schedule_Op<"unpack_kernels", [Pure]> {
+  let summary = "the weight of a convolution behind the column panels its algorithm reads";
+  let description = [{
+    `source` is [groups, ceil(O/groups / nr), kernel…·C/groups, nr] for `direct`, and the transformed kernels,
+    [16, ceil(O / nr), C, nr], for `winograd`; the result is [O, C/groups, kernel…].
+  }];
+  let arguments = (ins AnyRankedTensor:$source);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$source attr-dict `:` type($source) `to` type($result)";
+  let hasVerifier = 1;
+}
+
 #endif // TESSERA_SCHEDULE_OPS

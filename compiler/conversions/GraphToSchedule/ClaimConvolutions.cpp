@@ -1,0 +1,87 @@
+//===- ClaimConvolutions.cpp - convolutions with a kernel of their own -----===//
+//
+// Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Marks the convolutions that become kernels of class convolution; the others are
+// expanded to products and sums before ops are grouped. The rule is
+// isWorthDirect's. Weights that a call computes would have to be packed in every
+// call, and code for any size has no place for borders: those are expanded.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/conversions/GraphToSchedule/ConvolutionShapes.h"
+#include "compiler/conversions/GraphToSchedule/Passes.h"
+#include "compiler/graph/transforms/Passes.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+namespace tessera {
+#define GEN_PASS_DEF_CLAIMCONVOLUTIONS
+#include "compiler/conversions/GraphToSchedule/Passes.h.inc"
+} // namespace tessera
+
+using namespace mlir;
+using namespace tessera;
+
+/// As many channels of neighbouring pixels are read as fast from planes.
+static constexpr int64_t kFewChannels = 4;
+
+namespace {
+struct ClaimConvolutions : tessera::impl::ClaimConvolutionsBase<ClaimConvolutions> {
+  using ClaimConvolutionsBase::ClaimConvolutionsBase;
+
+  void runOnOperation() override {
+    if (anySizes)
+      return;
+    schedule::MachineModel machine;
+    machine.threads = static_cast<int>(threads);
+    machine.vectorBits = vectorBits;
+    getOperation().walk([&](graph::ConvolutionOp op) {
+      if (hasKernel(op, machine))
+        claim(op);
+    });
+  }
+
+private:
+  bool hasKernel(graph::ConvolutionOp op, const schedule::MachineModel &machine) {
+    bool known = llvm::all_of(op->getOperandTypes(), [](Type type) {
+      return cast<RankedTensorType>(type).hasStaticShape();
+    });
+    return known && op.getChannelsLast() && dependsOnParameters(op.getWeight()) &&
+           isWorthDirect(convolutionShape(op), machine);
+  }
+
+  void claim(graph::ConvolutionOp op) {
+    op->setAttr(graph::kClaimed, UnitAttr::get(&getContext()));
+    // Pixels with their channels apart, as images come in: each would be read from as many lines.
+    // Joining one part copies it.
+    Value input = op.getInput();
+    auto type = cast<RankedTensorType>(input.getType());
+    if (!input.getDefiningOp<graph::PermuteOp>() || type.getShape().back() <= kFewChannels)
+      return;
+    OpBuilder b(op);
+    Value copy = graph::ConcatOp::create(b, op.getLoc(), type, input, /*dim=*/0);
+    op.getInputMutable().set(copy);
+  }
+
+  /// Whether nothing but parameters and constants is behind `value`.
+  bool dependsOnParameters(Value value) {
+    auto [known, isNew] = prepared.try_emplace(value, false);
+    if (!isNew)
+      return known->second;
+    Operation *op = value.getDefiningOp();
+    bool result = op && (isa<graph::ParameterOp, graph::ConstantOp>(op) ||
+                         (op->getNumOperands() != 0 && op->getNumRegions() == 0 &&
+                          isa<graph::GraphDialect>(op->getDialect()) && !isa<graph::IslandOp>(op) &&
+                          llvm::all_of(op->getOperands(), [&](Value operand) {
+                            return dependsOnParameters(operand);
+                          })));
+    return prepared[value] = result;
+  }
+
+  llvm::DenseMap<Value, bool> prepared;
+};
+} // namespace

@@ -1,0 +1,98 @@
+// RUN: tessera-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(tessera-schedule-claim-convolutions,tessera-graph-expand-convolutions,tessera-graph-sink-reshapes,tessera-graph-to-schedule,tessera-schedule-choose,tessera-schedule-prepack))' | FileCheck %s
+// RUN: tessera-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(tessera-schedule-claim-convolutions{any-sizes=true}))' | FileCheck %s --check-prefix=ANY
+// ANY-NOT: graph.claimed
+
+// A convolution of a parameter is a kernel of its own, with what follows in its shape. Its weight is brought into the
+// order in which windows are read and packed, both once.
+
+// CHECK-LABEL: func.func @direct
+// CHECK:         %[[W:.*]] = graph.parameter "w"
+// CHECK:         %[[V:.*]] = schedule.view %[[W]] offset 0 strides [144, 3, 1, 9] : tensor<64x16x3x3xf32> to tensor<64x3x3x16xf32>
+// CHECK:         %[[K:.*]] = schedule.kernel elementwise(%[[V]]) {{.*}}prepare
+// CHECK:         %[[M:.*]] = schedule.view %[[K]] offset 0 strides [9216, 1, 144] : tensor<64x3x3x16xf32> to tensor<1x144x64xf32>
+// CHECK:         %[[P:.*]] = schedule.kernel pack(%[[M]]) {prepare} : (tensor<1x144x64xf32>) -> tensor<1x2x144x32xf32>
+// CHECK:         schedule.kernel convolution(%arg0, %[[P]], %{{.*}}) {point = #schedule.convolution<algorithm = direct, mr = 8, nr = 32, block = 16, nSplit = 0, unroll = 2, prefetchB = 1>, space = {algorithm = ["direct"]
+// CHECK:           %[[U:.*]] = schedule.unpack_kernels %{{.*}} : tensor<1x2x144x32xf32> to tensor<64x16x3x3xf32>
+// CHECK:           graph.convolution %{{.*}}, %[[U]]
+// CHECK:           graph.add
+func.func @direct(%x: tensor<2x32x32x16xf32>, %b: tensor<64xf32>) -> tensor<2x16x16x64xf32> {
+  %w = graph.parameter "w" : tensor<64x16x3x3xf32>
+  %0 = graph.convolution %x, %w stride = [2, 2], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<2x32x32x16xf32>, tensor<64x16x3x3xf32>) -> tensor<2x16x16x64xf32>
+  %1 = graph.add %0, %b : (tensor<2x16x16x64xf32>, tensor<64xf32>) -> tensor<2x16x16x64xf32>
+  return %1 : tensor<2x16x16x64xf32>
+}
+
+// -----
+
+// Kernels of 3x3 taps are transformed for sixteen products of tiles where that costs less.
+
+// CHECK-LABEL: func.func @winograd
+// CHECK:         %[[G:.*]] = graph.constant {{.*}} : tensor<16x9xf32>
+// CHECK:         %[[T:.*]] = schedule.kernel contraction(%[[G]], %{{.*}}) {point = {{.*}}prepare{{.*}} : (tensor<16x9xf32>, tensor<64x9x64xf32>) -> tensor<64x16x64xf32>
+// CHECK:         %[[V:.*]] = schedule.view %[[T]] offset 0 strides [64, 1, 1024] : tensor<64x16x64xf32> to tensor<16x64x64xf32>
+// CHECK:         schedule.kernel pack(%[[V]]) {prepare} : (tensor<16x64x64xf32>) -> tensor<16x2x64x32xf32>
+// CHECK:         schedule.kernel convolution({{.*}}algorithm = winograd, {{.*}}space = {algorithm = ["direct", "winograd"]
+func.func @winograd(%x: tensor<1x56x56x64xf32>) -> tensor<1x56x56x64xf32> {
+  %w = graph.parameter "w" : tensor<64x64x3x3xf32>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x56x56x64xf32>, tensor<64x64x3x3xf32>) -> tensor<1x56x56x64xf32>
+  return %0 : tensor<1x56x56x64xf32>
+}
+
+// -----
+
+// An image stored by channels is copied first, unless it has few of them.
+
+// CHECK-LABEL: func.func @by_channels
+// CHECK:         %[[V:.*]] = schedule.view %arg0 {{.*}} to tensor<1x20x20x16xf32>
+// CHECK:         %[[C:.*]] = schedule.kernel elementwise(%[[V]]) {{.*}} -> tensor<1x20x20x16xf32>
+// CHECK:         schedule.kernel convolution(%[[C]],
+func.func @by_channels(%x: tensor<1x16x20x20xf32>) -> tensor<1x20x20x16xf32> {
+  %w = graph.parameter "w" : tensor<16x16x3x3xf32>
+  %0 = graph.permute %x dims = [0, 2, 3, 1] : (tensor<1x16x20x20xf32>) -> tensor<1x20x20x16xf32>
+  %1 = graph.convolution %0, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
+  return %1 : tensor<1x20x20x16xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @planes
+// CHECK:         %[[V:.*]] = schedule.view %arg0 {{.*}} to tensor<1x20x20x3xf32>
+// CHECK:         schedule.kernel convolution(%[[V]],
+func.func @planes(%x: tensor<1x3x20x20xf32>) -> tensor<1x20x20x16xf32> {
+  %w = graph.parameter "w" : tensor<16x3x3x3xf32>
+  %0 = graph.permute %x dims = [0, 2, 3, 1] : (tensor<1x3x20x20xf32>) -> tensor<1x20x20x3xf32>
+  %1 = graph.convolution %0, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x3xf32>, tensor<16x3x3x3xf32>) -> tensor<1x20x20x16xf32>
+  return %1 : tensor<1x20x20x16xf32>
+}
+
+// -----
+
+// What follows keeps the convolution's shape, also in front of a product of pixels.
+
+// CHECK-LABEL: func.func @before_a_product
+// CHECK:         schedule.kernel convolution
+// CHECK:           graph.abs %{{.*}} : tensor<1x20x20x16xf32>
+// CHECK:         schedule.kernel contraction
+func.func @before_a_product(%x: tensor<1x20x20x16xf32>) -> tensor<1x20x20x8xf32> {
+  %w = graph.parameter "w" : tensor<16x16x3x3xf32>
+  %v = graph.parameter "v" : tensor<8x16x1x1xf32>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
+  %1 = graph.abs %0 : tensor<1x20x20x16xf32>
+  %2 = graph.convolution %1, %v stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<8x16x1x1xf32>) -> tensor<1x20x20x8xf32>
+  return %2 : tensor<1x20x20x8xf32>
+}
+
+// -----
+
+// A weight that the call computes, rows too short for a tile: products of rows of windows.
+
+// CHECK-LABEL: func.func @expanded
+// CHECK-NOT:     kernel convolution
+// CHECK:         schedule.kernel contraction
+// CHECK:         schedule.kernel contraction
+func.func @expanded(%x: tensor<1x20x20x16xf32>, %w: tensor<16x16x3x3xf32>) -> (tensor<1x20x20x16xf32>, tensor<1x18x1x16xf32>) {
+  %v = graph.parameter "v" : tensor<16x16x3x20xf32>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
+  %1 = graph.convolution %x, %v stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x20xf32>) -> tensor<1x18x1x16xf32>
+  return %0, %1 : tensor<1x20x20x16xf32>, tensor<1x18x1x16xf32>
+}

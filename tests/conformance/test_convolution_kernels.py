@@ -1,0 +1,185 @@
+# Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Convolutions of parameters, which have a kernel of their own, against PyTorch in float64.
+
+Sizes, strides, padding, dilation, groups and what follows are drawn at random, many convolutions to
+a program.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import tessera as ts
+
+CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+NORMS: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+
+
+class Layer(nn.Module):
+    """A convolution between pixelwise ones, so that images are the program's own inside."""
+
+    def __init__(self, convolution: nn.Module, norm: nn.Module | None, after: str) -> None:
+        super().__init__()
+        self.convolution, self.norm, self.after = convolution, norm, after
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.convolution(x)
+        if self.norm is not None:
+            y = self.norm(y)
+        if self.after == "relu":
+            return F.relu(y)
+        if self.after == "silu":
+            return F.silu(y)
+        if self.after == "residual" and y.shape == x.shape:
+            return F.relu(y + x)
+        return y
+
+
+class Side(nn.Module):
+    """Layers that do not depend on one another."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *inputs: Tensor) -> list[Tensor]:
+        return [layer(x) for layer, x in zip(self.layers, inputs, strict=True)]
+
+
+def _draw(dice: random.Random, dims: int, winograd: bool) -> tuple[nn.Module, Tensor]:
+    groups = 1 if winograd else dice.choice([1, 1, 1, 2, 3])
+    channels = groups * dice.choice([1, 3, 16, 17, 32, 40])
+    outputs = groups * dice.choice([8, 16, 24, 32, 33, 48, 70])
+    if winograd:
+        channels, outputs = dice.choice([32, 48, 65]), dice.choice([32, 40, 72])
+    kernel = [3 if winograd else dice.choice([1, 2, 3, 3, 5]) for _ in range(dims)]
+    stride = [1 if winograd else dice.choice([1, 1, 2, 3]) for _ in range(dims)]
+    dilation = [1 if winograd else dice.choice([1, 1, 2]) for _ in range(dims)]
+    padding = [dice.randint(0, size + 1) for size in kernel]
+    sizes = [dice.randint(9, 23 if dims < 3 else 12) for _ in range(dims)]
+    after = dice.choice(["", "relu", "silu", "residual"])
+    if after == "residual":
+        outputs, stride = channels, [1] * dims
+        padding = [d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True)]
+    convolution = CONVOLUTIONS[dims](
+        channels, outputs, kernel, stride, padding, dilation, groups, bias=dice.random() < 0.5
+    )
+    norm = NORMS[dims](outputs) if dice.random() < 0.5 else None
+    if norm is not None:
+        nn.init.uniform_(norm.weight, 0.5, 2)
+        nn.init.uniform_(norm.bias, -1, 1)
+        nn.init.uniform_(norm.running_mean, -1, 1)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    x = torch.randn(dice.choice([1, 1, 2, 3]), channels, *sizes)
+    return Layer(convolution, norm, after), x
+
+
+def _compare(layers: list[nn.Module], inputs: list[Tensor], times: float = 4) -> ts.Module:
+    """Within `times` PyTorch's own error, or a few units in the last place."""
+    model = Side(layers).eval()
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(*(x.double() for x in inputs))
+        theirs = model(*inputs)
+        tess = ts.from_pytorch(model, example_inputs=tuple(inputs), strict=True)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            ours = tess(*inputs)
+            for layer, w, t, o in zip(layers, wanted, theirs, ours, strict=True):
+                scale = w.abs().max().item()
+                least = 16 * torch.finfo(o.dtype).eps * scale
+                error, allowed = (o - w).abs().max().item(), (t - w).abs().max().item()
+                assert error <= max(times * allowed, least), (layer, error, allowed)
+    return tess
+
+
+def _schedules(tess: ts.Module) -> list[str]:
+    return [row.schedule for row in tess.report.kernels if row.kind == "convolution"]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> Any:
+    threads = torch.get_num_threads()
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_windows_in_place(dims: int, seed: int) -> None:
+    dice = random.Random(100 * dims + seed)
+    drawn = [_draw(dice, dims, winograd=False) for _ in range(10)]
+    tess = _compare([layer for layer, _ in drawn], [x for _, x in drawn])
+    assert any("algorithm = direct" in text for text in _schedules(tess))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_winograd(seed: int) -> None:
+    dice = random.Random(seed)
+    drawn = [_draw(dice, 2, winograd=True) for _ in range(8)]
+    tess = _compare([layer for layer, _ in drawn], [x for _, x in drawn])
+    assert any("algorithm = winograd" in text for text in _schedules(tess))
+
+
+def test_images_of_another_layout() -> None:
+    images = [torch.randn(2, 32, 14, 13) for _ in range(3)]
+    images[1] = images[1].to(memory_format=torch.channels_last)
+    images[2] = images[2].transpose(2, 3)
+    layers = [Layer(nn.Conv2d(32, 48, 3, padding=1), None, "relu") for _ in images]
+    assert len(_schedules(_compare(layers, images))) == 3
+    planes = [torch.randn(1, 3, 41, 37)]
+    assert _schedules(_compare([nn.Conv2d(3, 32, 7, stride=2, padding=3)], planes))
+
+
+def test_transposed_convolutions() -> None:
+    layers: list[nn.Module] = [
+        nn.ConvTranspose2d(24, 32, 4, stride=2, padding=1),
+        nn.ConvTranspose2d(24, 32, 3, stride=2, padding=1, output_padding=1),
+        nn.ConvTranspose1d(24, 16, 5, stride=3),
+    ]
+    inputs = [torch.randn(2, 24, 9, 12), torch.randn(1, 24, 11, 8), torch.randn(2, 24, 31)]
+    _compare(layers, inputs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_other_types(dtype: torch.dtype) -> None:
+    layers = [Layer(nn.Conv2d(20, 40, 3, padding=1, stride=s), None, "relu") for s in (1, 2)]
+    model = Side([layer.to(dtype) for layer in layers]).eval()
+    inputs = [torch.randn(2, 20, 13, 15).to(dtype) for _ in layers]
+    tess = ts.from_pytorch(model, example_inputs=tuple(inputs), strict=True)
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(*(x.double() for x in inputs))
+        for o, w in zip(tess(*inputs), wanted, strict=True):
+            error = (o.double() - w).abs().max().item()
+            assert error <= 4 * torch.finfo(dtype).eps * w.abs().max().item()
+    assert not any("winograd" in text for text in _schedules(tess))
+
+
+def test_infinities_stay_where_windows_meet_them() -> None:
+    x = torch.randn(1, 16, 12, 12)
+    x[0, 3, 5, 6] = float("inf")
+    model = nn.Conv2d(16, 32, 3, stride=2, padding=1).eval()
+    with torch.no_grad():
+        wanted = model(x)
+        got = ts.from_pytorch(model, example_inputs=(x,), strict=True)(x)
+    assert torch.equal(got.isfinite(), wanted.isfinite())
+
+
+def test_a_swapped_weight_is_prepared_again() -> None:
+    x = torch.randn(1, 32, 16, 16)
+    model = nn.Conv2d(32, 32, 3, padding=1).eval()
+    tess = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    run: Callable[[Tensor], Tensor] = tess
+    with torch.no_grad():
+        run(x)
+        model.weight.mul_(2)
+        torch.testing.assert_close(run(x), model(x), rtol=1e-4, atol=1e-5)
