@@ -11,12 +11,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
-from torch.export.graph_signature import InputKind, OutputKind
+from torch import nn
 from torch.utils import _pytree as pytree
 
 from tessera import _core, phases
@@ -26,114 +24,20 @@ from tessera.capture.flat import builder_of, is_flat_call
 from tessera.capture.objects import answering, apply_changes
 from tessera.capture.signature import CallSignature, as_torch
 from tessera.capture.stages import depends_on_data
-from tessera.errors import ArgumentError, CompileError, ConversionError
-from tessera.lowering.aliasing import Alias
-from tessera.lowering.complexes.boundary import ComplexExecutable, ComplexParameter
+from tessera.errors import ArgumentError, ConversionError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
 from tessera.lowering.islands import Calls, counters, may_refuse
+from tessera.machine_code import Code, bind, make_code
+from tessera.outputs import output_sources, result_nodes, write_backs
 from tessera.precision import graph_builder
-from tessera.random_keys import with_keys
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import Report, strict_message
 from tessera.tensor import Tensor, from_torch
 from tessera.threads import get_num_threads
-from tessera.tuning.compiled import compile_tuned
 from tessera.tuning.stored import compile_options
 
 #: Calls whose median tess.profile() reports.
 PROFILED_CALLS = 5
-
-_NO_ALIAS = Alias(None, ())  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class OutputSource:
-    """Where one leaf of the result comes from.
-
-    `kind` is "result" (of the program, by `index`), "base" (the same, of which only views are
-    returned), "input" (the caller's own argument), "tensor"
-    (a parameter or buffer, `value`), "fresh" (a copy of `value`), "constant" (`value`), "same"
-    (another output's memory, by `index`) or "copy" (another output's value). `alias` is the view
-    to take of it.
-    """
-
-    kind: str
-    index: int = 0
-    value: Any = None
-    alias: Alias = _NO_ALIAS
-
-
-@dataclass(frozen=True)
-class WriteBack:
-    """A result that goes into an argument or a buffer after the call."""
-
-    result: int
-    #: position of the argument, or None for `tensor`
-    argument: int | None
-    tensor: torch.Tensor | None
-
-
-@dataclass(frozen=True)
-class Code:
-    """What runs a graph."""
-
-    compiled: Any
-    executable: Any
-    #: the parameters it reads, in order
-    parameters: list[torch.Tensor]
-
-
-def bind(
-    name: str,
-    compiled: Any,
-    imported: Imported,
-    parameters: Sequence[torch.Tensor],
-    threads: int,
-    family: Any = None,
-) -> Any:
-    """What runs compiled code on `parameters`: takes and gives tensors as the graph's nodes do."""
-    crossing = [
-        ComplexParameter(tensor) if tensor.dtype.is_complex else tensor for tensor in parameters
-    ]
-    complexes = [item for item in crossing if isinstance(item, ComplexParameter)]
-    executable = with_keys(
-        _core.Executable(
-            compiled,
-            [item.view if isinstance(item, ComplexParameter) else item for item in crossing],
-            imported.islands,
-            name,
-            threads,
-            family,
-        ),
-        imported.random_keys,
-    )
-    if not imported.complex_inputs and not imported.complex_outputs and not complexes:
-        return executable
-    return ComplexExecutable(
-        executable,
-        imported.complex_inputs,
-        imported.complex_outputs,
-        len(imported.outputs),
-        complexes,
-    )
-
-
-def make_code(
-    name: str, imported: Imported, threads: int, report: Report, family: Any = None
-) -> Code:
-    """Compiles a graph and binds it to the parameters and islands it needs."""
-    try:
-        compiled = compile_tuned(imported.graph, threads, report, family)
-    except RuntimeError as error:
-        raise CompileError(
-            f"{name}: {error}",
-            remedy="convert the submodules one by one to find the part, "
-            "or keep it in PyTorch with ts.compat.wrap",
-        ) from error
-    # The compiler may have dropped parameters that nothing depends on in the end.
-    parameters = [imported.parameters[item] for item in compiled.parameter_names]
-    executable = bind(name, compiled, imported, parameters, threads, family)
-    return Code(compiled, executable, parameters)
 
 
 class Program:
@@ -163,8 +67,8 @@ class Program:
         names = [*imported.parameters, *(name for name, _ in captured.tensors.values())]
         self._bound = {name: imported.live(name) for name in dict.fromkeys(names)}
         self._aliased: frozenset[int] | None = None
-        self._sources = _output_sources(captured, imported)
-        self._writes = _write_backs(captured, imported)
+        self._sources = output_sources(captured, imported)
+        self._writes = write_backs(captured, imported)
         self._count = len(imported.outputs)
         self._single = self._count == 1
 
@@ -538,97 +442,3 @@ def _refuse_gradients(signature: CallSignature, given: list[Any], positions: lis
                 "gradients",
                 remedy="call under torch.no_grad(), or pass the tensor's .detach()",
             )
-
-
-# --- outputs ----------------------------------------------------------------------------------
-
-
-def _plan(captured: Captured) -> list[tuple[str, Any, Alias]]:
-    """(kind, node or value, view) for each output; kinds as in OutputSource."""
-    users = captured.user_inputs
-    bases = _hidden_bases(captured)
-    whole: dict[fx.Node, int] = {}
-    for position, alias in enumerate(captured.aliases):
-        if alias is not None and not alias.steps:
-            whole.setdefault(alias.base, position)
-    plan: list[tuple[str, Any, Alias]] = []
-    for position, (output, alias) in enumerate(
-        zip(captured.outputs, captured.aliases, strict=True)
-    ):
-        if not isinstance(output, fx.Node):
-            plan.append(("constant", output[0], _NO_ALIAS))
-            continue
-        base = alias.base if alias is not None else None
-        if alias is not None and base is not None and base.op == "placeholder":
-            if base.name in users:
-                plan.append(("input", users[base.name], alias))
-                continue
-            target, kind = captured.tensors[base.name]
-            if kind in (InputKind.PARAMETER, InputKind.BUFFER):
-                plan.append(("tensor", target, alias))
-            else:
-                plan.append(("fresh", target, alias))
-            continue
-        first = whole.get(base) if base is not None else None
-        if alias is not None and first is not None and first < position:
-            plan.append(("same", first, alias))
-            continue
-        if alias is not None and base in bases:
-            plan.append(("base", base, alias))
-            continue
-        plan.append(("result", output, _NO_ALIAS))
-    return plan
-
-
-def _hidden_bases(captured: Captured) -> set[fx.Node]:
-    """What several outputs are views of without being an output itself: as in eager PyTorch, the
-    outputs are views of one memory. Known where capture left the graph as the model made it."""
-    known = set(captured.program.graph.nodes)
-    bases = [
-        alias.base
-        for alias in captured.aliases
-        if alias is not None and alias.base.op != "placeholder" and alias.base in known
-    ]
-    whole = {alias.base for alias in captured.aliases if alias is not None and not alias.steps}
-    return {base for base in bases if bases.count(base) > 1 and base not in whole}
-
-
-def result_nodes(captured: Captured) -> list[fx.Node]:
-    results = [value for kind, value, _ in _plan(captured) if kind in ("result", "base")]
-    return list(dict.fromkeys([*results, *(node for _, _, node in captured.mutations)]))
-
-
-def _output_sources(captured: Captured, imported: Imported) -> list[OutputSource]:
-    index = {node: position for position, node in enumerate(imported.outputs)}
-    seen: dict[int, int] = {}
-    sources: list[OutputSource] = []
-    for position, (kind, value, alias) in enumerate(_plan(captured)):
-        if kind == "result":
-            number = index[value]
-            # Two outputs that became one node share nothing in eager PyTorch: copy the later.
-            if number in seen:
-                sources.append(OutputSource("copy", seen[number]))
-                continue
-            seen[number] = position
-            sources.append(OutputSource("result", number))
-        elif kind == "base":
-            sources.append(OutputSource("base", index[value], None, alias))
-        elif kind in ("input", "same"):
-            sources.append(OutputSource(kind, value, None, alias))
-        elif kind in ("tensor", "fresh"):
-            sources.append(OutputSource(kind, 0, imported.live(value), alias))
-        else:
-            sources.append(OutputSource("constant", 0, value))
-    return sources
-
-
-def _write_backs(captured: Captured, imported: Imported) -> list[WriteBack]:
-    index = {node: position for position, node in enumerate(imported.outputs)}
-    users = captured.user_inputs
-    writes: list[WriteBack] = []
-    for kind, name, node in captured.mutations:
-        if kind == OutputKind.USER_INPUT_MUTATION:
-            writes.append(WriteBack(index[node], users[name], None))
-        else:
-            writes.append(WriteBack(index[node], None, imported.live(name)))
-    return writes

@@ -31,8 +31,10 @@ from tessera.capture.stages import Cutter, Probe, Stage, first_program
 from tessera.errors import ArgumentError, ConversionError
 from tessera.lowering.importer import CannotCross, Imported, Importer, import_program
 from tessera.lowering.registry import registry
+from tessera.machine_code import Code, make_code
+from tessera.outputs import result_nodes
 from tessera.precision import graph_builder
-from tessera.program import Code, Program, escaped, make_code, result_nodes, typical
+from tessera.program import Program, escaped, typical
 from tessera.report.attach import attach_kernels, attach_profile
 from tessera.report.report import IslandRow, NodeRow, Report, strict_message
 from tessera.watch import Entry, changed

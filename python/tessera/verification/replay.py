@@ -25,8 +25,8 @@ from tessera.capture.export import Captured
 from tessera.capture.provenance import location_of, module_path
 from tessera.errors import ArgumentError
 from tessera.lowering.importer import Imported, crossable_spec, import_program
+from tessera.machine_code import bind
 from tessera.precision import graph_builder
-from tessera.program import bind
 from tessera.tuning.stored import compile_options
 from tessera.verification.reference import ReducedReplay, Replay, WideReplay
 from tessera.verification.result import ModuleCheck, Verification
