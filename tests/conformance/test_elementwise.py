@@ -432,3 +432,27 @@ def test_the_angle_of_constant_zeros() -> None:
     x = torch.ones(3)
     tess = ts.from_pytorch(Angles(), example_inputs=(x,), strict=True)
     torch.testing.assert_close(tess(x), Angles()(x))
+
+
+class Gate(torch.nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", [F.silu, torch.sigmoid])
+def test_gates_are_as_exact_as_in_pytorch(function: Callable[[Tensor], Tensor]) -> None:
+    """Over the whole range, in epsilons of the largest result; and what saturates saturates."""
+    model = Gate(function).eval()
+    x = torch.cat([torch.linspace(-110, 110, 100_003), torch.linspace(-20, 20, 100_003)])
+    compiled = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    wide = function(x.double())
+    ours, theirs = (compiled(x).double() - wide).abs(), (function(x).double() - wide).abs()
+    assert ours.max() <= 2 * theirs.max()
+    assert (ours / wide.abs())[x.abs() < 20].max() < 10 * torch.finfo(torch.float32).eps
+    ends = x.clone()
+    ends[:6] = torch.tensor([torch.inf, -torch.inf, torch.nan, 3e38, -3e38, 1e-40])
+    torch.testing.assert_close(compiled(ends), function(ends), equal_nan=True)

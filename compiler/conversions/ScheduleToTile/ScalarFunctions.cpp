@@ -77,9 +77,16 @@ static Value emitSpecial(ScalarBuilder &b, Operation *op, ValueRange operands) {
 // Activations
 //===----------------------------------------------------------------------===//
 
-/// 1 + exp(-x): infinite for very negative x, which both users turn into 0.
+/// 1 + exp(-x): infinite for very negative x, which both users turn into 0. As a power of two in
+/// f32: it takes a third fewer instructions, and what the product rounds off, |x| · 4e-8 of the
+/// power, only shows where the power is large and the results are next to nothing.
 static Value onePlusExpMinus(ScalarBuilder &b, Value x) {
-  return b.addF(b.real(x, 1), exp(b, arith::NegFOp::create(b, x)));
+  Value power;
+  if (getElementTypeOrSelf(x.getType()).isF64())
+    power = exp(b, arith::NegFOp::create(b, x));
+  else
+    power = tile::Exp2Op::create(b, b.mulF(x, b.real(x, -llvm::numbers::log2e)));
+  return b.addF(b.real(x, 1), power);
 }
 
 static Value emitSigmoid(ScalarBuilder &b, Operation *, ValueRange x) {
