@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ class NotApplicable(Exception):
     """A peer has nothing to say to a model."""
 
 
-def tessera(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
+def tessera(model: torch.nn.Module, inputs: Inputs, threads: int, precision: str = "fp32") -> Call:
     import tessera as ts
 
-    compiled = ts.from_pytorch(model, example_inputs=inputs, strict=True)
+    compiled = ts.from_pytorch(model, example_inputs=inputs, strict=True, precision=precision)
     return lambda: compiled(*inputs)
 
 
@@ -118,7 +119,7 @@ def onednn(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
     return eager(ours, inputs, threads)
 
 
-def openvino(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
+def openvino(model: torch.nn.Module, inputs: Inputs, threads: int, precision: str = "f32") -> Call:
     import openvino as ov  # type: ignore[import-untyped]
 
     with torch.no_grad():
@@ -128,7 +129,7 @@ def openvino(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
         "CPU",
         {
             "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
             "PERFORMANCE_HINT": "LATENCY",
         },
     )
@@ -155,6 +156,20 @@ def onnxruntime(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
     return lambda: session.run(None, feed)
 
 
+def rounded(model: torch.nn.Module, inputs: Inputs) -> tuple[torch.nn.Module, Inputs]:
+    """The model in bfloat16, with its inputs."""
+    given = [x.bfloat16() if x.is_floating_point() else x for x in inputs]
+    return copy.deepcopy(model).bfloat16(), tuple(given)
+
+
+def _in_bf16(peer: Callable[[torch.nn.Module, Inputs, int], Call]) -> Any:
+    return lambda model, inputs, threads: peer(*rounded(model, inputs), threads)
+
+
+def _without_bf16(model: torch.nn.Module, inputs: Inputs, threads: int) -> Call:
+    raise NotApplicable("no products of bfloat16 on the CPU")
+
+
 PEERS: dict[str, Callable[[torch.nn.Module, Inputs, int], Call]] = {
     "tessera": tessera,
     "eager": eager,
@@ -163,4 +178,15 @@ PEERS: dict[str, Callable[[torch.nn.Module, Inputs, int], Call]] = {
     "onednn": onednn,
     "openvino": openvino,
     "onnxruntime": onnxruntime,
+}
+
+#: The same for cases of float32 that may be computed in bfloat16.
+BF16_PEERS: dict[str, Callable[[torch.nn.Module, Inputs, int], Call]] = {
+    "tessera": partial(tessera, precision="bf16"),
+    "eager": _in_bf16(eager),
+    "inductor": _in_bf16(inductor),
+    "max-autotune": _in_bf16(max_autotune),
+    "onednn": _in_bf16(onednn),
+    "openvino": partial(openvino, precision="bf16"),
+    "onnxruntime": _without_bf16,
 }

@@ -96,6 +96,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
     if case.work is None:
         case = dataclasses.replace(case, work=_operations(model, inputs))
     reference = float64_result(model, inputs)
+    table = peers.BF16_PEERS if case.precision == "bf16" else peers.PEERS
     candidates: dict[str, measure.Candidate] = {}
     missing: dict[str, str] = {}
     errors: dict[str, float] = {}
@@ -103,7 +104,7 @@ def measure_case(case: Case, names: list[str], threads: int, rounds: int) -> rep
         if name in OWN_PROCESS:
             continue
         try:
-            call = peers.PEERS[name](model, inputs, threads)
+            call = table[name](model, inputs, threads)
             result = first_tensor(call())
         except Exception as error:  # a peer may fail in any way; the table says so
             missing[name] = _reason(error)

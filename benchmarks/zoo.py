@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,13 +23,15 @@ Made = tuple[nn.Module, tuple[Tensor, ...]]
 class Case:
     """One row of a table. `work` a call: operations (bound "flops") or bytes moved ("bytes").
 
-    None: the operations of its products and convolutions, counted on a call.
+    None: the operations of its products and convolutions, counted on a call. With the precision
+    "bf16" peers may round the operands of products, or the model as a whole.
     """
 
     name: str
     make: Callable[[], Made]
     work: float | None
     bound: str = "flops"
+    precision: str = "fp32"
 
 
 class Function(nn.Module):
@@ -325,4 +327,9 @@ MODELS: list[Case] = [
     ),
     *map(_transformers, ARCHITECTURES.values()),
     Case("mobilenet-v3-large", _mobilenet, None),
+]
+MODELS += [
+    replace(case, name=f"{case.name} bf16", precision="bf16")
+    for case in MODELS
+    if case.name in ("bert-base 1x128", "transformers resnet-50")
 ]

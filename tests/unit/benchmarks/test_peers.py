@@ -39,3 +39,20 @@ def test_onednn_leaves_the_model_as_it_was() -> None:
 def test_onednn_says_what_it_does_not_take(model: nn.Module) -> None:
     with pytest.raises(peers.NotApplicable, match="no linear layer"):
         peers.onednn(model, (torch.randn(1, 2, 8),), 1)
+
+
+@pytest.mark.parametrize("name", ["tessera", "eager", "onednn"])
+def test_peers_compute_in_bfloat16(name: str) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Linear(40, 24).eval(), torch.randn(3, 40)
+    result = peers.BF16_PEERS[name](model, (x,), 1)()
+    with torch.no_grad():
+        exact = model(x)
+    assert 1e-5 < (result.float() - exact).abs().max() < 5e-2
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_every_peer_has_an_answer_for_bfloat16() -> None:
+    assert list(peers.BF16_PEERS) == list(peers.PEERS)
+    with pytest.raises(peers.NotApplicable, match="bfloat16"):
+        peers.BF16_PEERS["onnxruntime"](nn.Linear(2, 2), (torch.randn(2, 2),), 1)
