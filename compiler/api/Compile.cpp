@@ -335,9 +335,15 @@ bool Compilation::load(CompiledProgram &result) {
       llvm::raw_string_ostream os(report.standard);
       os << standard;
     }
-    if (auto apart = launch->getAttrOfType<ArrayAttr>(schedule::kApartNote))
-      for (auto reason : apart.getAsRange<StringAttr>())
-        report.apart.push_back(reason.str());
+    if (auto key = launch->getAttrOfType<StringAttr>(schedule::kTuningKeyNote))
+      report.tuned = key.str();
+    auto strings = [&](StringRef name, std::vector<std::string> &list) {
+      if (auto notes = launch->getAttrOfType<ArrayAttr>(name))
+        for (auto note : notes.getAsRange<StringAttr>())
+          list.push_back(note.str());
+    };
+    strings(schedule::kFusedNote, report.fused);
+    strings(schedule::kApartNote, report.apart);
     report.origins = sourcesOf(launch.getLoc());
     report.flops = launch.getFlops().convertToDouble();
     report.bytes = launch.getBytes().convertToDouble();
@@ -375,7 +381,11 @@ static RecallPoint recallFrom(const CompiledProgram::Impl &impl,
       return {};
     std::string why;
     Attribute point = parsePoint(kernel.getContext(), found->second, why);
-    return point && !whyIllegal(kernel, point) ? point : Attribute();
+    if (!point || whyIllegal(kernel, point))
+      return {};
+    kernel->setDiscardableAttr(schedule::kTuningKeyNote,
+                               StringAttr::get(kernel.getContext(), found->first));
+    return point;
   };
 }
 

@@ -153,6 +153,8 @@ struct KernelReport {
   std::string kind;               ///< contraction, attention, rows, elementwise, indexing, pack
   std::string schedule;           ///< the chosen point, printed
   std::string standard;           ///< the default one, where a tuned point took its place
+  std::string tuned;              ///< and the key it was found under
+  std::vector<std::string> fused; ///< the ops of its body, in order
   std::vector<std::string> apart; ///< why what it reads is computed by other kernels
   std::vector<SourceLocation> origins; ///< the ops fused into it
   double flops = 0;

@@ -104,6 +104,8 @@ void defineReports(nb::module_ &m) {
       .def_ro("kind", &KernelReport::kind)
       .def_ro("schedule", &KernelReport::schedule)
       .def_ro("standard", &KernelReport::standard)
+      .def_ro("tuned", &KernelReport::tuned)
+      .def_ro("fused", &KernelReport::fused)
       .def_ro("apart", &KernelReport::apart)
       .def_ro("origins", &KernelReport::origins)
       .def_ro("flops", &KernelReport::flops)

@@ -423,11 +423,15 @@ class CompiledModule(Mirror):
         execution = self._present()
         return execution.full_report()
 
-    def explain(self, *, nodes: bool = False) -> None:
-        """Prints the report: what runs where, why, and what to do about it."""
+    def explain(self, *, nodes: bool = False, level: str | None = None) -> None:
+        """Prints the report: what runs where, why, and what to do about it.
+
+        ``level="schedule"`` prints how kernels came about instead: what was fused and what was not
+        and why, the predicted work, each kernel's point, and where that came from.
+        """
         from tessera.report.render import print_report
 
-        print_report(self.report, nodes=nodes)
+        print_report(self.report, nodes=nodes, level=level)
 
     def profile(self, *args: Any, **kwargs: Any) -> Report:
         """Calls the module and returns its report with the measured times filled in."""

@@ -5,7 +5,7 @@
 
 // CHECK-LABEL: func.func @alone
 // CHECK:         %[[X:.*]] = schedule.kernel elementwise
-// CHECK:         %[[S:.*]]:2 = schedule.kernel library(%[[X]]) {point = #schedule.library<grain = {{.*}}>}
+// CHECK:         %[[S:.*]]:2 = schedule.kernel library(%[[X]]) {point = #schedule.library<grain = {{[0-9]+}}>{{.*}}}
 // CHECK-NEXT:    ^bb0(%[[ARG:.*]]: tensor<8x64xf32>):
 // CHECK-NEXT:      %[[V:.*]], %[[I:.*]] = graph.sort %[[ARG]] dim = 1 {stable}
 // CHECK-NEXT:      schedule.yield %[[V]], %[[I]]

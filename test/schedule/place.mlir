@@ -6,9 +6,9 @@
 // CHECK-LABEL: func.func @chain
 // CHECK-SAME:    schedule.arena = 8192 : i64, schedule.live = 8192
 // CHECK:         schedule.kernel contraction(%arg0) {placement = [#schedule.placement<arena, 0>]}
-// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 4096>]}
-// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 0>]}
-// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<output, 0>]}
+// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 4096>], {{.*}}}
+// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<arena, 0>], {{.*}}}
+// CHECK:         schedule.kernel contraction({{.*}}) {placement = [#schedule.placement<output, 0>], {{.*}}}
 func.func @chain(%x: tensor<32x32xf32>) -> tensor<32x32xf32> {
   %0 = graph.matmul %x, %x : (tensor<32x32xf32>, tensor<32x32xf32>) -> tensor<32x32xf32>
   %1 = graph.matmul %0, %x : (tensor<32x32xf32>, tensor<32x32xf32>) -> tensor<32x32xf32>

@@ -17,6 +17,7 @@
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/support/Sizes.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -210,6 +211,28 @@ static bool isWalkedInMemory(OpOperand &operand) {
   return isa<graph::AttentionOp>(operand.getOwner()) && index < 3;
 }
 
+/// "matmul in layer.0: it has another iteration space", for each producer that is another kernel.
+static ArrayAttr apartNote(OpBuilder &b, Group &group) {
+  SmallVector<Attribute> notes;
+  llvm::SmallPtrSet<Group *, 4> said;
+  for (const Group::Apart &apart : group.apart) {
+    Group *producer = apart.producer;
+    while (producer->mergedInto)
+      producer = producer->mergedInto;
+    if (producer == &group || !said.insert(producer).second)
+      continue;
+    std::string text = "a copy";
+    if (!producer->ops.empty()) {
+      Operation *last = producer->ops.back();
+      text = last->getName().stripDialect().str();
+      if (auto name = last->getLoc()->findInstanceOf<NameLoc>(); name && !name.getName().empty())
+        text += " in " + name.getName().str();
+    }
+    notes.push_back(b.getStringAttr(text + ": " + apart.reason));
+  }
+  return notes.empty() ? ArrayAttr() : b.getArrayAttr(notes);
+}
+
 void Writer::writeGroup(Group &group) {
   Location loc = fusedLoc(b.getContext(), group.ops);
   // The outside values the group reads, one block argument each.
@@ -263,6 +286,8 @@ void Writer::writeGroup(Group &group) {
   auto kernel = schedule::KernelOp::create(b, loc, types, group.kind, operands, {}, {},
                                            isPrepare(operands, group.ops), {},
                                            permuted ? b.getArrayAttr(perms) : ArrayAttr());
+  if (ArrayAttr note = apartNote(b, group))
+    kernel->setDiscardableAttr(schedule::kApartNote, note);
   Block &body = kernel.getBody().emplaceBlock();
   OpBuilder inner = OpBuilder::atBlockEnd(&body);
   IRMapping map;

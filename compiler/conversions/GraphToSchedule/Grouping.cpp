@@ -81,7 +81,7 @@ void Grouping::visit(Operation *op) {
       mergeOthers(host, op);
       return add(host, op);
     }
-    create(KernelKind::Elementwise, op, shape);
+    create(KernelKind::Elementwise, op, shape)->apart = std::move(refused);
     return;
   }
   if (rowSpace(op, domain, reduced)) {
@@ -91,7 +91,9 @@ void Grouping::visit(Operation *op) {
       host->reduced = reduced;
       return add(host, op);
     }
-    create(KernelKind::Rows, op, domain)->reduced = reduced;
+    Group *rows = create(KernelKind::Rows, op, domain);
+    rows->reduced = reduced;
+    rows->apart = std::move(refused);
     return;
   }
   KernelKind kind = isa<graph::MatmulOp>(op)        ? KernelKind::Contraction
@@ -100,7 +102,7 @@ void Grouping::visit(Operation *op) {
                     : isLibraryCall(op)             ? KernelKind::Library
                     : isa<graph::ConvolutionOp>(op) ? KernelKind::Depthwise
                                                     : KernelKind::Indexing;
-  create(kind, op, shapeOf(op->getResult(0)));
+  noteApart(create(kind, op, shapeOf(op->getResult(0))), op);
   if (kind == KernelKind::Attention)
     layouts[op->getResult(0)] = attentionResultLayout(op->getResult(0));
 }
@@ -215,26 +217,31 @@ static bool isReducedShape(ArrayRef<int64_t> shape, ArrayRef<int64_t> domain,
   return true;
 }
 
-/// What a group of `kind` takes in after its anchor.
-static bool accepts(const Group &group, bool isRowOp, ArrayRef<int64_t> domain,
-                    ArrayRef<int64_t> reduced) {
+/// Why a group does not take an op in after its anchor; empty where it does.
+static StringRef whyNotAccepted(const Group &group, bool isRowOp, ArrayRef<int64_t> domain,
+                                ArrayRef<int64_t> reduced) {
   bool sameDomain = ArrayRef(group.domain) == domain;
+  if (group.isIsland)
+    return "it comes from an island";
   if (!isRowOp) {
     if (group.kind == KernelKind::Attention || group.kind == KernelKind::Library)
-      return false;
-    return sameDomain ||
-           (group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced));
+      return "nothing runs behind its class of kernels before results are in memory";
+    bool isReduced =
+        group.kind == KernelKind::Rows && isReducedShape(domain, group.domain, group.reduced);
+    return sameDomain || isReduced ? "" : "it has another iteration space";
   }
   if (!sameDomain)
-    return false;
+    return "it has another iteration space";
   if (group.kind == KernelKind::Rows)
-    return ArrayRef(group.reduced) == reduced;
+    return ArrayRef(group.reduced) == reduced ? "" : "it reduces other dimensions";
   // Rows over a plain prologue, which may look elements up; concat and pad split their domain and
   // stay apart.
-  bool isPointwise = group.kind == KernelKind::Elementwise || group.kind == KernelKind::Indexing;
-  return isPointwise && !group.copied && llvm::none_of(group.ops, [](Operation *op) {
-           return isa<graph::ConcatOp, graph::PadOp>(op);
-         });
+  if (group.kind != KernelKind::Elementwise && group.kind != KernelKind::Indexing)
+    return "a row is whole only when all of its tiles are in memory";
+  bool isSplit =
+      llvm::any_of(group.ops, [](Operation *op) { return isa<graph::ConcatOp, graph::PadOp>(op); });
+  return group.copied || isSplit ? "it puts pieces together, each of which has loops of its own"
+                                 : "";
 }
 
 /// Joining must not close a cycle: no other operand may come from what depends on the host, nor
@@ -257,11 +264,19 @@ bool Grouping::canJoin(Operation *op, Group *host, Group *merged) {
 Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
   bool isRowOp = !graph::isPointwise(op);
   SmallVector<Group *> candidates;
+  refused.clear();
   for (Value operand : op->getOperands()) {
     Operation *def = operand.getDefiningOp();
     Group *candidate = def ? byOp.lookup(def) : nullptr;
-    if (candidate && !candidate->isIsland && accepts(*candidate, isRowOp, domain, reduced))
+    if (!candidate) {
+      noteMoved(operand, refused);
+      continue;
+    }
+    StringRef reason = whyNotAccepted(*candidate, isRowOp, domain, reduced);
+    if (reason.empty())
       candidates.push_back(candidate);
+    else
+      refused.push_back({candidate, reason});
   }
   // The last producer, but a kernel that does more than a pointwise pass before one that does not:
   // the plain one can join it.
@@ -270,7 +285,32 @@ Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int6
            std::pair(y->kind != KernelKind::Elementwise, y->order);
   });
   auto host = llvm::find_if(candidates, [&](Group *candidate) { return canJoin(op, candidate); });
-  return host == candidates.end() ? nullptr : *host;
+  if (host != candidates.end())
+    return *host;
+  for (Group *candidate : candidates)
+    refused.push_back({candidate, "another operand needs its result in memory first"});
+  return nullptr;
+}
+
+/// What lies behind movement is read from memory, in another layout.
+void Grouping::noteMoved(Value operand, SmallVectorImpl<Group::Apart> &apart) {
+  Operation *def = operand.getDefiningOp();
+  if (!def || !def->hasTrait<graph::Movement>())
+    return;
+  llvm::SmallSetVector<Group *, 4> producers;
+  collectProducers(operand, producers);
+  for (Group *producer : producers)
+    apart.push_back({producer, "it is read in another layout"});
+}
+
+/// Notes the producers of an op that begins a kernel because of its class.
+void Grouping::noteApart(Group *group, Operation *op) {
+  for (Value operand : op->getOperands()) {
+    noteMoved(operand, group->apart);
+    Operation *def = operand.getDefiningOp();
+    if (Group *producer = def ? byOp.lookup(def) : nullptr; producer && producer != group)
+      group->apart.push_back({producer, "this class of kernels reads its operands from memory"});
+  }
 }
 
 /// True when `user` needs something of `maker` stored: through a view, an island or another kernel.
@@ -290,24 +330,29 @@ bool Grouping::needsStored(Group *user, Group *maker) {
   return false;
 }
 
-bool Grouping::canMerge(Group *host, Group *other) {
+/// Why two groups stay apart that an op reads from; empty where they can be one.
+StringRef Grouping::whyNotMerged(Group *host, Group *other) {
   auto isPlain = [](Group *group) {
     return !group->isIsland && !group->copied && llvm::none_of(group->ops, [](Operation *op) {
       return isa<graph::ConcatOp, graph::PadOp>(op);
     });
   };
-  if (!isPlain(host) || !isPlain(other) || host->domain != other->domain)
-    return false;
+  if (!isPlain(host) || !isPlain(other))
+    return "it puts pieces together, each of which has loops of its own";
+  if (host->domain != other->domain)
+    return "it has another iteration space";
   bool sameRows = host->kind == KernelKind::Rows && other->kind == KernelKind::Rows &&
                   host->reduced == other->reduced;
   if (other->kind != KernelKind::Elementwise && !sameRows)
-    return false;
+    return "a kernel is built around one of them";
   // A product, a lookup or an attention reads its operands from memory: what it reads cannot join
   // it.
   if (host->kind != KernelKind::Elementwise && host->kind != KernelKind::Rows &&
       reaches(host, other))
-    return false;
-  return !needsStored(host, other) && !needsStored(other, host);
+    return "this class of kernels reads its operands from memory";
+  if (needsStored(host, other) || needsStored(other, host))
+    return "its result is needed in memory";
+  return "";
 }
 
 /// Takes the other producers of `op` into `host`: the arms of a diamond are one kernel.
@@ -316,8 +361,22 @@ void Grouping::mergeOthers(Group *host, Operation *op) {
     Operation *def = operand.getDefiningOp();
     Group *other = def ? byOp.lookup(def) : nullptr;
     // A third operand may need what `other` stores, as in where(x, other, matmul(other)).
-    if (!other || other == host || !canMerge(host, other) || !canJoin(op, host, other))
+    if (!def || !other) {
+      noteMoved(operand, host->apart);
       continue;
+    }
+    if (other == host)
+      continue;
+    StringRef reason = whyNotMerged(host, other);
+    if (reason.empty() && !canJoin(op, host, other))
+      reason = "another operand needs its result in memory first";
+    if (!reason.empty()) {
+      host->apart.push_back({other, reason});
+      continue;
+    }
+    other->mergedInto = host;
+    host->apart.append(other->apart);
+    other->apart.clear();
     host->ops.append(other->ops);
     llvm::sort(host->ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
     for (Operation *moved : other->ops)

@@ -30,6 +30,14 @@ struct Group {
   llvm::SmallVector<int64_t> reduced;
   /// Groups whose results this one reads, also through views and islands.
   llvm::SmallSetVector<Group *, 4> producers;
+  /// Groups that compute what this one reads and did not take it in, each with the reason.
+  struct Apart {
+    Group *producer;
+    llvm::StringRef reason;
+  };
+  llvm::SmallVector<Apart, 2> apart;
+  /// The group that took all ops of this one.
+  Group *mergedInto = nullptr;
   /// A copy of a value whose layout no view can express.
   mlir::Value copied;
   /// The group is one graph.island and takes nothing in.
@@ -62,16 +70,20 @@ private:
   void add(Group *group, mlir::Operation *op);
   Group *findHost(mlir::Operation *op, llvm::ArrayRef<int64_t> domain,
                   llvm::ArrayRef<int64_t> reduced);
+  void noteApart(Group *group, mlir::Operation *op);
+  void noteMoved(mlir::Value operand, llvm::SmallVectorImpl<Group::Apart> &apart);
   bool reaches(Group *from, Group *to) const;
   bool canJoin(mlir::Operation *op, Group *host, Group *merged = nullptr);
   bool needsStored(Group *user, Group *maker);
-  bool canMerge(Group *host, Group *other);
+  llvm::StringRef whyNotMerged(Group *host, Group *other);
   void mergeOthers(Group *host, mlir::Operation *op);
   /// The groups a use of `value` depends on.
   void collectProducers(mlir::Value value, llvm::SmallSetVector<Group *, 4> &producers);
 
   llvm::SmallVector<std::unique_ptr<Group>> groups;
   llvm::DenseMap<mlir::Operation *, Group *> byOp, copies;
+  /// What the last findHost() had against the producers of its operation.
+  llvm::SmallVector<Group::Apart, 2> refused;
   Group *lastIsland = nullptr;
   llvm::DenseMap<mlir::Value, Layout> layouts;
 };

@@ -12,6 +12,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/ScheduleToTile/Passes.h"
+#include "compiler/graph/ir/GraphOps.h"
+#include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -96,6 +98,11 @@ LogicalResult ConvertScheduleToTile::convert(ModuleOp module, KernelOp kernel) {
     launch->setAttr("point", point);
   for (NamedAttribute note : kernel->getDiscardableAttrs())
     launch->setAttr(note.getName(), note.getValue());
+  SmallVector<Attribute> fused;
+  for (Operation &op : kernel.getBody().front().without_terminator())
+    if (!isa<graph::ConstantOp>(op))
+      fused.push_back(b.getStringAttr(op.getName().stripDialect()));
+  launch->setAttr(schedule::kFusedNote, b.getArrayAttr(fused));
   kernel.replaceAllUsesWith(launch.getOutputs());
   kernel.erase();
   return success();

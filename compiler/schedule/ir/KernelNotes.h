@@ -19,6 +19,10 @@ namespace tessera::schedule {
 
 /// The point the rules chose, where a tuned one took its place.
 inline constexpr llvm::StringLiteral kDefaultPointNote = "schedule.default";
+/// A string: the key its point was found under; see TunableKernel.
+inline constexpr llvm::StringLiteral kTuningKeyNote = "schedule.tuned";
+/// Strings: the ops of the body, in order. Of launches, whose body is code.
+inline constexpr llvm::StringLiteral kFusedNote = "schedule.fused";
 /// Strings: why ops that read what an earlier kernel computes are not part of that kernel.
 inline constexpr llvm::StringLiteral kApartNote = "schedule.apart";
 

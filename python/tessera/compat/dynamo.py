@@ -149,11 +149,11 @@ class CompiledGraph:
             report.capture = [*self._parts.origin(), *report.capture]
         return report
 
-    def explain(self, *, nodes: bool = False) -> None:
+    def explain(self, *, nodes: bool = False, level: str | None = None) -> None:
         """Prints the report."""
         from tessera.report.render import print_report
 
-        print_report(self.report, nodes=nodes)
+        print_report(self.report, nodes=nodes, level=level)
 
     def ir(self, level: str = "graph", *, locations: bool = False) -> str:
         """The text of what the latest call ran, as of a converted module."""

@@ -50,7 +50,8 @@ def _compiled_row(launch: Any) -> tuple[KernelRow, list[Location]]:
     origins = [(origin.fqn, origin.file, origin.line) for origin in launch.origins]
     row = KernelRow(
         launch.name, launch.kind, launch.schedule, *_places(origins), launch.flops, launch.bytes,
-        launch.cached,
+        launch.cached, fused=launch.fused, apart=launch.apart, standard=launch.standard,
+        tuned=launch.tuned,
     )  # fmt: skip
     return row, origins
 

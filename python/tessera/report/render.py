@@ -6,14 +6,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tessera.errors import ArgumentError
 from tessera.report.report import IslandRow, KernelRow, NodeRow, Report, render_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def print_report(report: Report, *, nodes: bool = False, console: Any = None) -> None:
-    """Prints `report`; with `nodes` also one line for each node of the model."""
+def print_report(
+    report: Report, *, nodes: bool = False, level: str | None = None, console: Any = None
+) -> None:
+    """Prints `report`; with `nodes` also one line for each node of the model; with `level`
+    "schedule" how kernels came about instead."""
+    if level is not None:
+        if level != "schedule":
+            raise ArgumentError(
+                f'explain: level is {level!r}, and only "schedule" is explained by itself',
+                remedy='leave it out for the report, or print the text of a level: ir("tile")',
+            )
+        from tessera.report.schedule import render_schedule
+
+        print(render_schedule(report))
+        return
     try:
         from rich.console import Console
     except ImportError:

@@ -93,6 +93,13 @@ class KernelRow:
     measured_us: float | None = None
     #: its number among what the program calls, where it is a kernel of the user's own
     native: int | None = None
+    #: the ops of its body, in order
+    fused: list[str] = field(default_factory=list)
+    #: why what it reads is computed by other kernels: "matmul in fc: …"
+    apart: list[str] = field(default_factory=list)
+    #: the default point where a tuned one took its place, and the key that was found under
+    standard: str = ""
+    tuned: str = ""
 
 
 @dataclass

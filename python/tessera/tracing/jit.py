@@ -64,11 +64,15 @@ class Jitted:
         """How many programs were compiled so far."""
         return self._forms.count
 
-    def explain(self, *, nodes: bool = False) -> None:
-        """Prints the report: what runs where, why, and what to do about it."""
+    def explain(self, *, nodes: bool = False, level: str | None = None) -> None:
+        """Prints the report: what runs where, why, and what to do about it.
+
+        ``level="schedule"`` prints how kernels came about instead: what was fused and what was not
+        and why, the predicted work, each kernel's point, and where that came from.
+        """
         from tessera.report.render import print_report
 
-        print_report(self.report, nodes=nodes)
+        print_report(self.report, nodes=nodes, level=level)
 
     def ir(self, level: str = "graph", *, locations: bool = False) -> str:
         """The text of what the latest call ran: "graph", "schedule", "tile", "target", "llvm" or
@@ -144,9 +148,9 @@ class JittedModule(Module):
         """How many programs were compiled so far."""
         return self.__dict__["_jitted"].programs  # type: ignore[no-any-return]
 
-    def explain(self, *, nodes: bool = False) -> None:
+    def explain(self, *, nodes: bool = False, level: str | None = None) -> None:
         """Prints the report."""
-        self._jitted.explain(nodes=nodes)
+        self._jitted.explain(nodes=nodes, level=level)
 
     def ir(self, level: str = "graph", *, locations: bool = False) -> str:
         """The text of what the latest call ran, at one of the levels."""

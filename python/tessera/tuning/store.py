@@ -108,6 +108,8 @@ class Store:
         self._memory: dict[str, Entry] = {}
         self._read: tuple[object, dict[str, Entry]] = (None, {})
         self._warned = False
+        #: keys that this process has put
+        self.added: set[str] = set()
 
     def entries(self) -> dict[str, Entry]:
         """All entries by key. Read again when the file has changed."""
@@ -121,6 +123,7 @@ class Store:
         rows = list(entries)
         for entry in rows:
             entry.check()
+        self.added.update(entry.key for entry in rows)
 
         def write(connection: sqlite3.Connection) -> bool:
             marks = ", ".join("?" * (len(_COLUMNS) + 1))

@@ -30,6 +30,12 @@ def store() -> Store:
     return store_of(settings().cache_dir)
 
 
+def provenance(key: str) -> tuple[Entry | None, bool]:
+    """The entry of a kernel, and whether this process found it."""
+    kept = store()
+    return kept.entries().get(key), key in kept.added
+
+
 @contextlib.contextmanager
 def using(mode: str | None, prepack: bool | None = None) -> Iterator[None]:
     """Compilations inside use tuned points, or with "off" do not, and pack weights beforehand or
