@@ -103,3 +103,24 @@ func.func @sizes(%y: memref<64xf32>, %s: memref<?xi8>, %begin: index, %end: inde
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// A view may begin where a loop that carries vectors is: the loop is made anew, with other arguments.
+// CHECK-LABEL: func.func @view_in_a_loop
+// CHECK: scf.for %[[K:.*]] = %{{.*}} iter_args(%{{.*}}, %{{.*}}) -> (vector<16xf32>, vector<16xf32>)
+// CHECK: %[[AT:.*]] = arith.addi %[[K]], %{{.*}} : index
+// CHECK: vector.load %{{.*}}[%[[AT]]]
+func.func @view_in_a_loop(%x: memref<64xf32>, %y: memref<32xf32>) -> i32 {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c4 = arith.constant 4 : index
+  %zero = arith.constant dense<0.0> : vector<32xf32>
+  %sum = scf.for %k = %c0 to %c4 step %c1 iter_args(%carried = %zero) -> vector<32xf32> {
+    %from = memref.reinterpret_cast %x to offset: [%k], sizes: [32], strides: [1] : memref<64xf32> to memref<32xf32, strided<[1], offset: ?>>
+    %v = tile.load %from[%c0] : memref<32xf32, strided<[1], offset: ?>> -> vector<32xf32>
+    %next = arith.addf %carried, %v : vector<32xf32>
+    scf.yield %next : vector<32xf32>
+  }
+  tile.store %sum, %y[%c0] : vector<32xf32>, memref<32xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

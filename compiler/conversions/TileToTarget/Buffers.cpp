@@ -127,6 +127,16 @@ static Value flatView(OpBuilder &b, memref::ViewOp op, ArrayRef<int64_t> strides
   return memref::ViewOp::create(b, op.getLoc(), flat, op.getSource(), op.getByteShift(), size);
 }
 
+/// A view's offset as a value that stays: loops that carry vectors are made anew, with other
+/// arguments, and what is remembered of a buffer here does not hear of it.
+static Value lastingOffset(OpBuilder &b, Location loc, OpFoldResult offset) {
+  Value value = getValueOrCreateConstantIndexOp(b, loc, offset);
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument || isa<func::FuncOp>(argument.getOwner()->getParentOp()))
+    return value;
+  return arith::AddIOp::create(b, loc, value, indexConstant(b, loc, 0), kNoWrap);
+}
+
 LogicalResult Buffers::flattenView(Operation *op) {
   auto type = cast<MemRefType>(op->getResult(0).getType());
   FailureOr<SmallVector<int64_t>> strides = staticStrides(op->getLoc(), type);
@@ -157,15 +167,13 @@ LogicalResult Buffers::flattenView(Operation *op) {
             flat.start = source.start;
             for (auto [offset, stride] : llvm::zip_equal(view.getMixedOffsets(), source.strides))
               flat.start =
-                  flat.start.plus(b, op->getLoc(),
-                                  getValueOrCreateConstantIndexOp(b, op->getLoc(), offset), stride);
+                  flat.start.plus(b, op->getLoc(), lastingOffset(b, op->getLoc(), offset), stride);
             return true;
           })
           .Case([&](memref::ReinterpretCastOp view) {
             const FlatBuffer &source = (*this)[view.getSource()];
             flat.base = source.base;
-            Value offset =
-                getValueOrCreateConstantIndexOp(b, op->getLoc(), view.getMixedOffsets().front());
+            Value offset = lastingOffset(b, op->getLoc(), view.getMixedOffsets().front());
             flat.start = source.start.plus(b, op->getLoc(), offset, 1);
             return true;
           })

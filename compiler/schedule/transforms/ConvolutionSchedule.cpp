@@ -180,8 +180,10 @@ static ConvolutionAttr chooseWinograd(MLIRContext *context, const ConvolutionSha
   int64_t block = equalParts(down, room / rowBytes);
   RegisterTile tile = chooseTile(shape, block * across, 4 * shape.channels, machine);
   int64_t nr = tile.vectors * lanesOf(shape, machine);
-  int64_t nSplit = splitPanels(shape, divideCeil(shape.outputs, nr),
-                               shape.batch * divideCeil(down, block), machine);
+  // Each part of the panels transforms the tiles again: no more parts than threads.
+  int64_t panels = divideCeil(shape.outputs, nr), units = shape.batch * divideCeil(down, block);
+  int64_t parts = std::clamp<int64_t>(divideCeil(machine.threads, units), 1, panels);
+  int64_t nSplit = parts == 1 ? 0 : divideCeil(panels, parts);
   return ConvolutionAttr::get(context, ConvolutionAlgorithm::Winograd, tile.rows, nr, block, nSplit,
                               /*unroll=*/2, /*prefetchB=*/1);
 }
