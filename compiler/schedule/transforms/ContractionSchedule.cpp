@@ -94,11 +94,14 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   int64_t panels = std::max<int64_t>(divideCeil(shape.columns, tile.columns), 1);
   double flops = 2.0 * shape.batch * rows * shape.columns * depth;
 
-  // All rows in one block where they fit L2: then every panel of B is read once.
+  // All rows in one block where they fit L2: then every panel of B is read once. Weights come from
+  // memory, each block anew: where half of L2 makes few blocks, these are as high as that.
   int64_t blockRows =
       std::max<int64_t>(tile.rows, llvm::alignDown(machine.l2Bytes / (kc * bytes), tile.rows));
+  int64_t half = llvm::alignDown(blockRows / 2, tile.rows);
   if (rows > blockRows || rows > 128) {
-    blockRows = std::min<int64_t>(blockRows, 64);
+    bool fewBlocks = shape.packedB && rows <= 2 * half;
+    blockRows = std::min<int64_t>(blockRows, fewBlocks ? half : 64);
     // Blocks of equal height.
     blockRows = divideCeil(rows, divideCeil(rows, blockRows));
   } else {
