@@ -27,3 +27,16 @@ func.func @unprepared(%x: tensor<128x32xf32>) -> tensor<128x64xf32> attributes {
   %0 = graph.matmul %x, %e {transpose_b} : (tensor<128x32xf32>, tensor<64x32xf32>) -> tensor<128x64xf32>
   return %0 : tensor<128x64xf32>
 }
+
+// A few rows are one strip of few sums, so that weights are read as fast as memory gives them; of
+// rows that fit twice into L2 there are two blocks.
+
+// CHECK-LABEL: func.func @few
+// CHECK:         point = #schedule.contraction<mr = 4, nr = 32, {{.*}}mc = 4, {{.*}}prefetchB = 128>
+// CHECK:         point = #schedule.contraction<mr = 8, nr = 32, kc = 768, mc = 128,
+func.func @few(%x: tensor<4x768xf32>, %y: tensor<256x768xf32>) -> (tensor<4x768xf32>, tensor<256x768xf32>) {
+  %w = graph.parameter "w" : tensor<768x768xf32>
+  %0 = graph.matmul %x, %w : (tensor<4x768xf32>, tensor<768x768xf32>) -> tensor<4x768xf32>
+  %1 = graph.matmul %y, %w : (tensor<256x768xf32>, tensor<768x768xf32>) -> tensor<256x768xf32>
+  return %0, %1 : tensor<4x768xf32>, tensor<256x768xf32>
+}

@@ -81,6 +81,23 @@ func.func @main(%x: tensor<16x4096xf32>, %p: tensor<1x4096x32xf32>) -> tensor<16
 
 // -----
 
+// One strip: B is fetched a fixed number of rows ahead, into the first level.
+
+// CHECK-LABEL: func.func @contraction_
+// CHECK:         tile.mma {{.*}} prefetch[%{{.*}}, %c128, %c0] {locality = 3 : i64, prefetchStep = 32 : i64
+func.func @main(%x: tensor<4x512xf32>, %p: tensor<2x512x32xf32>) -> tensor<4x64xf32> {
+  %0 = schedule.kernel contraction(%x, %p) {point = #schedule.contraction<mr = 4, nr = 32, kc = 512, mc = 4, nSplit = 0, packA = false, unroll = 2, prefetchB = 128>}
+      : (tensor<4x512xf32>, tensor<2x512x32xf32>) -> tensor<4x64xf32> {
+  ^bb0(%a: tensor<4x512xf32>, %panels: tensor<2x512x32xf32>):
+    %w = schedule.unpack %panels : tensor<2x512x32xf32> to tensor<512x64xf32>
+    %1 = graph.matmul %a, %w : (tensor<4x512xf32>, tensor<512x64xf32>) -> tensor<4x64xf32>
+    schedule.yield %1 : tensor<4x64xf32>
+  }
+  return %0 : tensor<4x64xf32>
+}
+
+// -----
+
 // A batch that only the first operand has becomes rows: 3·4·10 of them, one unit.
 
 // CHECK-LABEL: func.func @main

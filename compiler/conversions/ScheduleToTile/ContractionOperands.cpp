@@ -81,6 +81,7 @@ TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const St
     // Every panel is read once: what counts is the distance ahead in the stream.
     prefetch.indices = panelIndices(panel, t.add(k0, s.getPrefetchB()));
     prefetch.step = nr;
+    prefetch.locality = 3;
     return prefetch;
   }
   // The strips of a block read one panel in turn: each fetches its share of the next one.

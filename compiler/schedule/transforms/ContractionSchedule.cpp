@@ -60,7 +60,8 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
   if (shape.anyRows) // one width for all, since panels are packed once
     tile.rows = manyRegisters && rows <= 12 ? rows : equal;
   else if (rows <= 4)
-    tile = {rows, manyRegisters ? 4 * lanes : (rows == 1 ? 4 : 2) * lanes};
+    // More than eight sums at once and the loop reads B slower than memory gives it.
+    tile = {rows, (rows <= (manyRegisters ? 2 : 1) ? 4 : 2) * lanes};
   else if (manyRegisters && rows <= 12)
     tile.rows = rows;
   else // strips of equal height instead of a short last one
@@ -126,9 +127,9 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   // anyway.
   bool conflicts = shape.aRowStride * bytes % 4096 == 0 && depth * bytes > 4096;
   bool packA = rows > 1 && panels > 1 && (shape.aColStride != 1 || conflicts || kc < depth);
-  // One strip: the stream of B is fetched a fixed distance ahead; several: the next panel, shared
-  // among them.
-  int64_t prefetch = shape.packedB || rows <= tile.rows ? 256 : 0;
+  // One strip: the stream of B is fetched a fixed distance ahead, some kilobytes that the first
+  // level holds; several: the next panel, shared among them.
+  int64_t prefetch = rows <= tile.rows ? 128 : shape.packedB ? 256 : 0;
   return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc,
                               nSplit == panels ? 0 : nSplit, packA,
                               /*unroll=*/2, prefetch, shape.anyRows, shape.pairs);
