@@ -46,6 +46,15 @@ class Function(nn.Module):
         return self.function(*inputs)
 
 
+class Convolution(nn.Module):
+    def __init__(self, layer, *shape):
+        super().__init__()
+        self.layer, self.inputs = layer, [torch.randn(*shape)]
+
+    def forward(self, x):
+        return torch.relu(self.layer(x))
+
+
 def attention(queries, keys, heads=3, depth=24, dtype=torch.float32, **options):
     q, k, v = (torch.randn(2, heads, n, depth).to(dtype) for n in (queries, keys, keys))
     if options.pop("masked", False):
@@ -73,6 +82,16 @@ CASES = {
     "attention, causal": lambda: attention(66, 66, is_causal=True),
     "attention, masked": lambda: attention(21, 530, masked=True),
     "attention, float16": lambda: attention(40, 90, dtype=torch.float16),
+    "windows": lambda: Convolution(nn.Conv2d(20, 37, 3, padding=1), 2, 20, 13, 15),
+    "windows, strided": lambda: Convolution(nn.Conv2d(18, 30, 3, stride=2), 1, 18, 17, 15),
+    "windows of one": lambda: Convolution(nn.Conv2d(40, 50, 1), 1, 40, 9, 11),
+    "windows, stem": lambda: Convolution(nn.Conv2d(3, 20, 7, stride=2, padding=3), 1, 3, 33, 31),
+    "windows, dilated": lambda: Convolution(nn.Conv2d(16, 16, 3, dilation=2), 1, 16, 14, 13),
+    "windows in groups": lambda: Convolution(nn.Conv2d(32, 48, 3, groups=2), 1, 32, 12, 13),
+    "channelwise": lambda: Convolution(nn.Conv2d(40, 40, 3, padding=1, groups=40), 1, 40, 19, 21),
+    "channelwise, strided": lambda: Convolution(
+        nn.Conv2d(24, 24, 5, stride=2, padding=2, groups=24), 2, 24, 15, 18
+    ),
     "softmax": lambda: Function(lambda x: torch.softmax(x, -1), torch.randn(40, 333)),
     "norm": lambda: Function(lambda x: F.layer_norm(x, (100,)), torch.randn(33, 100)),
     "columns": lambda: Function(lambda x: x.sum(0), torch.randn(130, 77)),
