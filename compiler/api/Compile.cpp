@@ -381,6 +381,8 @@ static RecallPoint recallFrom(const CompiledProgram::Impl &impl,
       return {};
     std::string why;
     Attribute point = parsePoint(kernel.getContext(), found->second, why);
+    if (point && impl.pipeline.anySizes) // the entry is for a range of sizes
+      point = adaptPoint(kernel, point);
     if (!point || whyIllegal(kernel, point))
       return {};
     kernel->setDiscardableAttr(schedule::kTuningKeyNote,

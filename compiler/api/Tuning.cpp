@@ -34,7 +34,8 @@ template <typename T> static std::string print(T value) {
 std::string CompiledProgram::Impl::tuningKey(KernelOp kernel) const {
   std::string threads = std::to_string(pipeline.threads);
   return jit::ObjectCache::key({"tuning", machine.key(), buildId(), threads,
-                                pipeline.anySizes ? "any sizes" : "", tuningIdentity(kernel)});
+                                pipeline.anySizes ? "any sizes" : "",
+                                tuningIdentity(kernel, pipeline.anySizes)});
 }
 
 /// The kernel as it is before its tuned point takes its place.

@@ -9,10 +9,13 @@
 
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/conversions/ScheduleToTile/TileKernel.h"
+#include "compiler/support/Sizes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace tessera;
@@ -61,12 +64,46 @@ OwningOpRef<ModuleOp> tessera::isolateKernel(KernelOp kernel) {
   return module;
 }
 
-std::string tessera::tuningIdentity(KernelOp kernel) {
+/// Sizes up to this one are all different.
+static constexpr int64_t kSmallSize = 16;
+
+/// `text` with each whole number in it, `fixed` and small ones apart, as the power of two that is
+/// not below it. Names and floating point numbers stay.
+static std::string inRanges(StringRef text, const llvm::DenseSet<int64_t> &fixed) {
+  std::string result;
+  for (size_t i = 0; i < text.size();) {
+    if (!llvm::isDigit(text[i])) {
+      result += text[i++];
+      continue;
+    }
+    StringRef digits = text.substr(i).take_while(llvm::isDigit);
+    char before = i > 0 ? text[i - 1] : ' ';
+    size_t end = i + digits.size();
+    char after = end < text.size() ? text[end] : ' ';
+    // 64 in tensor<8x64xf32> follows a letter and is a size.
+    bool isSize = before == 'x' && i > 1 && llvm::isDigit(text[i - 2]);
+    bool isName = !isSize && (llvm::isAlnum(before) || StringRef("_%.#").contains(before));
+    int64_t value = 0;
+    i += digits.size();
+    if (isName || after == '.' || digits.getAsInteger(10, value) || value <= kSmallSize ||
+        fixed.contains(value))
+      result += digits;
+    else
+      result += "~" + std::to_string(powerOfTwoCeil(value));
+  }
+  return result;
+}
+
+std::string tessera::tuningIdentity(KernelOp kernel, bool anySizes) {
   OwningOpRef<KernelOp> clone = kernel.clone();
   clone->removePointAttr();
   clone->removeSpaceAttr();
   std::string text = kernelKey(*clone);
-  for (Value input : kernel.getInputs())
+  llvm::DenseSet<int64_t> fixed;
+  for (Value input : kernel.getInputs()) {
     text += isPrepared(input) ? " prepared" : " given";
-  return text;
+    if (isPrepared(input))
+      fixed.insert_range(cast<RankedTensorType>(input.getType()).getShape());
+  }
+  return anySizes ? inRanges(text, fixed) : text;
 }

@@ -23,8 +23,10 @@ namespace tessera {
 mlir::OwningOpRef<mlir::ModuleOp> isolateKernel(schedule::KernelOp kernel);
 
 /// What tells kernels apart for a tuner, as text: all that decides how fast a point is, but for the
-/// machine. The point itself and where the kernel stands are no part of it.
-std::string tuningIdentity(schedule::KernelOp kernel);
+/// machine. The point itself and where the kernel stands are no part of it. With `anySizes` kernels
+/// whose sizes lie between the same powers of two are one, sizes of what is prepared apart: those
+/// of a program for many sizes then have the same point for a range of them.
+std::string tuningIdentity(schedule::KernelOp kernel, bool anySizes);
 
 } // namespace tessera
 

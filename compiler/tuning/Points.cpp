@@ -140,3 +140,27 @@ std::optional<std::string> tessera::whyIllegal(schedule::KernelOp kernel, Attrib
   }
   return std::nullopt;
 }
+
+Attribute tessera::adaptPoint(schedule::KernelOp kernel, Attribute point) {
+  Attribute standard = kernel.getPointAttr();
+  if (!standard || &point.getAbstractAttribute() != &standard.getAbstractAttribute())
+    return {};
+  auto space = spaceOf(kernel);
+  auto wanted = parametersOf(point);
+  std::string text = StringRef(print(standard)).split('<').first.str();
+  llvm::ListSeparator separator;
+  llvm::raw_string_ostream os(text);
+  os << '<';
+  for (auto &[name, value] : parametersOf(standard)) {
+    auto same = [&name = name](const auto &entry) { return entry.first == name; };
+    auto choices = llvm::find_if(space, same);
+    auto chosen = llvm::find_if(wanted, same);
+    bool isLegal = choices != space.end() && chosen != wanted.end() &&
+                   llvm::is_contained(choices->second, chosen->second);
+    os << separator << name << " = " << (isLegal ? chosen->second : value);
+  }
+  os << '>';
+  std::string why;
+  Attribute adapted = parsePoint(kernel.getContext(), text, why);
+  return adapted && !whyIllegal(kernel, adapted) ? adapted : Attribute();
+}

@@ -38,6 +38,10 @@ std::vector<std::pair<std::string, std::vector<std::string>>> spaceOf(schedule::
 /// where it may. Each parameter is in the space's list, or as the default has it.
 std::optional<std::string> whyIllegal(schedule::KernelOp kernel, mlir::Attribute point);
 
+/// `point`, found for a kernel of nearly the same sizes, with the default's values for those
+/// parameters that are not legal here; null where nothing of it is.
+mlir::Attribute adaptPoint(schedule::KernelOp kernel, mlir::Attribute point);
+
 } // namespace tessera
 
 #endif // TESSERA_COMPILER_TUNING_POINTS_H

@@ -228,6 +228,13 @@ def test_sizes_that_change_are_tuned_at_the_size_of_the_call(store, eager_to_cha
         for batch in (33, 8, 50):
             x = torch.randn(batch, 64)
             torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-4)
+    # Sizes between the same powers of two are one range: what was found serves them all.
+    for batch, is_tuned in ((33, True), (50, True), (60, True), (8, False)):
+        converted(torch.randn(batch, 64))
+        launches = converted._current.program.compiled.launches
+        assert all(bool(launch.standard) == is_tuned for launch in launches), batch
+        again = ts.tune(converted, torch.randn(batch, 64))
+        assert (again.measured == 0) == is_tuned
 
 
 @pytest.mark.parametrize(
