@@ -188,3 +188,31 @@ def test_what_follows_goes_along_also_before_products() -> None:
     with torch.no_grad():
         expected = model.double()(x.double())
     torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+class Gated(torch.nn.Module):
+    """Squeeze and excitation between a depthwise and a pointwise convolution."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.down = torch.nn.Conv2d(channels, 8, 1)
+        self.up = torch.nn.Conv2d(8, channels, 1)
+        self.project = torch.nn.Conv2d(channels, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.hardswish(self.conv(x))
+        gate = F.hardsigmoid(self.up(F.relu(self.down(x.mean((2, 3), keepdim=True)))))
+        return self.project(gate * x)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("size", [6, 24])
+def test_gates(batch: int, size: int) -> None:
+    torch.manual_seed(0)
+    model, x = Gated(40, 24).eval(), torch.randn(batch, 40, size, size)
+    compiled = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    result = compiled(x)
+    with torch.no_grad():
+        expected = model.double()(x.double())
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)

@@ -7,7 +7,9 @@
 
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 
+#include "compiler/conversions/ScheduleToTile/ScalarOps.h"
 #include "compiler/conversions/ScheduleToTile/TileKernel.h"
+#include "compiler/graph/ir/GraphOps.h"
 #include "compiler/support/Sizes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -97,6 +99,15 @@ std::string tessera::kernelName(KernelOp kernel, StringRef key) {
       .str();
 }
 
+/// Behind a product, whose sums are in an order of their own anyway, x·y + z rounds once.
+static void contractEpilogue(KernelOp kernel) {
+  for (auto sum : kernel.getBody().front().getOps<graph::AddOp>())
+    for (Value operand : sum->getOperands())
+      if (auto product = operand.getDefiningOp<graph::MulOp>(); product && product->hasOneUse())
+        for (Operation *op : {product.getOperation(), sum.getOperation()})
+          op->setAttr(kContractAttr, UnitAttr::get(kernel.getContext()));
+}
+
 /// The emitter of the kernel's class.
 static FailureOr<KernelExtent> emitBody(KernelFrame &frame) {
   switch (frame.kernel.getKind()) {
@@ -158,6 +169,9 @@ FailureOr<func::FuncOp> tessera::emitTileKernel(KernelOp kernel, OpBuilder &modu
                     entry->getArgument(inputs + outputs + 2)};
   llvm::append_range(frame.inputs, entry->getArguments().take_front(inputs));
   llvm::append_range(frame.outputs, entry->getArguments().slice(inputs, outputs));
+  if (isa_and_nonnull<schedule::ContractionAttr, schedule::ConvolutionAttr,
+                      schedule::DepthwiseAttr>(kernel.getPointAttr()))
+    contractEpilogue(kernel);
   FailureOr<KernelExtent> extent = emitBody(frame);
   if (failed(extent)) {
     function.erase();

@@ -24,7 +24,7 @@
 
 namespace tessera {
 
-/// On the decomposed parts of a normalization: products and sums may fuse.
+/// On the decomposed parts of a normalization, and behind products: products and sums may fuse.
 inline constexpr llvm::StringLiteral kContractAttr = "contract";
 /// On a maximum whose NaN reaches the result by another way.
 inline constexpr llvm::StringLiteral kIgnoreNanAttr = "ignore_nan";

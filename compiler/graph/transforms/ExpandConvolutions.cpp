@@ -16,6 +16,8 @@
 //   a channel a group        itself; where the kernels of that class do not take it, windows
 //                            times kernels, summed: rows, nothing copied
 //
+// An image times a number a channel, before a product, scales the weights instead.
+//
 // Windows are views of the input with its border of zeros. Weights are rearranged
 // by kernels that run once.
 //
@@ -60,6 +62,7 @@ private:
   Value paddedInput();
   Value windows(Value input);
   Value dense();
+  Value takeScale();
   Value grouped();
   Value channelwise();
   bool hasKernel();
@@ -146,6 +149,7 @@ Value Expansion::windows(Value input) {
 }
 
 Value Expansion::dense() {
+  Value scale = takeScale();
   int64_t pixels = productOf(places), depth = productOf(kernel) * channels;
   Dims leading{batch * pixels};
   Value lhs = paddedInput();
@@ -157,8 +161,34 @@ Value Expansion::dense() {
     lhs = windows(lhs);
   lhs = reshape(lhs, joined({leading, depth}));
   Value rhs = permute(op.getWeight(), joined({0, range(2, dims + 2), 1}));
+  if (scale)
+    rhs = MulOp::create(b, rankedType(rhs), rhs, reshape(scale, {channels}));
   Value result = product(lhs, reshape(rhs, {outputs, depth}), joined({leading, outputs}));
   return reshape(result, joined({batch, places, outputs}));
+}
+
+/// Rows of a product an output column must have for its weights to be worth scaling in every call.
+static constexpr int64_t rowsWorthScaling = 4;
+
+/// Where the input is an image times a number a channel, as behind squeeze and excitation: those
+/// numbers, to be multiplied into the weights, which are far fewer. The input is then the image.
+Value Expansion::takeScale() {
+  auto scaled = op.getInput().getDefiningOp<MulOp>();
+  if (!scaled || !scaled->hasOneUse() || !op.getChannelsLast() ||
+      !isa<FloatType>(rankedType(scaled).getElementType()) ||
+      batch * productOf(places) < rowsWorthScaling * productOf(kernel) * outputs)
+    return {};
+  for (auto [image, numbers] :
+       {std::pair(scaled.getLhs(), scaled.getRhs()), std::pair(scaled.getRhs(), scaled.getLhs())}) {
+    ArrayRef<int64_t> shape = rankedType(numbers).getShape();
+    if (rankedType(image) != rankedType(scaled) || shape.empty() || shape.back() != channels ||
+        rankedType(numbers).getNumElements() != channels)
+      continue;
+    op.getInputMutable().set(image);
+    scaled.erase();
+    return numbers;
+  }
+  return {};
 }
 
 Value Expansion::grouped() {

@@ -31,6 +31,36 @@ func.func @pixelwise(%x: tensor<2x9x9x16xf32>, %w: tensor<32x16x1x1xf32>) -> ten
 
 // -----
 
+// A number a channel scales the weights, which are fewer than the pixels.
+// CHECK-LABEL: @scaled
+// CHECK-SAME: %[[X:[a-z0-9]+]]: tensor<1x20x20x16xf32>, %[[S:[a-z0-9]+]]: tensor
+func.func @scaled(%x: tensor<1x20x20x16xf32>, %s: tensor<1x1x1x16xf32>, %w: tensor<32x16x1x1xf32>) -> tensor<1x20x20x32xf32> {
+  // CHECK: %[[A:.*]] = graph.reshape %[[X]] shape = [400, 16]
+  // CHECK: %[[V:.*]] = graph.reshape %[[S]] shape = [16]
+  // CHECK: %[[K:.*]] = graph.mul %{{.*}}, %[[V]] : (tensor<32x1x1x16xf32>, tensor<16xf32>) -> tensor<32x1x1x16xf32>
+  // CHECK: %[[B:.*]] = graph.reshape %[[K]] shape = [32, 16]
+  // CHECK: graph.matmul %[[A]], %[[B]] {transpose_b}
+  %0 = graph.mul %x, %s : (tensor<1x20x20x16xf32>, tensor<1x1x1x16xf32>) -> tensor<1x20x20x16xf32>
+  %1 = graph.convolution %0, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<32x16x1x1xf32>) -> tensor<1x20x20x32xf32>
+  return %1 : tensor<1x20x20x32xf32>
+}
+
+// -----
+
+// But not where there are few pixels, nor numbers that differ from image to image.
+// CHECK-LABEL: @not_scaled
+// CHECK-COUNT-2: graph.mul %{{.*}} -> tensor<{{[0-9]+x[0-9]+x[0-9]+}}x16xf32>
+// CHECK-NOT: graph.mul
+func.func @not_scaled(%x: tensor<1x4x4x16xf32>, %y: tensor<2x20x20x16xf32>, %s: tensor<1x1x1x16xf32>, %t: tensor<2x1x1x16xf32>, %w: tensor<32x16x1x1xf32>) -> (tensor<1x4x4x32xf32>, tensor<2x20x20x32xf32>) {
+  %0 = graph.mul %x, %s : (tensor<1x4x4x16xf32>, tensor<1x1x1x16xf32>) -> tensor<1x4x4x16xf32>
+  %1 = graph.convolution %0, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x4x4x16xf32>, tensor<32x16x1x1xf32>) -> tensor<1x4x4x32xf32>
+  %2 = graph.mul %y, %t : (tensor<2x20x20x16xf32>, tensor<2x1x1x16xf32>) -> tensor<2x20x20x16xf32>
+  %3 = graph.convolution %2, %w stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<2x20x20x16xf32>, tensor<32x16x1x1xf32>) -> tensor<2x20x20x32xf32>
+  return %1, %3 : tensor<1x4x4x32xf32>, tensor<2x20x20x32xf32>
+}
+
+// -----
+
 // An image stored by channels is a product of its own: its pixels are at one distance.
 // CHECK-LABEL: @by_channels
 func.func @by_channels(%x: tensor<2x16x81xf32>, %w: tensor<32x16x1xf32>) -> tensor<2x32x81xf32> {
