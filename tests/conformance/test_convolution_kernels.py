@@ -57,9 +57,9 @@ class Side(nn.Module):
 
 
 def _draw(dice: random.Random, dims: int, winograd: bool) -> tuple[nn.Module, Tensor]:
-    groups = 1 if winograd else dice.choice([1, 1, 1, 2, 3])
-    channels = groups * dice.choice([1, 3, 16, 17, 32, 40])
-    outputs = groups * dice.choice([8, 16, 24, 32, 33, 48, 70])
+    groups = 1 if winograd else dice.choice([1, 1, 1, 2, 3, 8])
+    channels = groups * dice.choice([1, 3, 4, 16, 17, 32])
+    outputs = groups * dice.choice([3, 4, 8, 16, 24, 33, 48, 70])
     if winograd:
         channels, outputs = dice.choice([32, 48, 65]), dice.choice([32, 40, 72])
     kernel = [3 if winograd else dice.choice([1, 2, 3, 3, 5]) for _ in range(dims)]
@@ -185,6 +185,12 @@ def test_infinities_stay_where_windows_meet_them() -> None:
         wanted = model(x)
         got = ts.from_pytorch(model, example_inputs=(x,), strict=True)(x)
     assert torch.equal(got.isfinite(), wanted.isfinite())
+
+
+def test_small_groups_have_a_kernel() -> None:
+    layers: list[nn.Module] = [nn.Conv2d(64, 64, 3, padding=1, groups=16), nn.Conv2d(32, 3, 3)]
+    inputs = [torch.randn(1, 64, 15, 17), torch.randn(1, 32, 14, 14)]
+    assert len(_schedules(_compare(layers, inputs))) == 2
 
 
 def test_a_swapped_weight_is_prepared_again() -> None:

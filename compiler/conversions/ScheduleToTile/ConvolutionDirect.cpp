@@ -38,6 +38,9 @@ namespace {
 /// longer sums itself.
 constexpr int64_t kSumDepth = 256;
 
+/// So few channels of a tap need no loop.
+constexpr int64_t kFewChannels = 8;
+
 /// Tiles of a row that share code: `count` of `width` outputs from `first` on. With `border`, some
 /// of their windows leave the image.
 struct Run {
@@ -318,8 +321,10 @@ Value DirectEmitter::product(Value acc, const Segment &segment, Value offset, Va
       all.push_back(t.row(acc, i));
     part = t.tileOfRows(ArrayRef(all).slice(segment.begin, width));
   }
+  // The loop over few channels would cost as much as their products.
+  int64_t unroll = depth <= kFewChannels ? depth : s.getUnroll();
   part = t.mma(part, windows, {zero, zero}, p.panels, {group, panel, k, zero}, t.index(depth),
-               s.getUnroll(), nextPanel(strip, k));
+               unroll, nextPanel(strip, k));
   if (width == strip.width)
     return part;
   for (int64_t i = 0; i < width; ++i)

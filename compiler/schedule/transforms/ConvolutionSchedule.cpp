@@ -101,10 +101,6 @@ bool isWorthDirect(const ConvolutionShape &shape, const MachineModel &machine) {
   // Pixels are the rows of a product already, or need only the copy of a few of them.
   if (productOf(shape.kernel) == 1)
     return false;
-  // Idle lanes cost more than rows of windows do.
-  int64_t lanes = lanesOf(shape, machine);
-  if (2 * shape.outputs < lanes)
-    return false;
   RegisterTile tile = chooseTile(shape, shape.places.back(), rowStrideBytes(shape), machine);
   // Each panel of kernels reads the window's rows again: they must be near.
   int64_t windowRows = productOf(ArrayRef(shape.kernel).drop_back());
