@@ -7,6 +7,7 @@ Small whole numbers make products and sums exact, so that the result is the exac
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 from typing import Any
@@ -125,6 +126,19 @@ def test_attention(sizes: tuple[int, int, int], dtype: torch.dtype, causal: bool
     ours = (tess(q, k, v).double() - exact).abs().max()
     eager = (model(q, k, v).double() - exact).abs().max()
     assert ours <= 2 * eager
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_convolutions(dtype: torch.dtype, cpu: str) -> None:
+    """Windows are gathered, behind a mask at the border."""
+    rng = random.Random(0)
+    layer = nn.Conv2d(5, 6, 3, stride=2, padding=1, bias=False).to(dtype)
+    x = whole((2, 5, 9, 11), dtype, rng)
+    with torch.no_grad():
+        layer.weight.copy_(whole((6, 5, 3, 3), dtype, rng))
+        want = copy.deepcopy(layer).double()(x.double()).to(dtype)
+        tess = ts.from_pytorch(layer.eval(), (x,), strict=True)
+        torch.testing.assert_close(tess(x), want, rtol=0, atol=0)
 
 
 @pytest.mark.skipif(not HAS_DOT, reason="this machine multiplies no pairs of bf16")

@@ -39,6 +39,9 @@ void buildEntry(mlir::OpBuilder &b, const KernelBody &body, mlir::LLVM::LLVMFunc
 void populateLibraryCallPatterns(const mlir::LLVMTypeConverter &types, mlir::SymbolTable &symbols,
                                  mlir::RewritePatternSet &patterns);
 
+/// Lowers pairs of bf16, and moves masked lanes of it as bits.
+void populateBF16Patterns(const mlir::LLVMTypeConverter &types, mlir::RewritePatternSet &patterns);
+
 } // namespace tessera
 
 #endif // TESSERA_CONVERSIONS_TARGETTOLLVM_KERNELABI_H

@@ -31,7 +31,6 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/Transforms/LoweringPatterns.h"
 #include "mlir/Dialect/X86Vector/Transforms.h"
-#include "mlir/Dialect/X86Vector/X86VectorDialect.h"
 
 namespace tessera {
 #define GEN_PASS_DEF_TARGETTOLLVM
@@ -70,97 +69,6 @@ public:
 
 private:
   SymbolTable &symbols;
-};
-
-class LowerLoadPairs : public ConvertOpToLLVMPattern<target::LoadPairsOp> {
-public:
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-
-  LogicalResult matchAndRewrite(target::LoadPairsOp op, OpAdaptor adaptor,
-                                ConversionPatternRewriter &rewriter) const override {
-    Value place = getStridedElementPtr(rewriter, op.getLoc(), op.getBase().getType(),
-                                       adaptor.getBase(), adaptor.getIndex());
-    rewriter.replaceOpWithNewOp<LLVM::LoadOp>(op, op.getType(), place, kPairAlignment);
-    return success();
-  }
-
-  /// A pair may begin at any element.
-  static constexpr unsigned kPairAlignment = 2;
-};
-
-class LowerStorePairs : public ConvertOpToLLVMPattern<target::StorePairsOp> {
-public:
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-
-  LogicalResult matchAndRewrite(target::StorePairsOp op, OpAdaptor adaptor,
-                                ConversionPatternRewriter &rewriter) const override {
-    Value place = getStridedElementPtr(rewriter, op.getLoc(), op.getBase().getType(),
-                                       adaptor.getBase(), adaptor.getIndex());
-    rewriter.replaceOpWithNewOp<LLVM::StoreOp>(op, adaptor.getValue(), place,
-                                               LowerLoadPairs::kPairAlignment);
-    return success();
-  }
-};
-
-class LowerDotPairs : public ConvertOpToLLVMPattern<target::DotPairsOp> {
-public:
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-
-  LogicalResult matchAndRewrite(target::DotPairsOp op, OpAdaptor adaptor,
-                                ConversionPatternRewriter &rewriter) const override {
-    auto type = cast<VectorType>(op.getType());
-    auto halves = VectorType::get({2 * type.getNumElements()}, rewriter.getBF16Type());
-    Value a = LLVM::BitcastOp::create(rewriter, op.getLoc(), halves, adaptor.getA());
-    Value b = LLVM::BitcastOp::create(rewriter, op.getLoc(), halves, adaptor.getB());
-    rewriter.replaceOpWithNewOp<x86vector::DotBF16Op>(op, type, adaptor.getAcc(), a, b);
-    return success();
-  }
-};
-
-/// Lanes of bf16 behind a mask go as i16: machines that mask no lanes of 16 bits move them one by
-/// one, for which LLVM would call a run-time library to make bf16 of each.
-VectorType asBits(VectorType type) {
-  return type.getElementType().isBF16() ? type.clone(IntegerType::get(type.getContext(), 16))
-                                        : VectorType();
-}
-
-class MaskedLoadBits : public ConvertOpToLLVMPattern<vector::MaskedLoadOp> {
-public:
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-
-  LogicalResult matchAndRewrite(vector::MaskedLoadOp op, OpAdaptor adaptor,
-                                ConversionPatternRewriter &rewriter) const override {
-    VectorType bits = asBits(op.getVectorType());
-    if (!bits)
-      return rewriter.notifyMatchFailure(op, "expected lanes of bf16");
-    Value place = getStridedElementPtr(rewriter, op.getLoc(), op.getMemRefType(), adaptor.getBase(),
-                                       adaptor.getIndices());
-    Value rest = LLVM::BitcastOp::create(rewriter, op.getLoc(), bits, adaptor.getPassThru());
-    Value loaded = LLVM::MaskedLoadOp::create(rewriter, op.getLoc(), bits, place, adaptor.getMask(),
-                                              rest, kHalfAlignment);
-    rewriter.replaceOpWithNewOp<LLVM::BitcastOp>(op, op.getVectorType(), loaded);
-    return success();
-  }
-
-  static constexpr unsigned kHalfAlignment = 2;
-};
-
-class MaskedStoreBits : public ConvertOpToLLVMPattern<vector::MaskedStoreOp> {
-public:
-  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
-
-  LogicalResult matchAndRewrite(vector::MaskedStoreOp op, OpAdaptor adaptor,
-                                ConversionPatternRewriter &rewriter) const override {
-    VectorType bits = asBits(op.getVectorType());
-    if (!bits)
-      return rewriter.notifyMatchFailure(op, "expected lanes of bf16");
-    Value place = getStridedElementPtr(rewriter, op.getLoc(), op.getMemRefType(), adaptor.getBase(),
-                                       adaptor.getIndices());
-    Value value = LLVM::BitcastOp::create(rewriter, op.getLoc(), bits, adaptor.getValueToStore());
-    rewriter.replaceOpWithNewOp<LLVM::MaskedStoreOp>(op, value, place, adaptor.getMask(),
-                                                     MaskedLoadBits::kHalfAlignment);
-    return success();
-  }
 };
 
 class TargetToLLVM : public tessera::impl::TargetToLLVMBase<TargetToLLVM> {
@@ -247,8 +155,7 @@ private:
     populateX86VectorLegalizeForLLVMExportPatterns(types, patterns);
     configureX86VectorLegalizeForExportTarget(legal);
     patterns.add<LowerCallMath>(types, symbols);
-    patterns.add<MaskedLoadBits, MaskedStoreBits>(types, /*benefit=*/2);
-    patterns.add<LowerLoadPairs, LowerStorePairs, LowerDotPairs>(types);
+    populateBF16Patterns(types, patterns);
     populateLibraryCallPatterns(types, symbols, patterns);
     legal.addLegalOp<ModuleOp>();
     ConversionConfig config;
