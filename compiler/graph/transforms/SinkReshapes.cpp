@@ -157,14 +157,15 @@ void sinkBelow(Operation *op, IRRewriter &rewriter) {
   }
 }
 
-/// Whether elementwise ops lead from a convolution to `op`: they are its kernel's, in its shape.
-bool followsConvolution(Operation *op) {
+/// Whether elementwise ops lead from a convolution or a reduction to `op`: they are its kernel's,
+/// in its shape.
+bool endsKernel(Operation *op) {
   ArrayRef<int64_t> shape = rankedType(op->getResult(0)).getShape();
   SmallVector<Operation *> stack{op};
   llvm::SmallPtrSet<Operation *, 16> seen;
   while (!stack.empty()) {
     Operation *next = stack.pop_back_val();
-    if (isa<ConvolutionOp>(next))
+    if (isa<ConvolutionOp, ReduceOp>(next))
       return true;
     if (!next->hasTrait<Elementwise>() || !seen.insert(next).second)
       continue;
@@ -185,7 +186,7 @@ void raiseAbove(ReshapeOp reshape, IRRewriter &rewriter) {
       }))
     return;
   Reshaping reshaping(op, rankedType(reshape).getShape());
-  if (reshaping.isPossible() && !followsConvolution(op))
+  if (reshaping.isPossible() && !endsKernel(op))
     reshaping.apply(rewriter);
 }
 

@@ -72,3 +72,18 @@ func.func @stays(%a: tensor<8x32xf32>, %w: tensor<32x32xf32>, %x: tensor<4x2x32x
   %7 = graph.add %3, %y : (tensor<2x4x32xf32>, tensor<4x1xf32>) -> tensor<2x4x32xf32>
   return %2, %4, %6, %7 : tensor<8x8x4xf32>, tensor<2x4x32xf32>, tensor<2x4x32xf32>, tensor<2x4x32xf32>
 }
+
+// What follows a reduction stays its epilogue, in its shape, also in front of a product.
+// CHECK-LABEL: @after_reduction
+// CHECK: %[[R:.*]] = graph.reduce sum
+// CHECK: %[[M:.*]] = graph.mul %[[R]], %{{.*}} -> tensor<2x7x7x16xf32>
+// CHECK: %[[A:.*]] = graph.reshape %[[M]] shape = [98, 16]
+// CHECK: graph.matmul %[[A]]
+func.func @after_reduction(%x: tensor<2x7x7x9x16xf32>, %w: tensor<16x8xf32>) -> tensor<98x8xf32> {
+  %c = graph.constant dense<0.111111112> : tensor<f32>
+  %0 = graph.reduce sum %x dims = [3] : (tensor<2x7x7x9x16xf32>) -> tensor<2x7x7x16xf32>
+  %1 = graph.mul %0, %c : (tensor<2x7x7x16xf32>, tensor<f32>) -> tensor<2x7x7x16xf32>
+  %2 = graph.reshape %1 shape = [98, 16] : (tensor<2x7x7x16xf32>) -> tensor<98x16xf32>
+  %3 = graph.matmul %2, %w : (tensor<98x16xf32>, tensor<16x8xf32>) -> tensor<98x8xf32>
+  return %3 : tensor<98x8xf32>
+}
