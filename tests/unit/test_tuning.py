@@ -304,3 +304,13 @@ def test_points_change_by_name():
         "#schedule.x<a = 1, b = false>",
     ]
     assert len({str(item) for item in space.points(point)}) == space.size == 6
+
+
+def test_without_a_folder_the_table_says_that_nothing_is_kept(small, monkeypatch, eager_to_change):
+    own = Store("")
+    for module in ("tessera.tuning.stored", "tessera.tuning.api"):
+        monkeypatch.setattr(f"{module}.store", lambda: own)
+    monkeypatch.setattr(stored, "_made", ({}, None))
+    model, x = small
+    assert "kept for this process only" in repr(ts.tune(model, x))
+    assert ts.tune(model, x).measured == 0

@@ -61,6 +61,8 @@ class Tuning:
     seconds: float = 0.0
     #: Ctrl-C ended it; what was found until then is kept
     interrupted: bool = False
+    #: whether other processes will find it; not without a cache folder
+    kept: bool = True
     #: the converted module, with the schedules found
     module: Any = None
 
@@ -97,7 +99,11 @@ class Tuning:
         done = (
             f"{self.tried} points tried in {self.seconds:.1f} s" if self.measured else "all known"
         )
-        return f"tune={self.mode}: {text}; {done}{', interrupted' if self.interrupted else ''}"
+        if self.interrupted:
+            done += ", interrupted"
+        if not self.kept:
+            done += ", kept for this process only (there is no cache folder)"
+        return f"tune={self.mode}: {text}; {done}"
 
     def __str__(self) -> str:
         head = ("kernel", "shape", "module", "runs", "default µs", "best µs", "gain", "point")

@@ -77,7 +77,7 @@ class Session:
     ) -> None:
         effort = MODES[mode]
         self.mode = mode
-        self.result = Tuning(mode)
+        self.result = Tuning(mode, kept=store.path is not None)
         self._effort = effort
         self.seconds = effort.seconds if seconds is None else seconds
         #: of that, before the present program
