@@ -81,6 +81,24 @@ func.func @main(%x: tensor<16x4096xf32>, %p: tensor<1x4096x32xf32>) -> tensor<16
 
 // -----
 
+// A batch whose B's are packed one after the other: the next one, behind this, is fetched meanwhile.
+
+// CHECK-LABEL: func.func @contraction_
+// CHECK:         tile.pack
+// CHECK:         memref.prefetch %{{.*}}[%c64, %{{.*}}], read, locality<2>, data : memref<64x64xf32,
+// CHECK:         tile.mma
+func.func @main(%x: tensor<6x64x64xf32>, %y: tensor<6x64x64xf32>) -> tensor<6x64x64xf32> {
+  %0 = schedule.kernel contraction(%x, %y) {point = #schedule.contraction<mr = 8, nr = 32, kc = 64, mc = 64, nSplit = 0, packA = false, unroll = 2, prefetchB = 256>}
+      : (tensor<6x64x64xf32>, tensor<6x64x64xf32>) -> tensor<6x64x64xf32> {
+  ^bb0(%a: tensor<6x64x64xf32>, %b: tensor<6x64x64xf32>):
+    %1 = graph.matmul %a, %b : (tensor<6x64x64xf32>, tensor<6x64x64xf32>) -> tensor<6x64x64xf32>
+    schedule.yield %1 : tensor<6x64x64xf32>
+  }
+  return %0 : tensor<6x64x64xf32>
+}
+
+// -----
+
 // One strip: B is fetched a fixed number of rows ahead, into the first level.
 
 // CHECK-LABEL: func.func @contraction_

@@ -24,7 +24,7 @@ namespace tessera {
 
 /// How many keys or values ahead are fetched: some hundred bytes each, so that some kilobytes are
 /// on their way.
-static constexpr int64_t kRowsAhead = 16;
+static constexpr int64_t kRowsAhead = 32;
 
 void AttentionEmitter::placeHead() {
   Value keyOffset = t.add(t.linearize(item, p.k.batchStrides), t.mul(keyHead, p.k.headStride));
@@ -83,6 +83,7 @@ TileBuilder::Prefetch AttentionEmitter::nextValues(Value column, Value firstKey)
     return prefetch;
   prefetch.indices = {t.add(firstKey, kRowsAhead), column};
   prefetch.step = nrValue;
+  prefetch.locality = 3;
   return prefetch;
 }
 

@@ -248,6 +248,7 @@ void ContractionEmitter::forStrips(llvm::function_ref<void(const Strip &)> body)
 void ContractionEmitter::emitStrip(const Panel &panel, const Strip &strip, Value k0, Value depth) {
   auto accType = VectorType::get({strip.rows, nr}, p.accType);
   prefetchOperands(panel, strip);
+  prefetchNextMatrix(panel, strip);
   Value acc = severalPasses ? loadPartial(panel, strip) : t.zero(accType);
   auto [a, aIndices] = stripOfA(strip, k0);
   acc = t.mma(acc, a, aIndices, panelBuffer(panel), panelIndices(panel, k0), depth, s.getUnroll(),

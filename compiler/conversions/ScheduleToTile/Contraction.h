@@ -75,6 +75,9 @@ private:
   std::pair<mlir::Value, llvm::SmallVector<mlir::Value>> stripOfA(const Strip &strip,
                                                                   mlir::Value k0);
   llvm::SmallVector<mlir::Value> panelIndices(const Panel &panel, mlir::Value k);
+  /// While one product of a batch is computed from its panels, the next one's B comes closer: every
+  /// register tile fetches its share.
+  void prefetchNextMatrix(const Panel &panel, const Strip &strip);
   TileBuilder::Prefetch nextPanel(const Panel &panel, const Strip &strip, mlir::Value k0);
 
   // Epilogue (ContractionEpilogue.cpp).

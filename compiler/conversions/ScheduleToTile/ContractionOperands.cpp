@@ -27,6 +27,10 @@ namespace tessera {
 /// pages are still in the TLB.
 static constexpr int64_t kPackDepth = 64;
 
+/// Lines a register tile may fetch besides its own work: it has more of them where rows are so few
+/// that the product waits for B anyway.
+static constexpr int64_t kMostLines = 32;
+
 void ContractionEmitter::packPanels() {
   if (source == PanelSource::InPlace) {
     int64_t whole = p.n / nr;
@@ -71,6 +75,21 @@ SmallVector<Value> ContractionEmitter::panelIndices(const Panel &panel, Value k)
   llvm_unreachable("covered switch");
 }
 
+void ContractionEmitter::prefetchNextMatrix(const Panel &panel, const Strip &strip) {
+  bool follows = source == PanelSource::Scratch && s.getPrefetchB() > 0 && p.batchItems() > 1 &&
+                 groups == 1 && !overlaps && !severalPasses && p.b.colStride == 1 &&
+                 p.b.rowStride == p.n && p.b.batchStrides.back() == p.k * p.n;
+  if (!follows)
+    return;
+  int64_t strips = llvm::divideCeil(mc, mr);
+  int64_t line = 512 / cast<MemRefType>(bPanels.getType()).getElementTypeBitWidth();
+  int64_t share = llvm::divideCeil(p.k * p.n, rowBlocks * panels * strips * line);
+  Value tile = t.add(t.mul(t.div(m0, mc), panels), panel.index);
+  Value first = t.mul(t.add(t.mul(tile, strips), strip.index), share * line);
+  for (int64_t i = 0; i < share && share <= kMostLines; ++i)
+    t.prefetch(bPanels, {t.index(p.k), t.add(first, i * line)}, /*locality=*/2);
+}
+
 TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const Strip &strip,
                                                     Value k0) {
   TileBuilder::Prefetch prefetch;
@@ -85,7 +104,7 @@ TileBuilder::Prefetch ContractionEmitter::nextPanel(const Panel &panel, const St
     return prefetch;
   }
   // The strips of a block read one panel in turn: each fetches its share of the next one.
-  if (source == PanelSource::InPlace)
+  if (source != PanelSource::Prepacked)
     return prefetch;
   // Shares of few kinds keep the code of different blocks alike.
   prefetch.step = overlaps ? std::max<int64_t>(1, nr / llvm::bit_floor<uint64_t>(strips))

@@ -36,6 +36,8 @@ constexpr int64_t kFewRowsBytes = 64 << 10;
 /// With so few strips a panel of B arrives from memory as fast as it is used: the one in use, the
 /// next and the rows of A then share L2, each panel this part of it.
 constexpr int64_t kStreamedStrips = 3, kPanelShare = 8;
+/// Matrices below this are not worth fetching one ahead.
+constexpr int64_t kMatrixBytes = 16 << 10;
 /// Packed panels of B a thread may keep in scratch.
 constexpr int64_t kPanelScratchBytes = 16 << 20;
 
@@ -128,8 +130,9 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   bool conflicts = shape.aRowStride * bytes % 4096 == 0 && depth * bytes > 4096;
   bool packA = rows > 1 && panels > 1 && (shape.aColStride != 1 || conflicts || kc < depth);
   // One strip: the stream of B is fetched a fixed distance ahead, some kilobytes that the first
-  // level holds; several: the next panel, shared among them.
-  int64_t prefetch = rows <= tile.rows ? 128 : shape.packedB ? 256 : 0;
+  // level holds; several: the next panel, or the next product's B, shared among them.
+  bool nextMatrix = shape.batch > 1 && shape.columns * depth * bytes >= kMatrixBytes;
+  int64_t prefetch = rows <= tile.rows ? 128 : shape.packedB || nextMatrix ? 256 : 0;
   return ContractionAttr::get(context, tile.rows, tile.columns, kc, mc,
                               nSplit == panels ? 0 : nSplit, packA,
                               /*unroll=*/2, prefetch, shape.anyRows, shape.pairs);
