@@ -30,6 +30,9 @@ namespace tessera::graph {
 /// cannot tell apart.
 constexpr int64_t kLeastDepth = 16;
 
+/// Fewer queries take as long as their keys and values take to read, and to round.
+constexpr int64_t kLeastQueries = 16;
+
 static bool isF32(Value value) { return rankedType(value).getElementType().isF32(); }
 
 /// How many products one element of the result sums up; 0 for ops whose operands keep their type.
@@ -47,8 +50,12 @@ static int64_t depthOf(Operation *op) {
         return ShapedType::isDynamicShape(shape) ? kLeastDepth
                                                  : ShapedType::getNumElements(shape.drop_front());
       })
-      .Case(
-          [](AttentionOp attention) { return rankedType(attention.getQuery()).getShape().back(); })
+      .Case([](AttentionOp attention) -> int64_t {
+        ArrayRef<int64_t> shape = rankedType(attention.getQuery()).getShape();
+        int64_t queries = shape[shape.size() - 2];
+        bool isFew = !ShapedType::isDynamic(queries) && queries < kLeastQueries;
+        return isFew ? 0 : shape.back();
+      })
       .Default([](Operation *) { return 0; });
 }
 

@@ -67,6 +67,17 @@ func.func @other(%x: tensor<32x32xf32>) -> tensor<32x32xf32> {
 
 // -----
 
+// One query reads keys and values once: rounding them first would take longer.
+
+// CHECK-LABEL: func.func @main
+// CHECK-NOT:     graph.cast
+func.func @main(%q: tensor<2x1x32xf32>, %k: tensor<2x64x32xf32>) -> tensor<2x1x32xf32> attributes {graph.precision = "bf16"} {
+  %0 = graph.attention %q, %k, %k scale = 1.0 : (tensor<2x1x32xf32>, tensor<2x64x32xf32>, tensor<2x64x32xf32>) -> tensor<2x1x32xf32>
+  return %0 : tensor<2x1x32xf32>
+}
+
+// -----
+
 // A convolution sums over channels; a channel a group is no product of matrices.
 
 // CHECK-LABEL: func.func @main
