@@ -58,8 +58,9 @@ class Conversion:
     def __init__(self, name: str) -> None:
         self.name = name
         self.phase = "capture"
-        #: what tuning is at
+        #: what tuning is at, and the seconds it took and may take
         self.detail = ""
+        self.seconds = (0.0, 0.0)
         #: kernels to compile and compiled, counted by the compiler as it goes
         self.progress = _core.CompileProgress()
         self._ended = threading.Event()
@@ -89,8 +90,11 @@ class Conversion:
             task = bar.add_task(self.name, total=None)
             while not self._ended.wait(0.1):
                 done, total = self.progress.done, self.progress.total
-                compiling = self.phase == "compile" and total > 0
-                detail = f" {self.detail}" if self.phase == "tune" else ""
+                compiling = self.phase in ("compile", "tune") and total > 0
+                detail = ""
+                if self.phase == "tune":
+                    detail = f" {self.detail}"
+                    done, total = (int(value) for value in self.seconds)
                 bar.update(
                     task,
                     description=f"{self.name}: {WORDS.get(self.phase, self.phase)}{detail}",

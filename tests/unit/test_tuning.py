@@ -314,3 +314,16 @@ def test_without_a_folder_the_table_says_that_nothing_is_kept(small, monkeypatch
     model, x = small
     assert "kept for this process only" in repr(ts.tune(model, x))
     assert ts.tune(model, x).measured == 0
+
+
+def test_kernels_that_cannot_run_alone_are_left_as_they_are(store, small, monkeypatch):
+    def refuse(kernel, threads, *, cold):
+        raise RuntimeError("an index is out of range")
+
+    monkeypatch.setattr(session_module, "Bench", refuse)
+    model, x = small
+    result = ts.tune(model, x)
+    assert {kernel.status for kernel in result.kernels} == {"failed"}
+    assert result.module(x).shape == (48, 64)
+    monkeypatch.setattr(session_module, "Bench", None)  # not even tried
+    assert ts.tune(model, x).measured == 0

@@ -101,9 +101,11 @@ class Bench:
             self._copies = min(_copies(self._weights), few)
             self.reference = self._start(self.default, compiled)
         self._expected = self._results(self.reference)
-        self._calls = max(1, round(BLOCK_S / max(self._block(self.reference), 1e-7)))
-        # Seconds of a call, as a first measure.
-        self.default_s = self.race([self.reference], rounds=3)[0].best
+        once = min(self._block(self.reference) for _ in range(3))
+        self._calls = max(1, round(BLOCK_S / max(once, 1e-7)))
+        # Seconds of a call, as a first measure: by it time is shared out.
+        self.default_s = once
+        self.default_s = self.race([self.reference], rounds=10)[0].best
 
     @property
     def shape(self) -> str:

@@ -77,7 +77,11 @@ class ConversionProgress(Progress):
 
     def __init__(self) -> None:
         self._label = ""
-        self._until = 0.0
+        self._began = self._until = 0.0
+
+    def begin(self, seconds: float) -> None:
+        self._began = time.perf_counter()
+        self._until = self._began + seconds
 
     def kernel(self, label: str, left: float) -> None:
         self._label = label
@@ -90,7 +94,9 @@ class ConversionProgress(Progress):
     def _show(self, what: str) -> None:
         conversion = phases.running()
         if conversion is not None:
-            left = max(0.0, self._until - time.perf_counter())
+            now = time.perf_counter()
+            left = max(0.0, self._until - now)
+            conversion.seconds = (now - self._began, now - self._began + left)
             conversion.detail = f"{what}, {left:.0f} s left"
 
 

@@ -83,7 +83,7 @@ class Search:
                 best = ranked[0]
             if reference in ranked:
                 self.bench.default_s = reference.best
-            self._told(self.tried, self.bench.default_s / best.best)
+            self._told(self.tried, max(1.0, self.bench.default_s / best.best))
             if gain > WORTH:
                 proposals = self._proposals(best.point)
                 idle = 0

@@ -140,8 +140,10 @@ class Session:
         for kernel in kernels:
             row = rows[kernel.key] = _row(kernel, threads, known.get(kernel.key))
             self.result.kernels.append(row)
-            if not row.default_us:
+            if kernel.key not in known:
                 unknown.append(kernel)
+        if unknown:  # so that all are from one moment
+            unknown = [k for k in kernels if rows[k.key].status in ("default", "short")]
         # Those that were only timed may be worth a search in this model.
         shares = self._time(unknown, rows, threads, cold)
         open_ = [
@@ -178,6 +180,7 @@ class Session:
             except RuntimeError as error:
                 LOG.info("%s %s cannot be tuned: %s", row.kind, row.module, error)
                 row.status = "failed"
+                self._keep(row, "timed")  # nor will it be tried again
                 continue
             row.shape = bench.shape
             row.default_us = row.best_us = bench.default_s * 1e6
