@@ -96,3 +96,15 @@ func.func @expanded(%x: tensor<1x20x20x16xf32>, %w: tensor<16x16x3x3xf32>) -> (t
   %1 = graph.convolution %x, %v stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x20xf32>) -> tensor<1x18x1x16xf32>
   return %0, %1 : tensor<1x20x20x16xf32>, tensor<1x18x1x16xf32>
 }
+
+// -----
+
+// Blocks of tiles fill the image: of fourteen rows two at a time, though three would fit.
+
+// CHECK-LABEL: func.func @full_blocks
+// CHECK:         #schedule.convolution<algorithm = winograd, mr = {{[0-9]+}}, nr = 32, block = 2,
+func.func @full_blocks(%x: tensor<1x28x28x256xf32>) -> tensor<1x28x28x512xf32> {
+  %w = graph.parameter "w" : tensor<512x256x3x3xf32>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x28x28x256xf32>, tensor<512x256x3x3xf32>) -> tensor<1x28x28x512xf32>
+  return %0 : tensor<1x28x28x512xf32>
+}

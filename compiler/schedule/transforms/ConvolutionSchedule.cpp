@@ -151,6 +151,17 @@ static int64_t splitPanels(const ConvolutionShape &shape, int64_t panels, int64_
   return split == panels ? 0 : split;
 }
 
+/// Of `count` rows, at most `most`: the largest block that leaves the last one least short, for all
+/// of its tiles are multiplied.
+static int64_t fullBlocks(int64_t count, int64_t most) {
+  int64_t best = std::clamp<int64_t>(most, 1, count), first = divideCeil(best, 2);
+  auto covered = [&](int64_t block) { return llvm::alignTo(count, block); };
+  for (int64_t block = best; block >= first; --block)
+    if (covered(block) < covered(best))
+      best = block;
+  return best;
+}
+
 static ConvolutionAttr chooseDirect(MLIRContext *context, const ConvolutionShape &shape,
                                     const MachineModel &machine) {
   RegisterTile tile = chooseTile(shape, shape.places.back(), rowStrideBytes(shape), machine);
@@ -173,7 +184,7 @@ static ConvolutionAttr chooseWinograd(MLIRContext *context, const ConvolutionSha
   int64_t rowBytes = 4 * kProducts * across * (shape.channels + shape.outputs);
   int64_t weights = 4 * kProducts * shape.channels * shape.outputs;
   int64_t room = 2 * weights <= machine.l2Bytes ? machine.l2Bytes / 2 : 2 * machine.l2Bytes;
-  int64_t block = equalParts(down, room / rowBytes);
+  int64_t block = fullBlocks(down, room / rowBytes);
   RegisterTile tile = chooseTile(shape, block * across, 4 * shape.channels, machine);
   int64_t nr = tile.vectors * lanesOf(shape, machine);
   // Each part of the panels transforms the tiles again: no more parts than threads.
