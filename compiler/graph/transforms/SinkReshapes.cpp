@@ -140,21 +140,33 @@ bool isComputed(Value value) {
   return op && (op->hasTrait<Contraction>() || op->hasTrait<Elementwise>() || op->hasTrait<Rows>());
 }
 
+/// The last of the computations that `op` reads in its own shape, at once or through a reshape: the
+/// one whose kernel it joins. With it, the reshape between them.
+std::pair<Operation *, ReshapeOp> lastComputation(Operation *op) {
+  std::pair<Operation *, ReshapeOp> last;
+  for (Value operand : op->getOperands()) {
+    if (rankedType(operand).getShape() != rankedType(op->getResult(0)).getShape())
+      continue;
+    auto reshape = operand.getDefiningOp<ReshapeOp>();
+    Value source = reshape ? reshape.getOperand() : operand;
+    Operation *maker = source.getDefiningOp();
+    if (isComputed(source) && (!last.first || (maker->getBlock() == last.first->getBlock() &&
+                                               last.first->isBeforeInBlock(maker))))
+      last = {maker, reshape};
+  }
+  return last;
+}
+
 /// Computation, reshape, op: the op takes the computation's shape.
 void sinkBelow(Operation *op, IRRewriter &rewriter) {
   if (op->getNumResults() != 1 || !rankedType(op->getResult(0)).hasStaticShape())
     return;
-  for (Value operand : op->getOperands()) {
-    auto reshape = operand.getDefiningOp<ReshapeOp>();
-    if (!reshape || rankedType(operand).getShape() != rankedType(op->getResult(0)).getShape() ||
-        !isComputed(reshape.getOperand()))
-      continue;
-    Reshaping reshaping(op, rankedType(reshape.getOperand()).getShape());
-    if (!reshaping.isPossible())
-      continue;
-    reshaping.apply(rewriter);
+  auto [maker, reshape] = lastComputation(op);
+  if (!reshape)
     return;
-  }
+  Reshaping reshaping(op, rankedType(reshape.getOperand()).getShape());
+  if (reshaping.isPossible())
+    reshaping.apply(rewriter);
 }
 
 /// Whether elementwise ops lead from a convolution or a reduction to `op`: they are its kernel's,

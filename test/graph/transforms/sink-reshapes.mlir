@@ -87,3 +87,17 @@ func.func @after_reduction(%x: tensor<2x7x7x9x16xf32>, %w: tensor<16x8xf32>) -> 
   %3 = graph.matmul %2, %w : (tensor<98x16xf32>, tensor<16x8xf32>) -> tensor<98x8xf32>
   return %3 : tensor<98x8xf32>
 }
+
+// A residual from before in another shape does not pull the sum out of the product's kernel.
+// CHECK-LABEL: @earlier_residual
+// CHECK: %[[T:.*]] = graph.tanh %{{.*}} : tensor<1x7x7x16xf32>
+// CHECK: %[[R:.*]] = graph.reshape %[[T]] shape = [49, 16]
+// CHECK: %[[M:.*]] = graph.matmul
+// CHECK: graph.add %[[R]], %[[M]] : tensor<49x16xf32>
+func.func @earlier_residual(%x: tensor<1x7x7x16xf32>, %y: tensor<49x8xf32>, %w: tensor<8x16xf32>) -> tensor<49x16xf32> {
+  %0 = graph.tanh %x : tensor<1x7x7x16xf32>
+  %1 = graph.reshape %0 shape = [49, 16] : (tensor<1x7x7x16xf32>) -> tensor<49x16xf32>
+  %2 = graph.matmul %y, %w : (tensor<49x8xf32>, tensor<8x16xf32>) -> tensor<49x16xf32>
+  %3 = graph.add %1, %2 : tensor<49x16xf32>
+  return %3 : tensor<49x16xf32>
+}
