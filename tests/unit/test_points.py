@@ -191,3 +191,13 @@ def test_the_model_prefers_tiles_that_fit_to_tiles_of_one_row():
         kernel.module, [str(default), str(default.changed(mr="1", nr="16"))]
     )
     assert 0 < good < bad
+
+
+def test_a_panel_is_as_wide_as_leaves_least_of_it_empty():
+    if _core.host_info().vector_bits < 512:
+        pytest.skip("there are registers for two vectors only")
+    widths = {
+        columns: dict(tunable(Product(100, 64, columns, prepacked=True))[0].parameters)["nr"]
+        for columns in (24, 40, 48, 64, 160)
+    }
+    assert widths == {24: "32", 40: "48", 48: "48", 64: "32", 160: "32"}

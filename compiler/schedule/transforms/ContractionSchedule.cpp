@@ -68,6 +68,12 @@ static RegisterTile chooseTile(const ContractionShape &shape, const MachineModel
     tile.rows = rows;
   else // strips of equal height instead of a short last one
     tile.rows = equal;
+  // Three vectors where they leave less of the last panel empty: 40 or 48 columns are one panel
+  // then.
+  int64_t columns = std::max<int64_t>(shape.columns, 1);
+  if (manyRegisters && !shape.anyRows && shape.operandBits == 32 && rows > 12 &&
+      alignTo(columns, 3 * lanes) < alignTo(columns, 2 * lanes))
+    tile.columns = 3 * lanes;
   // No wider than the matrix.
   tile.columns =
       std::min<int64_t>(tile.columns, alignTo(std::max<int64_t>(shape.columns, 1), lanes));
