@@ -188,6 +188,17 @@ bool endsKernel(Operation *op) {
   return false;
 }
 
+/// Whether `op` rounds what another op makes and others read as it is: one kernel stores both,
+/// which must then have one shape.
+bool staysWithMaker(Operation *op, RankedTensorType to) {
+  if (!isa<CastOp>(op) || !isComputed(op->getOperand(0)))
+    return false;
+  return llvm::any_of(op->getOperand(0).getUsers(), [&](Operation *user) {
+    auto reshape = dyn_cast<ReshapeOp>(user);
+    return user != op && (!reshape || rankedType(reshape).getShape() != to.getShape());
+  });
+}
+
 /// Op, reshape, matrix product: the op takes the product's shape, unless others need its own.
 void raiseAbove(ReshapeOp reshape, IRRewriter &rewriter) {
   Operation *op = reshape.getOperand().getDefiningOp();
@@ -198,7 +209,7 @@ void raiseAbove(ReshapeOp reshape, IRRewriter &rewriter) {
       }))
     return;
   Reshaping reshaping(op, rankedType(reshape).getShape());
-  if (reshaping.isPossible() && !endsKernel(op))
+  if (reshaping.isPossible() && !endsKernel(op) && !staysWithMaker(op, reshape.getType()))
     reshaping.apply(rewriter);
 }
 

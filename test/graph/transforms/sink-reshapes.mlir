@@ -101,3 +101,17 @@ func.func @earlier_residual(%x: tensor<1x7x7x16xf32>, %y: tensor<49x8xf32>, %w: 
   %3 = graph.add %1, %2 : tensor<49x16xf32>
   return %3 : tensor<49x16xf32>
 }
+
+// What rounds a value that others read as it is stays in its shape: one kernel stores both.
+// CHECK-LABEL: @rounded
+// CHECK:         %[[A:.*]] = graph.add %arg0, %arg1 : tensor<2x4x16xf32>
+// CHECK:         %[[B:.*]] = graph.cast %[[A]] to bf16 : (tensor<2x4x16xf32>) -> tensor<2x4x16xbf16>
+// CHECK:         %[[R:.*]] = graph.reshape %[[B]] shape = [8, 16]
+// CHECK:         graph.matmul %[[R]]
+func.func @rounded(%x: tensor<2x4x16xf32>, %y: tensor<2x4x16xf32>, %w: tensor<16x16xbf16>) -> (tensor<8x16xbf16>, tensor<2x4x16xf32>) {
+  %0 = graph.add %x, %y : tensor<2x4x16xf32>
+  %1 = graph.cast %0 to bf16 : (tensor<2x4x16xf32>) -> tensor<2x4x16xbf16>
+  %2 = graph.reshape %1 shape = [8, 16] : (tensor<2x4x16xbf16>) -> tensor<8x16xbf16>
+  %3 = graph.matmul %2, %w : (tensor<8x16xbf16>, tensor<16x16xbf16>) -> tensor<8x16xbf16>
+  return %3, %0 : tensor<8x16xbf16>, tensor<2x4x16xf32>
+}
