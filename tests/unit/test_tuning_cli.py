@@ -154,7 +154,7 @@ def test_a_program_is_tuned_as_it_runs(tmp_path):
 
     def tune(*options: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "tessera", "tune", "--seconds", "0.5", *options],
+            [sys.executable, "-m", "tessera", "tune", "--seconds", "15", *options],
             env=os.environ | {"TESSERA_CACHE_DIR": str(tmp_path / "cache")},
             cwd=tmp_path,
             capture_output=True,
