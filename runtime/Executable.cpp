@@ -243,7 +243,7 @@ Status Executable::allocatePrepared(const std::vector<bool> &wanted,
   }
   if (bytes == 0)
     return Status();
-  StorageRef block = Storage::allocate(bytes);
+  StorageRef block = Storage::allocateLasting(bytes);
   if (!block)
     return outOfMemory(bytes, "prepared weights");
   auto *begin = static_cast<std::byte *>(block->data());

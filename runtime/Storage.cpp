@@ -32,6 +32,8 @@ constexpr int64_t kMinBytes = 256;
 /// Below, blocks are counted; above, their bytes are.
 constexpr int64_t kSmallBytes = 64 << 10;
 constexpr int64_t kSmallBlocksKept = 256;
+/// Beyond is beyond the address space; also keeps the numbers of buckets in range.
+constexpr int64_t kMostBytes = int64_t(1) << 46;
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr uint32_t kBuckets = 4 * 48;
 
@@ -99,22 +101,26 @@ void StorageCache::unlockAll() {
     bucket.lock.unlock();
 }
 
-Storage *StorageCache::create(uint32_t bucket, int64_t capacity) {
-  size_t total = sizeof(Storage) + size_t(capacity);
+/// From the system, to be freed; null when there is none left.
+static void *takeMemory(size_t total) {
   size_t alignment = total >= 2 * kHugePage ? kHugePage : Storage::kAlignment;
   total = (total + alignment - 1) / alignment * alignment;
   void *block = std::aligned_alloc(alignment, total);
+  // Fewer page faults and TLB misses; only a hint, so its result does not matter.
+  if (block && alignment == kHugePage)
+    (void)madvise(block, total, MADV_HUGEPAGE);
+  return block;
+}
+
+Storage *StorageCache::create(uint32_t bucket, int64_t capacity) {
+  void *block = takeMemory(sizeof(Storage) + size_t(capacity));
   if (!block)
     return nullptr;
-  // Fewer page faults and TLB misses; only a hint, so its result does not matter.
-  if (alignment == kHugePage)
-    (void)madvise(block, total, MADV_HUGEPAGE);
   return new (block) Storage(bucket, static_cast<char *>(block) + sizeof(Storage), capacity);
 }
 
 StorageRef StorageCache::allocate(int64_t bytes) {
-  // Beyond the address space; also keeps the bucket's number in range.
-  if (bytes < 0 || bytes > (int64_t(1) << 46))
+  if (bytes < 0 || bytes > kMostBytes)
     return StorageRef();
   auto [index, capacity] = bucketFor(bytes);
   Bucket &bucket = buckets[index];
@@ -203,6 +209,17 @@ void StorageCache::trim() {
 }
 
 StorageRef Storage::allocate(int64_t bytes) { return StorageCache::get().allocate(bytes); }
+
+StorageRef Storage::allocateLasting(int64_t bytes) {
+  if (bytes < 0 || bytes > kMostBytes)
+    return StorageRef();
+  void *memory = takeMemory(size_t(bytes) + 1);
+  if (!memory) {
+    StorageCache::get().trim();
+    memory = takeMemory(size_t(bytes) + 1);
+  }
+  return memory ? foreign(memory, bytes, std::free, memory) : StorageRef();
+}
 
 StorageRef Storage::foreign(void *data, int64_t bytes, void (*deleter)(void *), void *context) {
   auto *storage = new Storage(kForeign, data, bytes);

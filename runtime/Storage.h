@@ -34,6 +34,9 @@ public:
 
   /// At least `bytes` of uninitialised memory; null when there is none left.
   static StorageRef allocate(int64_t bytes);
+  /// The same for what is kept for long: as much as asked for, and back to the system at the end,
+  /// since hardly anything else is of its size.
+  static StorageRef allocateLasting(int64_t bytes);
   /// Memory of somebody else; `deleter(context)` runs once, after the last use.
   static StorageRef foreign(void *data, int64_t bytes, void (*deleter)(void *), void *context);
 

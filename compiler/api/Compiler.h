@@ -83,8 +83,9 @@ private:
 /// carrying the verifier's text.
 class GraphBuilder {
 public:
-  /// With `bf16`, products, convolutions and attention of f32 are computed on operands rounded to it.
-  explicit GraphBuilder(bool bf16 = false);
+  /// With "bf16", products, convolutions and attention of f32 are computed on operands rounded to
+  /// it; with "fp32", sums are those that the operators say, without fast algorithms.
+  explicit GraphBuilder(const std::string &precision = "");
   ~GraphBuilder();
   GraphBuilder(GraphBuilder &&) noexcept;
 

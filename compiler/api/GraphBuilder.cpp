@@ -108,9 +108,9 @@ Result<SmallVector<Value>> GraphBuilder::Impl::lookup(const std::string &op,
   return result;
 }
 
-GraphBuilder::GraphBuilder(bool bf16) : impl(std::make_unique<Impl>()) {
-  if (bf16)
-    impl->function->setAttr("graph.precision", impl->builder.getStringAttr("bf16"));
+GraphBuilder::GraphBuilder(const std::string &precision) : impl(std::make_unique<Impl>()) {
+  if (!precision.empty())
+    impl->function->setAttr("graph.precision", impl->builder.getStringAttr(precision));
 }
 GraphBuilder::~GraphBuilder() = default;
 GraphBuilder::GraphBuilder(GraphBuilder &&) noexcept = default;

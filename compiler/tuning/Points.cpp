@@ -127,7 +127,12 @@ std::optional<std::string> tessera::whyIllegal(schedule::KernelOp kernel, Attrib
   auto find = [](const auto &list, const std::string &name) {
     return llvm::find_if(list, [&](const auto &entry) { return entry.first == name; });
   };
-  for (const auto &[name, value] : parametersOf(point)) {
+  auto parameters = parametersOf(point);
+  // Defaults of the attribute are not printed: what one side leaves out differs from the other's.
+  for (const auto &[name, value] : known)
+    if (find(parameters, name) == parameters.end() && find(space, name) == space.end())
+      return name + " is left out; the kernel has " + value;
+  for (const auto &[name, value] : parameters) {
     auto same = find(known, name);
     if (same != known.end() && same->second == value)
       continue;

@@ -38,8 +38,10 @@ struct Names {
 /// A new reference to the instance's `_fast`; null without an error where it has none.
 PyObject *fastOf(PyObject *self) {
   PyObject *dict = PyObject_GenericGetDict(self, nullptr);
-  if (!dict)
+  if (!dict) { // not an instance: the function says what is wrong
+    PyErr_Clear();
     return nullptr;
+  }
   PyObject *fast = PyDict_GetItemWithError(dict, Names::get().fast);
   Py_XINCREF(fast);
   Py_DECREF(dict);
@@ -133,12 +135,27 @@ PyMemberDef members[] = {
     {"__wrapped__", T_OBJECT, offsetof(FastCall, function), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
 
+/// `__name__` and the like are the function's.
+PyObject *fromFunction(PyObject *self, void *name) {
+  return PyObject_GetAttrString(reinterpret_cast<FastCall *>(self)->function,
+                                static_cast<const char *>(name));
+}
+
+char kName[] = "__name__", kQualname[] = "__qualname__", kDoc[] = "__doc__",
+     kModule[] = "__module__";
+PyGetSetDef properties[] = {{kName, fromFunction, nullptr, nullptr, kName},
+                            {kQualname, fromFunction, nullptr, nullptr, kQualname},
+                            {kDoc, fromFunction, nullptr, nullptr, kDoc},
+                            {kModule, fromFunction, nullptr, nullptr, kModule},
+                            {nullptr, nullptr, nullptr, nullptr, nullptr}};
+
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void *>(destroy)},
                        {Py_tp_call, reinterpret_cast<void *>(PyVectorcall_Call)},
                        {Py_tp_descr_get, reinterpret_cast<void *>(bind)},
                        {Py_tp_traverse, reinterpret_cast<void *>(traverse)},
                        {Py_tp_clear, reinterpret_cast<void *>(clear)},
                        {Py_tp_members, members},
+                       {Py_tp_getset, properties},
                        {0, nullptr}};
 
 PyType_Spec spec = {"tessera._core.FastCall", sizeof(FastCall), 0,

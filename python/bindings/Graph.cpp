@@ -132,7 +132,7 @@ std::string reprOfValue(const GraphValue &value) {
 void defineBuilder(nb::module_ &m) {
   nb::class_<GraphBuilder>(m, "GraphBuilder",
                            "Builds a function of Graph IR op by op; result types are inferred.")
-      .def(nb::init<bool>(), "bf16"_a = false)
+      .def(nb::init<const std::string &>(), "precision"_a = "")
       .def(
           "input",
           [](GraphBuilder &builder, const std::string &name, nb::handle dtype, nb::handle shape) {

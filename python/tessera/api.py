@@ -77,6 +77,7 @@ def from_pytorch(
     those that were tuned before and the rules' own for the rest; "quick" searches for those of the
     kernels that matter and are not known, for about half a minute, "full" for some minutes; "off"
     uses the rules' own. See ``ts.tune`` for a table of what was gained.
+    ``precision="fp32"`` sums convolutions term by term, where None allows Winograd's algorithm.
     ``prepack=False`` keeps no copy of the weights: calls read the parameters where they are, in
     exchange for packing on the fly, which costs time when there are few rows to multiply.
 

@@ -88,7 +88,7 @@ class Conversion:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed()
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(self.name, total=None)
-            while not self._ended.wait(0.1):
+            while True:
                 done, total = self.progress.done, self.progress.total
                 compiling = self.phase in ("compile", "tune") and total > 0
                 detail = ""
@@ -101,6 +101,9 @@ class Conversion:
                     completed=done if compiling else 0,
                     total=total if compiling else None,
                 )
+                bar.refresh()
+                if self._ended.wait(0.1):
+                    return
 
 
 _CURRENT: ContextVar[Conversion | None] = ContextVar("tessera_conversion", default=None)
@@ -128,8 +131,8 @@ def conversion(name: str) -> Iterator[Conversion]:
     try:
         yield made
     finally:
-        made.end()
         _CURRENT.reset(token)
+        made.end()
 
 
 def running() -> Conversion | None:

@@ -11,7 +11,7 @@
 // CHECK:         %[[K:.*]] = schedule.kernel elementwise(%[[V]]) {{.*}}prepare
 // CHECK:         %[[M:.*]] = schedule.view %[[K]] offset 0 strides [9216, 1, 144] : tensor<64x3x3x16xf32> to tensor<1x144x64xf32>
 // CHECK:         %[[P:.*]] = schedule.kernel pack(%[[M]]) {prepare} : (tensor<1x144x64xf32>) -> tensor<1x2x144x32xf32>
-// CHECK:         schedule.kernel convolution(%arg0, %[[P]], %{{.*}}) {point = #schedule.convolution<algorithm = direct, mr = 8, nr = 32, block = 16, nSplit = 0, unroll = 2, prefetchB = 1>, space = {algorithm = ["direct"]
+// CHECK:         schedule.kernel convolution(%arg0, %{{.*}}, %[[P]]) {point = #schedule.convolution<algorithm = direct, mr = 8, nr = 32, block = 16, nSplit = 0, unroll = 2, prefetchB = 1>, space = {algorithm = ["direct"]
 // CHECK:           %[[U:.*]] = schedule.unpack_kernels %{{.*}} : tensor<1x2x144x32xf32> to tensor<64x16x3x3xf32>
 // CHECK:           graph.convolution %{{.*}}, %[[U]]
 // CHECK:           graph.add

@@ -202,3 +202,57 @@ def test_a_swapped_weight_is_prepared_again() -> None:
         run(x)
         model.weight.mul_(2)
         torch.testing.assert_close(run(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [20, 56], ids=["direct", "winograd"])
+def test_weights_that_calls_compute_are_packed_by_them(size: int) -> None:
+    class Shown(nn.Module):
+        """The weight is a result as well, or read by something that is."""
+
+        def __init__(self, returned: bool) -> None:
+            super().__init__()
+            self.weight, self.returned = nn.Parameter(torch.randn(64, 64, 3, 3) / 24), returned
+
+        def forward(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+            weight = self.weight.tanh()
+            return F.conv2d(x, weight, padding=1), weight if self.returned else (weight + t) * 3
+
+    x, t = torch.randn(1, 64, size, size), torch.randn(64, 64, 3, 3)
+    for returned in (False, True):
+        model = Shown(returned)
+        with torch.no_grad():
+            got = ts.from_pytorch(model, example_inputs=(x, t), strict=True)(x, t)
+            for g, w in zip(got, model.double()(x.double(), t.double()), strict=True):
+                torch.testing.assert_close(g.double(), w, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [20, 56], ids=["direct", "winograd"])
+def test_nothing_is_kept_without_prepacking(size: int) -> None:
+    model, x = nn.Conv2d(64, 64, 3, padding=1).eval(), torch.randn(1, 64, size, size)
+    tess = ts.from_pytorch(model, example_inputs=(x,), strict=True, prepack=False)
+    assert tess.report.buffers.prepared == 0
+    with torch.no_grad():
+        torch.testing.assert_close(tess(x), model(x), rtol=1e-4, atol=1e-5)
+        model.weight.data.mul_(2)
+        torch.testing.assert_close(tess(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_precision_fp32_sums_term_by_term() -> None:
+    """Winograd mixes neighbours: large ones take digits from small ones, infinities become NaN."""
+    model = nn.Conv2d(64, 64, 3, padding=1).eval()
+    with torch.no_grad():
+        model.weight.zero_()
+        model.weight[:, :, 1, 1] = torch.randn(64, 64)
+    x = torch.randn(1, 64, 56, 56)
+    x[:, :, ::2] *= 1e4
+    fast = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    exact = ts.from_pytorch(model, example_inputs=(x,), strict=True, precision="fp32")
+    assert any("winograd" in text for text in _schedules(fast))
+    assert not any("winograd" in text for text in _schedules(exact))
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(x.double())
+        error = (exact(x) - wanted)[:, :, 1::2].abs().max().item()
+        eager = (model(x) - wanted)[:, :, 1::2].abs().max().item()
+        assert error <= 4 * eager
+        x[0, 3, 5, 6] = float("inf")
+        assert torch.equal(exact(x).isnan(), model(x).isnan())

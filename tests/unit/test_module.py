@@ -16,6 +16,7 @@ from models import Block, Mutating
 from torch import nn
 
 import tessera as ts
+from tessera.compiled import CompiledModule
 
 
 class Native(ts.Module):
@@ -296,3 +297,12 @@ def test_a_call_runs_no_python_code():
         sys.setprofile(None)
     assert not entered
     assert_same(y, z)
+
+
+def test_the_call_has_the_names_of_a_method():
+    call = CompiledModule.__call__
+    assert call.__name__ == "__call__"
+    assert call.__qualname__ == "CompiledModule.__call__"
+    assert call.__module__ == "tessera.compiled"
+    with pytest.raises(AttributeError, match="_call"):
+        call(3, torch.randn(1))

@@ -84,7 +84,9 @@ def test_bar_on_a_terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     with phases.conversion("Big") as running:
         running.phase = "compile"
-        time.sleep(0.6)
+        end = time.monotonic() + 30  # the first one loads the library that draws
+        while "compiling kernels" not in terminal.getvalue() and time.monotonic() < end:
+            time.sleep(0.05)
     assert "Big: compiling kernels" in terminal.getvalue()
 
 

@@ -201,3 +201,14 @@ def test_a_panel_is_as_wide_as_leaves_least_of_it_empty():
         for columns in (24, 40, 48, 64, 160)
     }
     assert widths == {24: "32", 40: "48", 48: "48", 64: "32", 160: "32"}
+
+
+def test_what_a_tuner_may_not_choose_may_not_be_left_out_either():
+    """A default that is not printed would be another choice."""
+    (kernel,) = tunable(Product(64, 64, 64, prepacked=True, dtype=torch.bfloat16))
+    if "pairs = true" not in kernel.standard:
+        pytest.skip("this machine multiplies no pairs")
+    text = kernel.standard.replace(", pairs = true", "")
+    assert text != kernel.standard
+    with pytest.raises(RuntimeError, match="pairs is left out"):
+        _core.compile_kernel(kernel.module, text)

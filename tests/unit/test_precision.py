@@ -96,7 +96,7 @@ def test_it_is_told() -> None:
     assert "products in bf16" in str(tess.report)
     assert "products in bf16" in repr(tess)
     assert tess.report.to_dict()["precision"] == "bf16"
-    assert ts.from_pytorch(model, (x,), precision="fp32").report.precision is None
+    assert ts.from_pytorch(model, (x,), precision="fp32").report.precision == "fp32"
 
 
 @pytest.mark.parametrize("wrong", ["bfloat16", "fp16", torch.bfloat16, 16])

@@ -243,7 +243,10 @@ def test_sizes_that_change_are_tuned_at_the_size_of_the_call(store, eager_to_cha
         (lambda m, x: ts.from_pytorch(m, (x,), tune=True), "tune must be one of"),
         (lambda m, x: ts.from_pytorch(m, (x,), tune="max"), '"quick", "full", not \'max\''),
         (lambda m, x: ts.tune(m, x, mode="cached"), "mode must be one of"),
-        (lambda m, x: ts.tune(m, x, seconds=0), "seconds must be positive"),
+        (lambda m, x: ts.tune(m, x, mode=["quick"]), "mode must be one of"),
+        (lambda m, x: ts.tune(m, x, seconds=0), "seconds must be a positive"),
+        (lambda m, x: ts.tune(m, x, seconds="long"), "seconds must be a positive"),
+        (lambda m, x: ts.tune(m, x, seconds=True), "seconds must be a positive"),
         (lambda m, x: ts.tune(ts.from_pytorch(m, (x,)), x, threads=2), "leave threads= out"),
     ],
 )

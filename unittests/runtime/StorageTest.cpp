@@ -78,6 +78,22 @@ TEST(Storage, CacheKeepsToItsLimit) {
   setStorageCacheLimit(int64_t(1) << 30);
 }
 
+TEST(Storage, WhatLastsGoesBackToTheSystem) {
+  trimStorageCache();
+  int64_t before = storageStats().live;
+  {
+    StorageRef storage = Storage::allocateLasting(5 << 20);
+    ASSERT_TRUE(storage);
+    EXPECT_EQ(storage->bytes(), 5 << 20);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(storage->data()) % Storage::kAlignment, 0u);
+    static_cast<char *>(storage->data())[(5 << 20) - 1] = 1;
+    EXPECT_EQ(storageStats().live, before + 1);
+  }
+  EXPECT_EQ(storageStats().live, before);
+  EXPECT_EQ(storageStats().cachedBytes, 0);
+  EXPECT_FALSE(Storage::allocateLasting(int64_t(1) << 50));
+}
+
 TEST(Storage, ThreadsShareTheCache) {
   int64_t before = storageStats().live;
   std::vector<std::thread> threads;

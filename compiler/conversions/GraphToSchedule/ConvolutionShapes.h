@@ -32,6 +32,10 @@ inline schedule::ConvolutionShape convolutionShape(graph::ConvolutionOp op) {
   shape.isFloat = llvm::isa<mlir::FloatType>(input.getElementType());
   shape.operandBits = input.getElementTypeBitWidth();
   shape.accBits = std::max<int64_t>(shape.operandBits, 32);
+  auto function = op->getParentOfType<mlir::func::FuncOp>();
+  auto precision =
+      function ? function->getAttrOfType<mlir::StringAttr>("graph.precision") : nullptr;
+  shape.isExact = precision && precision.getValue() == "fp32";
   return shape;
 }
 

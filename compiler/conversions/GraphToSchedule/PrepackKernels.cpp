@@ -1,4 +1,4 @@
-//===- PrepackKernels.cpp - weights of convolutions, prepared once ---------===//
+//===- PrepackKernels.cpp - weights of convolutions as panels --------------===//
 //
 // Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -20,11 +20,11 @@ using namespace mlir;
 using namespace tessera;
 using namespace tessera::schedule;
 
-/// A kernel that runs once, with the body that `emit` gives for its inputs.
-static Value prepareKernel(OpBuilder &b, Location loc, KernelKind kind, Attribute point,
-                           RankedTensorType type, ValueRange inputs,
-                           llvm::function_ref<Value(OpBuilder &, ValueRange)> emit) {
-  auto kernel = KernelOp::create(b, loc, TypeRange(type), kind, inputs, point, {}, true, {}, {});
+/// A kernel with the body that `emit` gives for its inputs; with `prepare` it runs once.
+static Value weightKernel(OpBuilder &b, Location loc, KernelKind kind, Attribute point,
+                          RankedTensorType type, ValueRange inputs, bool prepare,
+                          llvm::function_ref<Value(OpBuilder &, ValueRange)> emit) {
+  auto kernel = KernelOp::create(b, loc, TypeRange(type), kind, inputs, point, {}, prepare, {}, {});
   Block &body = kernel.getBody().emplaceBlock();
   for (Value input : inputs)
     body.addArgument(input.getType(), loc);
@@ -40,7 +40,7 @@ static Value view(OpBuilder &b, Location loc, Value source, RankedTensorType typ
 }
 
 /// The weight as [O, kernel…, C/groups], stored in that order.
-static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index) {
+static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bool prepare) {
   Value weight = kernel.getInputs()[index];
   auto type = cast<RankedTensorType>(weight.getType());
   SmallVector<int64_t> strides = kernel.getInputStrides(index), shape(type.getShape());
@@ -49,10 +49,10 @@ static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index) {
   auto source = weight.getDefiningOp<ViewOp>();
   Value turned = view(b, kernel.getLoc(), source ? source.getSource() : weight, type.clone(shape),
                       source ? source.getOffset() : 0, strides);
-  return prepareKernel(b, kernel.getLoc(), KernelKind::Elementwise,
-                       ElementwiseAttr::get(b.getContext(), /*lanes=*/64, /*grain=*/16384, false),
-                       type.clone(shape), turned,
-                       [](OpBuilder &, ValueRange inputs) { return inputs.front(); });
+  return weightKernel(b, kernel.getLoc(), KernelKind::Elementwise,
+                      ElementwiseAttr::get(b.getContext(), /*lanes=*/64, /*grain=*/16384, false),
+                      type.clone(shape), turned, prepare,
+                      [](OpBuilder &, ValueRange inputs) { return inputs.front(); });
 }
 
 /// G ⊗ G of F(2x2, 3x3): the transform of a kernel of nine taps to sixteen.
@@ -68,7 +68,7 @@ static DenseElementsAttr kernelTransform(RankedTensorType type) {
 }
 
 /// [O, 3, 3, C] as the transformed kernels [16, C, O], a view of [O, 16, C].
-static Value transformed(OpBuilder &b, Location loc, Value weight) {
+static Value transformed(OpBuilder &b, Location loc, Value weight, bool prepare) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t outputs = type.getDimSize(0), channels = type.getDimSize(3);
   auto matrixType = type.clone({16, 9}), tapsType = type.clone({outputs, 9, channels});
@@ -80,28 +80,28 @@ static Value transformed(OpBuilder &b, Location loc, Value weight) {
   shape.rows = matrixType.getDimSize(0);
   shape.depth = shape.aRowStride = matrixType.getDimSize(1);
   shape.columns = channels;
-  Value kernels =
-      prepareKernel(b, loc, KernelKind::Contraction, chooseContraction(b.getContext(), shape, {}),
-                    resultType, {matrix, taps}, [&](OpBuilder &inner, ValueRange inputs) -> Value {
-                      return graph::MatmulOp::create(inner, loc, resultType, inputs[0], inputs[1],
-                                                     /*transpose_a=*/false, /*transpose_b=*/false);
-                    });
+  Value kernels = weightKernel(
+      b, loc, KernelKind::Contraction, chooseContraction(b.getContext(), shape, {}), resultType,
+      {matrix, taps}, prepare, [&](OpBuilder &inner, ValueRange inputs) -> Value {
+        return graph::MatmulOp::create(inner, loc, resultType, inputs[0], inputs[1],
+                                       /*transpose_a=*/false, /*transpose_b=*/false);
+      });
   return view(b, loc, kernels, type.clone({16, channels, outputs}), 0,
               {channels, 1, 16 * channels});
 }
 
 Value tessera::packKernels(OpBuilder &b, KernelOp kernel, unsigned index, int64_t groups,
-                           ConvolutionAttr point) {
+                           ConvolutionAttr point, bool prepare) {
   Location loc = kernel.getLoc();
-  Value weight = channelsInnermost(b, kernel, index), matrices;
+  Value weight = channelsInnermost(b, kernel, index, prepare), matrices;
   auto type = cast<RankedTensorType>(weight.getType());
   if (point.getAlgorithm() == ConvolutionAlgorithm::Winograd) {
-    matrices = transformed(b, loc, weight);
+    matrices = transformed(b, loc, weight, prepare);
   } else {
     int64_t depth = productOf(type.getShape().drop_front());
     int64_t outputs = type.getDimSize(0) / groups;
     matrices =
         view(b, loc, weight, type.clone({groups, depth, outputs}), 0, {outputs * depth, 1, depth});
   }
-  return packPanels(b, loc, matrices, point.getNr());
+  return packPanels(b, loc, matrices, point.getNr(), /*pairs=*/false, prepare);
 }

@@ -10,8 +10,9 @@
 //
 // From: depthwise convolutions. To: the same reading panels of channels, each with
 // all elements of the kernel one after the other: channels as such would lie at
-// distances that share few sets of the first cache. Weights computed by every call
-// are packed by every call.
+// distances that share few sets of the first cache.
+//
+// Weights of convolutions that are computed by every call are packed by every call.
 //
 //===----------------------------------------------------------------------===//
 
@@ -130,6 +131,20 @@ static Value asKernels(OpBuilder &b, Value columns, ArrayRef<int64_t> shape) {
   return graph::PermuteOp::create(b, columns.getLoc(), type.clone(shape), kernels, order);
 }
 
+static BlockArgument addInput(KernelOp kernel, Value input) {
+  kernel.getInputsMutable().append(input);
+  return kernel.getBody().addArgument(input.getType(), kernel.getLoc());
+}
+
+/// Something else in the kernel may read the weights as well.
+static void dropUnused(KernelOp kernel, BlockArgument argument) {
+  if (!argument.use_empty())
+    return;
+  unsigned index = argument.getArgNumber();
+  kernel.getInputsMutable().erase(index);
+  kernel.getBody().eraseArgument(index);
+}
+
 namespace {
 struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
   void runOnOperation() override {
@@ -138,8 +153,8 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
         prepack(kernel);
       else if (kernel.getKind() == KernelKind::Depthwise)
         packChannels(kernel);
-      if (kernel.getKind() == KernelKind::Convolution && failed(prepackKernels(kernel)))
-        return signalPassFailure();
+      else if (kernel.getKind() == KernelKind::Convolution)
+        packConvolution(kernel);
     }
     // Copies that only packing read.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(getOperation().front())))
@@ -149,29 +164,25 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
         op.erase();
   }
 
-  LogicalResult prepackKernels(KernelOp kernel) {
+  void packConvolution(KernelOp kernel) {
     auto point = dyn_cast_or_null<ConvolutionAttr>(kernel.getPointAttr());
     Block &body = kernel.getBody().front();
     auto convolutions = body.getOps<graph::ConvolutionOp>();
     if (!point || convolutions.empty())
-      return success();
+      return;
     graph::ConvolutionOp convolution = *convolutions.begin();
     auto argument = dyn_cast<BlockArgument>(convolution.getWeight());
     if (!argument) // its panels
-      return success();
+      return;
     unsigned index = argument.getArgNumber();
-    if (!argument.hasOneUse() || !isPrepared(kernel.getInputs()[index]))
-      return kernel.emitOpError("[prepack] needs a weight that only the convolution reads and that "
-                                "depends on parameters; expand the convolution");
     OpBuilder b(kernel);
-    auto type = cast<RankedTensorType>(argument.getType());
-    Value panels = packKernels(b, kernel, index, convolution.getGroups(), point);
-    kernel.getInputsMutable()[index].set(panels);
-    argument.setType(panels.getType());
+    Value panels = packKernels(b, kernel, index, convolution.getGroups(), point,
+                               isPrepared(kernel.getInputs()[index]));
+    BlockArgument packed = addInput(kernel, panels);
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
     convolution.getWeightMutable().set(
-        UnpackKernelsOp::create(inner, kernel.getLoc(), type, argument));
-    return success();
+        UnpackKernelsOp::create(inner, kernel.getLoc(), argument.getType(), packed));
+    dropUnused(kernel, argument);
   }
 
   void prepack(KernelOp kernel) {
@@ -219,17 +230,12 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
       return;
     Value panels = packPanels(b, kernel.getLoc(), matrix, point.getLanes() * point.getVectors(),
                               /*pairs=*/false, isPrepared(input));
-    // Something else in the kernel may read the weights as well.
-    kernel.getInputsMutable().append(panels);
-    BlockArgument packed = body.addArgument(panels.getType(), kernel.getLoc());
+    BlockArgument packed = addInput(kernel, panels);
     OpBuilder inner = OpBuilder::atBlockBegin(&body);
     Value columns = UnpackOp::create(inner, kernel.getLoc(), matrix.getType(), packed);
     convolution.getWeightMutable().set(
         asKernels(inner, columns, cast<RankedTensorType>(argument.getType()).getShape()));
-    if (argument.use_empty()) {
-      kernel.getInputsMutable().erase(argument.getArgNumber());
-      body.eraseArgument(argument.getArgNumber());
-    }
+    dropUnused(kernel, argument);
   }
 };
 } // namespace

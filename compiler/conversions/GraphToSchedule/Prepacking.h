@@ -1,4 +1,4 @@
-//===- Prepacking.h - kernels that pack parameters once --------------------===//
+//===- Prepacking.h - kernels that pack weights ----------------------------===//
 //
 // Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -18,9 +18,10 @@ namespace tessera {
 mlir::Value packPanels(mlir::OpBuilder &b, mlir::Location loc, mlir::Value matrix, int64_t nr,
                        bool pairs = false, bool prepare = true);
 
-/// The panels that the convolution in `kernel` reads in place of its input `index`, its weight.
+/// The panels that the convolution in `kernel` reads in place of its input `index`, its weight;
+/// `prepare` as above.
 mlir::Value packKernels(mlir::OpBuilder &b, schedule::KernelOp kernel, unsigned index,
-                        int64_t groups, schedule::ConvolutionAttr point);
+                        int64_t groups, schedule::ConvolutionAttr point, bool prepare);
 
 } // namespace tessera
 

@@ -120,7 +120,7 @@ static bool canWinograd(const ConvolutionShape &shape) {
   };
   return shape.kernel.size() == 2 && all(shape.kernel, 3) && all(shape.stride, 1) &&
          all(shape.dilation, 1) && shape.groups == 1 && shape.accBits == 32 &&
-         shape.operandBits == 32;
+         shape.operandBits == 32 && !shape.isExact;
 }
 
 /// Whether sixteen products of tiles cost less than nine of pixels, with what the transforms move

@@ -21,6 +21,7 @@ struct ConvolutionShape {
   llvm::SmallVector<int64_t> sizes, places, kernel, stride, dilation, padding;
   int64_t operandBits = 32, accBits = 32;
   bool isFloat = true;
+  bool isExact = false; ///< no algorithm that sums otherwise
 };
 
 /// Whether a kernel that reads windows in place is at least as good as a product of rows of

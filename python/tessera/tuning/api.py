@@ -80,13 +80,14 @@ def tune(
 
     Raises ArgumentError, ArgumentTypeError and what from_pytorch raises.
     """
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise ArgumentError(
             f"tune: mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}",
             remedy="to convert without a search, use ts.from_pytorch(…)",
         )
-    if seconds is not None and not seconds > 0:
-        raise ArgumentError(f"tune: seconds must be positive, not {seconds!r}")
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and seconds > 0):
+        raise ArgumentError(f"tune: seconds must be a positive number, not {seconds!r}")
     if not isinstance(model, (nn.Module, CompiledModule)):
         raise ArgumentTypeError(
             f"tune takes a torch.nn.Module or a converted one, not {type(model).__name__}",

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import math
 import os
 import re
 import sqlite3
@@ -38,6 +37,8 @@ PATIENCE_S = 10.0
 #: How far kernels were searched, in ascending order; "timed" were too short to be worth it.
 EFFORTS = ("timed", "quick", "full")
 _KINDS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+#: The largest values of numbers: the year 2200, a day in microseconds.
+_MOST = {"threads": 1 << 16, "created": 7.3e9, "default_us": 8.64e10, "best_us": 8.64e10}
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 T = TypeVar("T")
@@ -75,8 +76,9 @@ class Entry:
                 raise ValueError(f"{field.name} is {value!r}, which is no {field.type}")
             if isinstance(value, str) and not (value.isprintable() and len(value) < MAX_TEXT):
                 raise ValueError(f"{field.name} is no line of text")
-            if isinstance(value, float) and not 0 <= value < math.inf:
-                raise ValueError(f"{field.name} is {value!r}, which is no duration or time")
+            most = _MOST.get(field.name)
+            if most is not None and not (isinstance(value, int | float) and 0 <= value <= most):
+                raise ValueError(f"{field.name} is {value!r}, not a number from 0 to {most:g}")
         if not _KEY.fullmatch(self.key):
             raise ValueError(f"key is {self.key!r}, which is no SHA-256")
         if self.effort not in EFFORTS:
@@ -146,8 +148,11 @@ class Store:
             self._memory.pop(key, None)
 
         def delete(connection: sqlite3.Connection) -> int:
-            connection.executemany("DELETE FROM schedules WHERE key = ?", [(k,) for k in wanted])
-            return len(wanted)
+            if keys is None:  # also rows that are no entries
+                connection.execute("DELETE FROM schedules")
+                return len(wanted)
+            rows = [(key,) for key in wanted]
+            return connection.executemany("DELETE FROM schedules WHERE key = ?", rows).rowcount
 
         if self.path is not None and self.path.exists():
             return self._run(delete, "write", writing=True) or 0

@@ -180,7 +180,7 @@ def _compare(subject: Subject, nodes: Sequence[fx.Node]) -> dict[fx.Node, Module
     )
     module = subject.captured.program.graph_module
     placeholders = _placeholders(subject, imported)
-    replay = Replay if subject.captured.precision is None else ReducedReplay
+    replay = ReducedReplay if subject.captured.precision == "bf16" else Replay
     plain = replay(module, nodes).replay(placeholders)
     wide = WideReplay(module, nodes).replay(placeholders)
     ours = _run(subject, imported)
