@@ -26,7 +26,9 @@ class NotApplicable(Exception):
     """A peer has nothing to say to a model."""
 
 
-def tessera(model: torch.nn.Module, inputs: Inputs, threads: int, precision: str = "fp32") -> Call:
+def tessera(
+    model: torch.nn.Module, inputs: Inputs, threads: int, precision: str | None = None
+) -> Call:
     import tessera as ts
 
     compiled = ts.from_pytorch(model, example_inputs=inputs, strict=True, precision=precision)
