@@ -24,7 +24,8 @@ SHOWN = ("eager", "inductor", "openvino", "onnxruntime")
 HEAD = """\
 # Results
 
-Written by `{command}` on {date}: {cpu}, {cores} cores, torch {torch}.
+Measured by `python -m benchmarks.models` and `.kernels`, {date}: {cpu}, {cores} cores,
+torch {torch}; `make benchmark` measures all of it anew, with every peer.
 [benchmarks.md](benchmarks.md) says how it is measured. Times are lower quartiles of one interleaved
 run; the number below a peer's name says how many times faster Tessera is, in brackets where a peer
 computes something else (an error against float64 of more than {wrong:.0f} times eager's). The best
@@ -46,7 +47,7 @@ def _measure(kind: str, threads: int, options: argparse.Namespace) -> Path:
 
 def _page(runs: list[tables.Run]) -> str:
     about = runs[-1].about
-    parts = [HEAD.format(command="make benchmark", wrong=tables.WRONG, **about)]
+    parts = [HEAD.format(wrong=tables.WRONG, **about)]
     for run in runs:
         image = f"images/{run.kind}-{run.threads}.svg"
         tables.plot(run, PAGE.parent / image)
@@ -64,7 +65,8 @@ def _page(runs: list[tables.Run]) -> str:
 def _summary(runs: list[tables.Run]) -> str:
     about = runs[-1].about
     parts = [
-        f"Measured on {about['date']} by `make benchmark`: {about['cpu']}, {about['cores']} cores, "
+        f"Measured by `python -m benchmarks.models`, {about['date']}: {about['cpu']}, "
+        f"{about['cores']} cores, "
         "float32 unless said. Numbers say how many times faster Tessera is than the best peer, and "
         "than each; [all results](docs/results.md).",
     ]

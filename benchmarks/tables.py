@@ -138,9 +138,12 @@ def _row(result: Result, peers: Sequence[str]) -> str:
 
 
 def table(run: Run, peers: Sequence[str] | None = None) -> str:
-    """A Markdown table: time, share of the limit, lead over the best peer and each one, error."""
-    if peers is None:
-        peers = list(dict.fromkeys(n for r in run.results for n in r.series if n != OURS))
+    """A Markdown table: time, share of the limit, lead over the best peer and each one, error.
+
+    `peers`: those to show, of the ones that ran (default: all).
+    """
+    ran = list(dict.fromkeys(n for r in run.results for n in r.series if n != OURS))
+    peers = ran if peers is None else [name for name in peers if name in ran]
     head = ["", "time", "of limit", "lead over the best peer", *peers, "error / eager's"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     lines += [_row(result, peers) for result in run.results]
