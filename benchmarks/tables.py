@@ -165,7 +165,7 @@ def plot(run: Run, path: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "tessera"
     names = list(dict.fromkeys(n for r in run.results for n in r.series))
     names.sort(key=lambda name: name != OURS)
-    colours = plt.get_cmap("tab10").colors  # type: ignore[attr-defined]
+    colours = mpl.color_sequences["tab10"]
     height = 0.8 / max(len(names), 1)
     figure, axes = plt.subplots(figsize=(9, 1.2 + 0.17 * len(names) * len(run.results)))
     for position, name in enumerate(names):

@@ -80,7 +80,10 @@ def test_narrow_types(dtype: torch.dtype) -> None:
     w = values(24, 1, 3, 3, dtype=dtype, low=-1, high=1, seed=1)
     b = values(24, dtype=dtype, low=-1, high=1, seed=2)
     atol = 2e-2 if dtype == torch.bfloat16 else 3e-3
-    call = lambda x, w, b: F.relu(F.conv2d(x, w, b, padding=1, groups=24))  # noqa: E731
+
+    def call(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        return F.relu(F.conv2d(x, w, b, padding=1, groups=24))
+
     check([Case("relu", call, (x, w, b), atol=atol)])
 
 

@@ -131,6 +131,13 @@ static Value asKernels(OpBuilder &b, Value columns, ArrayRef<int64_t> shape) {
   return graph::PermuteOp::create(b, columns.getLoc(), type.clone(shape), kernels, order);
 }
 
+/// The op of class `Op` that makes `kernel` what it is, where its point is a `Point`; else null.
+template <typename Op, typename Point> static Op rootOf(KernelOp kernel, Point &point) {
+  point = dyn_cast_or_null<Point>(kernel.getPointAttr());
+  auto ops = kernel.getBody().front().getOps<Op>();
+  return point && !ops.empty() ? *ops.begin() : Op();
+}
+
 static BlockArgument addInput(KernelOp kernel, Value input) {
   kernel.getInputsMutable().append(input);
   return kernel.getBody().addArgument(input.getType(), kernel.getLoc());
@@ -165,12 +172,11 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
   }
 
   void packConvolution(KernelOp kernel) {
-    auto point = dyn_cast_or_null<ConvolutionAttr>(kernel.getPointAttr());
-    Block &body = kernel.getBody().front();
-    auto convolutions = body.getOps<graph::ConvolutionOp>();
-    if (!point || convolutions.empty())
+    ConvolutionAttr point;
+    auto convolution = rootOf<graph::ConvolutionOp>(kernel, point);
+    if (!convolution)
       return;
-    graph::ConvolutionOp convolution = *convolutions.begin();
+    Block &body = kernel.getBody().front();
     auto argument = dyn_cast<BlockArgument>(convolution.getWeight());
     if (!argument) // its panels
       return;
@@ -186,12 +192,11 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
   }
 
   void prepack(KernelOp kernel) {
-    auto point = dyn_cast_or_null<ContractionAttr>(kernel.getPointAttr());
-    Block &body = kernel.getBody().front();
-    auto products = body.getOps<graph::MatmulOp>();
-    if (!point || products.empty())
+    ContractionAttr point;
+    auto matmul = rootOf<graph::MatmulOp>(kernel, point);
+    if (!matmul)
       return;
-    graph::MatmulOp matmul = *products.begin();
+    Block &body = kernel.getBody().front();
     auto argument = dyn_cast<BlockArgument>(matmul.getRhs());
     // The panels replace the argument: every use must be this product.
     if (!argument || !argument.hasOneUse() ||
@@ -214,12 +219,11 @@ struct PrepackWeights : tessera::impl::PrepackWeightsBase<PrepackWeights> {
   }
 
   void packChannels(KernelOp kernel) {
-    auto point = dyn_cast_or_null<DepthwiseAttr>(kernel.getPointAttr());
-    Block &body = kernel.getBody().front();
-    auto convolutions = body.getOps<graph::ConvolutionOp>();
-    if (!point || convolutions.empty())
+    DepthwiseAttr point;
+    auto convolution = rootOf<graph::ConvolutionOp>(kernel, point);
+    if (!convolution)
       return;
-    graph::ConvolutionOp convolution = *convolutions.begin();
+    Block &body = kernel.getBody().front();
     auto argument = dyn_cast<BlockArgument>(convolution.getWeight());
     if (!argument)
       return;

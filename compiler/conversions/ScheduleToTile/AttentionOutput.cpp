@@ -94,13 +94,9 @@ void AttentionEmitter::emitEpilogue(Value acc, const Strip &strip, Value panel, 
       body.reset();
       body.bind(p.attention.getResult(),
                 arith::MulFOp::create(t.b, t.loc, t.slice(accRow, c, width), factor));
-      for (auto [result, value] : llvm::enumerate(frame.kernel.getYield().getValues())) {
-        FailureOr<Value> vector = body.emit(value, point);
-        if (failed(vector)) {
-          hasError = true;
-          return;
-        }
-        body.store(t.loc, result, point, *vector);
+      if (failed(body.storeResults(t.loc, point))) {
+        hasError = true;
+        return;
       }
     }
   }

@@ -91,6 +91,16 @@ FailureOr<Value> BodyEmitter::emit(Value value, const TilePoint &point) {
   return asVector(shape.emitter, value.getLoc(), shape.emitter.emit(node, scope), point.lanes);
 }
 
+LogicalResult BodyEmitter::storeResults(Location loc, const TilePoint &point) {
+  for (auto [result, value] : llvm::enumerate(frame.kernel.getYield().getValues())) {
+    FailureOr<Value> vector = emit(value, point);
+    if (failed(vector))
+      return failure();
+    store(loc, result, point, *vector);
+  }
+  return success();
+}
+
 void BodyEmitter::store(Location loc, unsigned index, const TilePoint &point, Value vector) {
   auto type = cast<MemRefType>(frame.outputs[index].getType());
   unsigned rank = point.indices.size();

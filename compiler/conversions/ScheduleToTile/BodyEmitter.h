@@ -50,6 +50,8 @@ public:
   /// Stores `vector` (register type) as the points of output `index`, converting to its storage
   /// type.
   void store(mlir::Location loc, unsigned index, const TilePoint &point, mlir::Value vector);
+  /// Computes and stores every result of the kernel at `point`.
+  mlir::LogicalResult storeResults(mlir::Location loc, const TilePoint &point);
 
 private:
   /// The graph, emitter and computed values for values of one shape.

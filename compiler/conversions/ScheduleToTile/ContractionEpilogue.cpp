@@ -38,7 +38,6 @@ SmallVector<Value> ContractionEmitter::rowIndices(const Strip &strip, int64_t i)
 
 void ContractionEmitter::emitEpilogue(Value acc, const Panel &panel, const Strip &strip) {
   int64_t lanes = chunkLanes(nr);
-  schedule::YieldOp yield = frame.kernel.getYield();
   Value column = t.mul(panel.index, nr);
   for (int64_t i = 0; i < strip.rows; ++i) {
     Value row = t.row(acc, i);
@@ -52,13 +51,9 @@ void ContractionEmitter::emitEpilogue(Value acc, const Panel &panel, const Strip
       point.valid = panel.columns - c < lanes ? t.index(panel.columns - c) : Value();
       body.reset();
       body.bind(p.anchor, t.slice(row, c, lanes));
-      for (auto [result, value] : llvm::enumerate(yield.getValues())) {
-        FailureOr<Value> vector = body.emit(value, point);
-        if (failed(vector)) {
-          hasError = true;
-          return;
-        }
-        body.store(t.loc, result, point, *vector);
+      if (failed(body.storeResults(t.loc, point))) {
+        hasError = true;
+        return;
       }
     }
   }

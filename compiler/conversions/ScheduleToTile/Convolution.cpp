@@ -85,7 +85,7 @@ int64_t convolutionGrain(double unitFlops, int64_t units) {
 
 ConvolutionEpilogue::ConvolutionEpilogue(KernelFrame &frame, const ConvolutionProblem &problem,
                                          TileBuilder &t)
-    : frame(frame), p(problem), t(t), body(frame) {
+    : p(problem), t(t), body(frame) {
   auto result = cast<RankedTensorType>(p.result.getType());
   for (BlockArgument argument : frame.kernel.getBody().front().getArguments()) {
     unsigned i = argument.getArgNumber();
@@ -105,14 +105,9 @@ void ConvolutionEpilogue::emit(Value sums, ValueRange pixel, Value channel, Valu
   point.valid = valid;
   body.reset();
   body.bind(p.result, sums);
-  schedule::YieldOp yield = frame.kernel.getYield();
-  for (auto [result, value] : llvm::enumerate(yield.getValues())) {
-    FailureOr<Value> vector = body.emit(value, point);
-    if (failed(vector)) {
-      hasError = true;
-      return;
-    }
-    body.store(t.loc, result, point, *vector);
+  if (failed(body.storeResults(t.loc, point))) {
+    hasError = true;
+    return;
   }
 }
 

@@ -51,7 +51,6 @@ public:
   bool hasError = false;
 
 private:
-  KernelFrame &frame;
   const ConvolutionProblem &p;
   TileBuilder &t;
   BodyEmitter body;

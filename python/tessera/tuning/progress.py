@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import abc
 import sys
 import time
 from typing import Any
@@ -27,10 +28,39 @@ class Progress:
         """All done."""
 
 
-class BarProgress(Progress):
+class TimedProgress(Progress, abc.ABC):
+    """Says what is tuned, and how much of the time has passed."""
+
+    def __init__(self) -> None:
+        self._label = ""
+        self._began = self._until = 0.0
+
+    def begin(self, seconds: float) -> None:
+        self._began = time.perf_counter()
+        self._until = self._began + seconds
+
+    def kernel(self, label: str, left: float) -> None:
+        self._label = label
+        self._until = time.perf_counter() + left
+        self._show(label)
+
+    def told(self, tried: int, gain: float) -> None:
+        self._show(f"{self._label}: {tried} points, {gain:.2f}x")
+
+    def _show(self, what: str) -> None:
+        now = time.perf_counter()
+        self._draw(what, now - self._began, max(0.0, self._until - now))
+
+    @abc.abstractmethod
+    def _draw(self, what: str, passed: float, left: float) -> None:
+        """Shows it; `passed` and `left` are seconds."""
+
+
+class BarProgress(TimedProgress):
     """A bar of ``rich`` on standard error."""
 
     def __init__(self) -> None:
+        super().__init__()
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
@@ -44,59 +74,28 @@ class BarProgress(Progress):
             transient=True,
         )
         self._task: Any = None
-        self._label = ""
-        self._began = self._until = 0.0
 
     def begin(self, seconds: float) -> None:
-        self._began = time.perf_counter()
-        self._until = self._began + seconds
+        super().begin(seconds)
         if self._task is None:
             self._task = self._bar.add_task("tuning", total=1.0, left="", what="")
         self._bar.start()
 
-    def kernel(self, label: str, left: float) -> None:
-        self._label = label
-        self._until = time.perf_counter() + left
-        self._show(label)
-
-    def told(self, tried: int, gain: float) -> None:
-        self._show(f"{self._label}: {tried} points, {gain:.2f}x")
-
-    def _show(self, what: str) -> None:
-        now = time.perf_counter()
-        left = max(0.0, self._until - now)
-        done = (now - self._began) / max(now - self._began + left, 1e-9)
+    def _draw(self, what: str, passed: float, left: float) -> None:
+        done = passed / max(passed + left, 1e-9)
         self._bar.update(self._task, completed=done, left=f"{left:.0f} s left", what=what)
 
     def end(self) -> None:
         self._bar.stop()
 
 
-class ConversionProgress(Progress):
+class ConversionProgress(TimedProgress):
     """What the bar of a running conversion says; that one is drawn anyhow."""
 
-    def __init__(self) -> None:
-        self._label = ""
-        self._began = self._until = 0.0
-
-    def begin(self, seconds: float) -> None:
-        self._began = time.perf_counter()
-        self._until = self._began + seconds
-
-    def kernel(self, label: str, left: float) -> None:
-        self._label = label
-        self._until = time.perf_counter() + left
-        self._show(label)
-
-    def told(self, tried: int, gain: float) -> None:
-        self._show(f"{self._label}: {tried} points, {gain:.2f}x")
-
-    def _show(self, what: str) -> None:
+    def _draw(self, what: str, passed: float, left: float) -> None:
         conversion = phases.running()
         if conversion is not None:
-            now = time.perf_counter()
-            left = max(0.0, self._until - now)
-            conversion.seconds = (now - self._began, now - self._began + left)
+            conversion.seconds = (passed, passed + left)
             conversion.detail = f"{what}, {left:.0f} s left"
 
 
