@@ -155,3 +155,23 @@ def test_no_copies_of_weights(dynamic):
 def test_prepack_is_true_or_false():
     with pytest.raises(ts.errors.ArgumentTypeError, match="prepack must be True or False"):
         ts.from_pytorch(nn.Linear(2, 2), (torch.randn(1, 2),), prepack="no")
+
+
+@torch.no_grad()
+def test_copies_between_layouts_are_counted() -> None:
+    """A convolution among channels reads and writes them last: two conversions at its borders."""
+    model, x = nn.Conv2d(64, 64, 3, padding=1).eval(), torch.randn(1, 64, 56, 56)
+    report = ts.from_pytorch(model, (x,), strict=True).report
+    assert [kernel.kind for kernel in report.kernels if kernel not in report.copies] == [
+        "convolution"
+    ]
+    assert len(report.copies) == 2
+    moved = sum(kernel.bytes for kernel in report.copies)
+    assert moved >= 4 * x.nbytes
+    assert "in 2 launches (" in report.copied
+    assert report.copied in str(report)
+    assert report.to_dict()["copies"] == [kernel.name for kernel in report.copies]
+
+    linear = ts.from_pytorch(nn.Linear(8, 8).eval(), (torch.randn(4, 8),)).report
+    assert linear.copies == []
+    assert "copies:" not in str(linear)

@@ -119,6 +119,32 @@ def test_the_other_front_doors() -> None:
     compiled = torch.compile(model, backend="tessera", options={"precision": "bf16"})
     assert torch.equal(compiled(x), want)
     torch.compiler.reset()
+    tuned = ts.tune(model, x, precision="bf16", seconds=0.01, progress=False)
+    assert tuned.module.report.precision == "bf16"
+    assert error(model, tuned.module(x), x) <= 2 * error(model, want, x)
+    with pytest.raises(ArgumentError, match="precision='bf16' came too late"):
+        ts.tune(wrapped, x, precision="bf16")
+
+
+@torch.no_grad()
+def test_native_code() -> None:
+    """A function over ts.ops computes what a converted model of the same operators does."""
+    weight, x = torch.randn(96, 64), torch.randn(8, 64)
+
+    class Product(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x @ weight.T)
+
+    @ts.jit(precision="bf16", strict=True)
+    def product(x: Any) -> Any:
+        return ts.ops.relu(ts.ops.matmul(x, weight.T))
+
+    want = ts.from_pytorch(Product(), (x,), precision="bf16")(x)
+    assert torch.equal(product(x), want)
+    assert product.report.precision == "bf16"
+    assert not torch.equal(ts.jit(product._function)(x), want)
+    with pytest.raises(ArgumentError, match="jit: precision must be"):
+        ts.jit(product, precision="half")
 
 
 @torch.no_grad()

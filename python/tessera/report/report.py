@@ -20,6 +20,12 @@ FORMAT = 1
 COMPILING = ("graph", "schedule", "tile", "code")
 
 
+#: operators of Graph IR that move values and compute nothing
+MOVEMENT = frozenset(
+    ("broadcast", "concat", "pad", "permute", "reshape", "reverse", "slice", "window")
+)
+
+
 @dataclass
 class NodeRow:
     """One node of the captured graph."""
@@ -216,6 +222,28 @@ class Report:
         return hotspots(self)
 
     @property
+    def copies(self) -> list[KernelRow]:
+        """The launches that compute nothing: they bring values into another layout or place."""
+        return [
+            kernel
+            for kernel in self.kernels
+            if kernel.kind == "elementwise" and MOVEMENT.issuperset(kernel.fused)
+        ]
+
+    @property
+    def copied(self) -> str:
+        """How much a call moves by launches that compute nothing, as a sentence."""
+        copies = self.copies
+        if not copies:
+            return ""
+        moved = sum(kernel.bytes for kernel in copies)
+        share = moved / max(sum(kernel.bytes for kernel in self.kernels), moved, 1)
+        return (
+            f"copies: {size(int(moved))} a call only to change layout or place, in "
+            f"{_count(len(copies), 'launch')} ({share:.1%} of what all read and write)"
+        )
+
+    @property
     def crossing_us(self) -> float:
         """Microseconds of a call for going to islands and back, by the partitioner's prices."""
         return sum(row.crossing_us for row in self.islands)
@@ -251,6 +279,7 @@ class Report:
             "tessera_ms": self.tessera_ms,
             "hotspots": self.hotspots,
             "crossing_us": self.crossing_us,
+            "copies": [kernel.name for kernel in self.copies],
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -326,7 +355,7 @@ def render_text(report: Report, *, nodes: bool = False) -> str:
         lines.append(f"  time: {report.times}")
     if report.kernels:
         lines.append(f"  memory: {report.buffers}")
-    lines += [f"  {line}" for line in [report.crossings] if line]
+    lines += [f"  {line}" for line in [report.copied, report.crossings] if line]
     for island in report.islands:
         where = f" in {island.fqn}" if island.fqn else ""
         lines.append(f"  island {island.id}{where}: {', '.join(island.ops)}: {island.reason}")

@@ -33,6 +33,7 @@ from tessera.lowering.dtypes import dtype_name
 from tessera.lowering.islands import guarded
 from tessera.lowering.registry import Unsupported
 from tessera.module import Module
+from tessera.precision import graph_builder
 from tessera.report.report import IslandRow, NodeRow
 from tessera.tensor import Tensor
 from tessera.tracing.active import listening
@@ -56,8 +57,10 @@ class TracingContext(LoweringContext):
 
     builds = True
 
-    def __init__(self, roots: dict[str, Any], opaque: dict[int, Opaque]) -> None:
-        super().__init__(_core.GraphBuilder())
+    def __init__(
+        self, roots: dict[str, Any], opaque: dict[int, Opaque], precision: str | None = None
+    ) -> None:
+        super().__init__(graph_builder(precision)())
         self.opaque = opaque
         self.rows: list[NodeRow] = []
         self.island_rows: list[IslandRow] = []

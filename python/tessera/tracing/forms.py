@@ -51,6 +51,8 @@ class JitOptions:
     max_signatures: int = 64
     #: 0: as many as PyTorch uses
     threads: int = 0
+    #: "bf16": products, convolutions and attention of float32 on operands rounded to bfloat16
+    precision: str | None = None
 
 
 class Uncompiled:
@@ -209,7 +211,7 @@ class _Making:
         self.args = args
         self.kwargs = kwargs
         self.name = forms.name_of(function)
-        self.report = Report(self.name)
+        self.report = Report(self.name, precision=forms.options.precision)
         self.roots = dict(forms.roots)
         owner = getattr(function, "__self__", None)
         if isinstance(owner, Module):
@@ -262,7 +264,7 @@ class _Making:
         """The trace, in which modules that cannot be traced are opaque."""
         whole = {id(root) for root in self.roots.values()}
         while True:
-            trace = Trace(self.signature, self.roots, self.opaque)
+            trace = Trace(self.signature, self.roots, self.opaque, self.options.precision)
             try:
                 trace.run(self.function)
                 self.report.capture.append(CaptureAttempt("ts.jit", True))

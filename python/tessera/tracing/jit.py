@@ -22,6 +22,7 @@ from torch import nn
 from tessera.compiled import CompiledModule
 from tessera.errors import ArgumentError, ArgumentTypeError
 from tessera.module import Module
+from tessera.precision import checked_precision
 from tessera.report.report import Report
 from tessera.threads import check_threads
 from tessera.tracing.active import building
@@ -201,6 +202,7 @@ def jit(
     strict: bool = False,
     max_signatures: int = 64,
     threads: int | None = None,
+    precision: str | None = None,
 ) -> Any:
     """`function` compiled, once for each form of its arguments: shapes and dtypes of tensors, and
     the values of all else.
@@ -215,9 +217,10 @@ def jit(
     an island, the function as a whole otherwise; with ``strict=True`` that is a ConversionError.
     Calls of more than ``max_signatures`` forms run uncompiled (ArgumentError when strict).
     ``threads`` is how many threads programs use; by default ``ts.get_num_threads()``, at each call.
+    ``precision`` is that of :func:`tessera.from_pytorch`; what runs uncompiled has the values' own.
 
     Raises ArgumentTypeError for what is no function or ``ts.Module``, and ArgumentError for a
-    ``max_signatures`` or ``threads`` below one.
+    ``max_signatures`` or ``threads`` below one, or another ``precision``.
     """
     if (
         not isinstance(max_signatures, int)
@@ -230,12 +233,16 @@ def jit(
         )
     if threads is not None:
         check_threads("jit: threads", threads)
-    options = JitOptions(bool(strict), max_signatures, threads or 0)
+    precision = checked_precision("jit", precision)
+    options = JitOptions(bool(strict), max_signatures, threads or 0, precision)
+    again = functools.partial(
+        jit, strict=strict, max_signatures=max_signatures, threads=threads, precision=precision
+    )
     if function is None:
-        return functools.partial(jit, strict=strict, max_signatures=max_signatures, threads=threads)
+        return again
     if isinstance(function, (Jitted, JittedModule)):
         inner = function.module if isinstance(function, JittedModule) else function._function
-        return jit(inner, strict=strict, max_signatures=max_signatures, threads=threads)
+        return again(inner)
     if isinstance(function, CompiledModule):
         raise ArgumentTypeError(
             f"jit: {function._label()} is compiled already", remedy="use it as it is"

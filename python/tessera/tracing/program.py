@@ -38,10 +38,14 @@ class Trace:
     """The graph of one function for one form of its arguments."""
 
     def __init__(
-        self, signature: CallSignature, roots: dict[str, Any], opaque: dict[int, Opaque]
+        self,
+        signature: CallSignature,
+        roots: dict[str, Any],
+        opaque: dict[int, Opaque],
+        precision: str | None = None,
     ) -> None:
         self.signature = signature
-        self.context = TracingContext(roots, opaque)
+        self.context = TracingContext(roots, opaque, precision)
         self.outputs: list[GraphValue] = []
         #: ("result", index of an output), ("input", index of a leaf) or ("constant", value)
         self.sources: list[tuple[str, Any]] = []

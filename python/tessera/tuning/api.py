@@ -64,6 +64,7 @@ def tune(
     mode: str = "quick",
     seconds: float | None = None,
     threads: int | None = None,
+    precision: str | None = None,
     progress: bool | None = None,
 ) -> Tuning:
     """Searches for better schedules of a model's kernels, for calls like ``model(*inputs)``.
@@ -77,6 +78,7 @@ def tune(
     no time. Each point is held against the default's results before it is timed, and replaces it
     only where it is faster beyond noise. What is found is stored kernel by kernel: Ctrl-C keeps it
     and returns. ``progress`` shows a bar on standard error; by default on terminals.
+    ``threads`` and ``precision`` are those of from_pytorch, for a model that is not converted yet.
 
     Raises ArgumentError, ArgumentTypeError and what from_pytorch raises.
     """
@@ -97,17 +99,24 @@ def tune(
     with tuning(mode, seconds=seconds, progress=progress) as session:
         assert session is not None
         if isinstance(model, CompiledModule):
-            if threads is not None:
-                raise ArgumentError(
-                    "tune: the model was converted for a number of threads already",
-                    remedy="leave threads= out, or convert it again with from_pytorch(threads=…)",
-                )
+            for name, value in (("threads", threads), ("precision", precision)):
+                if value is not None:
+                    raise ArgumentError(
+                        f"tune: {name}={value!r} came too late: the model is converted already",
+                        remedy=f"leave {name}= out, or convert it again with "
+                        f"from_pytorch({name}=…)",
+                    )
             _tune_converted(model, session, inputs, kwargs)
         else:
             from tessera.api import from_pytorch
 
             model = from_pytorch(
-                model, inputs, example_kwargs=kwargs, threads=threads, tune="cached"
+                model,
+                inputs,
+                example_kwargs=kwargs,
+                threads=threads,
+                tune="cached",
+                precision=precision,
             )
             if model._present().report.mode != "compiled":
                 model(*inputs, **kwargs)  # which compiles the parts it calls
