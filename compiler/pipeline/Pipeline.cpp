@@ -50,8 +50,8 @@ void tessera::buildSchedulePipeline(OpPassManager &pm, const PipelineOptions &op
 
 void tessera::buildKernelPipeline(OpPassManager &pm, const PipelineOptions &options) {
   OpPassManager &function = pm.nest<func::FuncOp>();
-  function.addPass(
-      createClaimConvolutions({options.vectorBits, options.threads, options.anySizes}));
+  function.addPass(createClaimConvolutions(
+      {options.vectorBits, options.threads, options.anySizes, options.bf16Dot}));
   function.addPass(graph::createGraphExpandConvolutions());
   function.addPass(graph::createGraphSinkReshapes()); // epilogues take the products' shape
   function.addPass(createConvertGraphToSchedule());

@@ -1,5 +1,6 @@
 // RUN: tessera-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(tessera-schedule-claim-convolutions,tessera-graph-expand-convolutions,tessera-graph-sink-reshapes,tessera-graph-to-schedule,tessera-schedule-choose,tessera-schedule-prepack))' | FileCheck %s
 // RUN: tessera-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(tessera-schedule-claim-convolutions{any-sizes=true}))' | FileCheck %s --check-prefix=ANY
+// RUN: tessera-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(tessera-schedule-claim-convolutions{bf16-dot},tessera-graph-expand-convolutions,tessera-graph-to-schedule,tessera-schedule-choose{bf16-dot},tessera-schedule-prepack))' | FileCheck %s --check-prefix=DOT
 // ANY-NOT: graph.claimed
 
 // A convolution of a parameter is a kernel of its own, with what follows in its shape. Its weight is brought into the
@@ -107,4 +108,33 @@ func.func @full_blocks(%x: tensor<1x28x28x256xf32>) -> tensor<1x28x28x512xf32> {
   %w = graph.parameter "w" : tensor<512x256x3x3xf32>
   %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x28x28x256xf32>, tensor<512x256x3x3xf32>) -> tensor<1x28x28x512xf32>
   return %0 : tensor<1x28x28x512xf32>
+}
+
+// -----
+
+// Where the machine multiplies pairs, of channels: panels of them, rounded from the parameter in one go. An odd number
+// of channels is multiplied in rows of windows, which end in half a pair.
+
+// DOT-LABEL: func.func @pairs
+// DOT:         %[[V:.*]] = schedule.view %{{.*}} : tensor<64x16x3x3xf32> to tensor<64x3x3x16xf32>
+// DOT:         schedule.kernel pack({{.*}}) {prepare} : (tensor<1x144x64xf32>) -> tensor<1x2x72x32x2xbf16>
+// DOT:         schedule.kernel convolution({{.*}}algorithm = direct, mr = 8, nr = 32, {{.*}}pairs = true>
+// DOT:           schedule.unpack_kernels %{{.*}} : tensor<1x2x72x32x2xbf16> to tensor<64x16x3x3xbf16>
+// DOT-LABEL: func.func @odd
+// DOT-NOT:     schedule.kernel convolution
+// CHECK-LABEL: func.func @pairs
+// CHECK-NOT:     schedule.kernel convolution
+func.func @pairs(%x: tensor<2x32x32x16xbf16>) -> tensor<2x16x16x64xbf16> {
+  %w = graph.parameter "w" : tensor<64x16x3x3xf32>
+  %r = graph.cast %w to bf16 : (tensor<64x16x3x3xf32>) -> tensor<64x16x3x3xbf16>
+  %0 = graph.convolution %x, %r stride = [2, 2], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<2x32x32x16xbf16>, tensor<64x16x3x3xbf16>) -> tensor<2x16x16x64xbf16>
+  return %0 : tensor<2x16x16x64xbf16>
+}
+
+// -----
+
+func.func @odd(%x: tensor<2x32x32x15xbf16>) -> tensor<2x16x16x64xbf16> {
+  %w = graph.parameter "w" : tensor<64x15x3x3xbf16>
+  %0 = graph.convolution %x, %w stride = [2, 2], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<2x32x32x15xbf16>, tensor<64x15x3x3xbf16>) -> tensor<2x16x16x64xbf16>
+  return %0 : tensor<2x16x16x64xbf16>
 }

@@ -58,3 +58,24 @@ func.func @winograd(%x: tensor<1x14x14x64xf32>, %p: tensor<16x2x64x32xf32>) -> t
   }
   return %0 : tensor<1x14x14x64xf32>
 }
+
+// -----
+
+// Pairs of channels, in the image as in the panels: whole windows, and the part of one at the border.
+
+// CHECK-LABEL: func.func @convolution_
+// CHECK-SAME:    %[[X:.*]]: memref<1x8x24x4xbf16, {{.*}}>, %[[P:.*]]: memref<1x1x18x32x2xbf16
+// CHECK:         tile.mma {{.*}} depth %c4 {{.*}}pairs{{.*}} vector<7x32xf32>
+// CHECK:         memref.reinterpret_cast %[[X]] {{.*}} sizes: [8, 6, 2], strides: [4, 2, 1]
+// CHECK:         tile.mma {{.*}}, %[[P]][%c0, %c0, %{{.*}}, %c0, %c0] depth %c12 prefetch{{.*}}pairs{{.*}} vector<8x32xf32>
+// CHECK:         arith.truncf
+func.func @pairs(%x: tensor<1x8x24x4xbf16>, %p: tensor<1x1x18x32x2xbf16>) -> tensor<1x8x24x32xbf16> {
+  %0 = schedule.kernel convolution(%x, %p) {point = #schedule.convolution<algorithm = direct, mr = 8, nr = 32, block = 8, nSplit = 0, unroll = 2, prefetchB = 1, pairs = true>}
+      : (tensor<1x8x24x4xbf16>, tensor<1x1x18x32x2xbf16>) -> tensor<1x8x24x32xbf16> {
+  ^bb0(%image: tensor<1x8x24x4xbf16>, %panels: tensor<1x1x18x32x2xbf16>):
+    %w = schedule.unpack_kernels %panels : tensor<1x1x18x32x2xbf16> to tensor<32x4x3x3xbf16>
+    %1 = graph.convolution %image, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x8x24x4xbf16>, tensor<32x4x3x3xbf16>) -> tensor<1x8x24x32xbf16>
+    schedule.yield %1 : tensor<1x8x24x32xbf16>
+  }
+  return %0 : tensor<1x8x24x32xbf16>
+}

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 import tessera as ts
 from tessera import _core
 
+HAS_DOT = "+avx512bf16" in _core.host_info().features.split(",")
+
 CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORMS: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -175,6 +177,48 @@ def test_other_types(dtype: torch.dtype) -> None:
             error = (o.double() - w).abs().max().item()
             assert error <= 4 * torch.finfo(dtype).eps * w.abs().max().item()
     assert not any("winograd" in text for text in _schedules(tess))
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_pairs_of_channels_are_exact(dims: int, cpu: str) -> None:
+    """Small whole numbers have exact sums, which are rounded once; inputs in planes as well."""
+    dice = random.Random(dims)
+    layers: list[nn.Module] = []
+    inputs: list[Tensor] = []
+    while len(layers) < 10:
+        layer, x = _draw(dice, dims, winograd=False)
+        assert isinstance(layer, Layer)
+        if layer.convolution.weight.shape[1] == 1:  # no product of matrices
+            continue
+        layer.after = layer.after.replace("silu", "relu")
+        layer.norm = None
+        for parameter in layer.parameters():
+            parameter.data = torch.randint(-3, 4, parameter.shape).to(torch.bfloat16)
+        layers.append(layer)
+        inputs.append(torch.randint(-3, 4, x.shape).to(torch.bfloat16))
+    layers.append(nn.Conv2d(2, 32, 3, padding=1).bfloat16())
+    layers[-1].weight.data.copy_(torch.randint(-3, 4, (32, 2, 3, 3)))
+    layers[-1].bias.data.zero_()
+    inputs.append(torch.randint(-3, 4, (2, 2, 16, 19)).to(torch.bfloat16))
+    model = Side(layers).eval()
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(*(x.double() for x in inputs))
+        tess = ts.from_pytorch(model, example_inputs=tuple(inputs), strict=True)
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            for layer, o, w in zip(layers, tess(*inputs), wanted, strict=True):
+                assert torch.equal(o, w.to(torch.bfloat16)), layer
+    if not cpu and HAS_DOT:
+        assert any("pairs = true" in text for text in _schedules(tess))
+
+
+def test_what_lies_beside_a_window_of_pairs_takes_no_part() -> None:
+    x = torch.zeros(1, 4, 9, 17, dtype=torch.bfloat16)
+    x[0, :, 4, 8] = float("nan")
+    model = nn.Conv2d(4, 32, 3, padding=1, stride=(1, 2), dilation=(2, 1), groups=2).bfloat16()
+    with torch.no_grad():
+        got = ts.from_pytorch(model.eval(), example_inputs=(x,), strict=True)(x)
+        assert torch.equal(got.isnan(), model(x).isnan())
 
 
 def test_infinities_stay_where_windows_meet_them() -> None:

@@ -312,7 +312,8 @@ private:
 
   void chooseWindows(KernelOp kernel) {
     for (auto convolution : kernel.getBody().front().getOps<graph::ConvolutionOp>()) {
-      ConvolutionShape shape = convolutionShape(convolution);
+      ConvolutionShape shape = convolutionShape(convolution, bf16Dot);
+      shape.pairs &= stridesOf(kernel, convolution.getInput()).back() == 1;
       kernel.setPointAttr(chooseConvolution(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(convolutionSpace(kernel.getContext(), shape, machine()));
     }

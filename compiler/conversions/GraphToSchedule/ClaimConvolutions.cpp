@@ -26,7 +26,7 @@ namespace tessera {
 using namespace mlir;
 using namespace tessera;
 
-/// As many channels of neighbouring pixels are read as fast from planes.
+/// As many channels of neighbouring pixels are read as fast from planes, but for pairs.
 static constexpr int64_t kFewChannels = 4;
 
 namespace {
@@ -51,7 +51,7 @@ private:
       return cast<RankedTensorType>(type).hasStaticShape();
     });
     return known && op.getChannelsLast() && dependsOnParameters(op.getWeight()) &&
-           isWorthDirect(convolutionShape(op), machine);
+           isWorthDirect(convolutionShape(op, bf16Dot), machine);
   }
 
   void claim(graph::ConvolutionOp op) {
@@ -60,7 +60,8 @@ private:
     // Joining one part copies it.
     Value input = op.getInput();
     auto type = cast<RankedTensorType>(input.getType());
-    if (!input.getDefiningOp<graph::PermuteOp>() || type.getShape().back() <= kFewChannels)
+    bool isFew = type.getShape().back() <= kFewChannels && !type.getElementType().isBF16();
+    if (!input.getDefiningOp<graph::PermuteOp>() || isFew)
       return;
     OpBuilder b(op);
     Value copy = graph::ConcatOp::create(b, op.getLoc(), type, input, /*dim=*/0);

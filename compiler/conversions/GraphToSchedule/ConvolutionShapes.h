@@ -13,8 +13,9 @@
 
 namespace tessera {
 
-/// `op` has channels last and static sizes.
-inline schedule::ConvolutionShape convolutionShape(graph::ConvolutionOp op) {
+/// `op` has channels last and static sizes. With `bf16Dot` the machine multiplies pairs of bf16:
+/// of channels, which must come in whole ones.
+inline schedule::ConvolutionShape convolutionShape(graph::ConvolutionOp op, bool bf16Dot) {
   auto input = llvm::cast<mlir::RankedTensorType>(op.getInput().getType());
   auto weight = llvm::cast<mlir::RankedTensorType>(op.getWeight().getType());
   auto result = llvm::cast<mlir::RankedTensorType>(op.getResult().getType());
@@ -32,6 +33,7 @@ inline schedule::ConvolutionShape convolutionShape(graph::ConvolutionOp op) {
   shape.isFloat = llvm::isa<mlir::FloatType>(input.getElementType());
   shape.operandBits = input.getElementTypeBitWidth();
   shape.accBits = std::max<int64_t>(shape.operandBits, 32);
+  shape.pairs = bf16Dot && input.getElementType().isBF16() && shape.channels % 2 == 0;
   auto function = op->getParentOfType<mlir::func::FuncOp>();
   auto precision =
       function ? function->getAttrOfType<mlir::StringAttr>("graph.precision") : nullptr;

@@ -27,7 +27,8 @@ def ClaimConvolutions : Pass<"tessera-schedule-claim-convolutions", "::mlir::fun
   let options = [
     Option<"vectorBits", "vector-bits", "int64_t", "512", "width of a machine vector">,
     Option<"threads", "threads", "int64_t", "1", "threads the work is split for">,
-    Option<"anySizes", "any-sizes", "bool", "false", "code is to serve other sizes: mark none">
+    Option<"anySizes", "any-sizes", "bool", "false", "code is to serve other sizes: mark none">,
+    Option<"bf16Dot", "bf16-dot", "bool", "false", "the machine multiplies pairs of bf16, adding up in f32">
   ];
 }
 

@@ -39,11 +39,17 @@ static Value view(OpBuilder &b, Location loc, Value source, RankedTensorType typ
                         b.getDenseI64ArrayAttr(strides));
 }
 
-/// The weight as [O, kernel…, C/groups], stored in that order.
-static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bool prepare) {
+/// The weight as [O, kernel…, C/groups], stored in that order; for `pairs` not rounded yet where a
+/// parameter is.
+static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bool prepare,
+                               bool pairs) {
+  SmallVector<int64_t> strides = kernel.getInputStrides(index);
   Value weight = kernel.getInputs()[index];
+  // Packing pairs rounds.
+  if (pairs)
+    weight = unrounded(b, weight);
   auto type = cast<RankedTensorType>(weight.getType());
-  SmallVector<int64_t> strides = kernel.getInputStrides(index), shape(type.getShape());
+  SmallVector<int64_t> shape(type.getShape());
   std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
   std::rotate(strides.begin() + 1, strides.begin() + 2, strides.end());
   auto source = weight.getDefiningOp<ViewOp>();
@@ -93,7 +99,7 @@ static Value transformed(OpBuilder &b, Location loc, Value weight, bool prepare)
 Value tessera::packKernels(OpBuilder &b, KernelOp kernel, unsigned index, int64_t groups,
                            ConvolutionAttr point, bool prepare) {
   Location loc = kernel.getLoc();
-  Value weight = channelsInnermost(b, kernel, index, prepare), matrices;
+  Value weight = channelsInnermost(b, kernel, index, prepare, point.getPairs()), matrices;
   auto type = cast<RankedTensorType>(weight.getType());
   if (point.getAlgorithm() == ConvolutionAlgorithm::Winograd) {
     matrices = transformed(b, loc, weight, prepare);
@@ -103,5 +109,5 @@ Value tessera::packKernels(OpBuilder &b, KernelOp kernel, unsigned index, int64_
     matrices =
         view(b, loc, weight, type.clone({groups, depth, outputs}), 0, {outputs * depth, 1, depth});
   }
-  return packPanels(b, loc, matrices, point.getNr(), /*pairs=*/false, prepare);
+  return packPanels(b, loc, matrices, point.getNr(), point.getPairs(), prepare);
 }

@@ -65,8 +65,7 @@ static Value roundedSource(Value value) {
                                                                                       : Value();
 }
 
-/// `matrix` before it was rounded to bf16, or itself.
-static Value unrounded(OpBuilder &b, Value matrix) {
+Value tessera::unrounded(OpBuilder &b, Value matrix) {
   auto view = matrix.getDefiningOp<ViewOp>();
   Value source = roundedSource(view ? view.getSource() : matrix);
   if (!source || !view)

@@ -13,6 +13,9 @@
 
 namespace tessera {
 
+/// `matrix` before a kernel that runs once rounded it to bf16, or itself.
+mlir::Value unrounded(mlir::OpBuilder &b, mlir::Value matrix);
+
 /// Column panels of `nr` of a matrix […, K, N]; with `pairs` of bf16, two rows side by side. Unless
 /// `prepare`, packed by every call.
 mlir::Value packPanels(mlir::OpBuilder &b, mlir::Location loc, mlir::Value matrix, int64_t nr,

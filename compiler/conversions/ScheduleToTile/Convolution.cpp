@@ -41,7 +41,8 @@ FailureOr<ConvolutionProblem> readConvolution(KernelFrame &frame) {
   p.strides = frame.kernel.getInputStrides(image.getArgNumber());
   p.panels = frame.inputs[panels.getArgNumber()];
   p.panelWidth = packed.getDimSize(3);
-  p.panelDepth = packed.getDimSize(2);
+  p.pairedPanels = packed.getRank() == 5;
+  p.panelDepth = packed.getDimSize(2) * (p.pairedPanels ? 2 : 1);
   p.batch = input.getDimSize(0);
   p.groups = op.getGroups();
   p.channels = weight.getDimSize(1);
@@ -69,6 +70,15 @@ FailureOr<KernelExtent> emitConvolution(KernelFrame &frame) {
   if (problem->panelWidth != point.getNr())
     return frame.kernel.emitOpError("[convolution] panels of ")
            << problem->panelWidth << " channels do not fit a register tile of " << point.getNr();
+  if (problem->pairedPanels != point.getPairs())
+    return frame.kernel.emitOpError("[convolution] panels ")
+           << (problem->pairedPanels ? "of pairs do" : "do not") << " fit a point "
+           << (point.getPairs() ? "with" : "without") << " `pairs`";
+  if (point.getPairs() && (problem->channelStride() != 1 || problem->channels % 2 != 0))
+    return frame.kernel.emitOpError("[convolution] pairs need an even number of channels a group "
+                                    "that lie side by side, got ")
+           << problem->channels << " at a distance of " << problem->channelStride()
+           << "; drop pairs";
   if (point.getAlgorithm() == schedule::ConvolutionAlgorithm::Winograd)
     return emitWinograd(frame, *problem, point);
   return emitDirect(frame, *problem, point);

@@ -74,7 +74,8 @@ public:
     unitPanels = s.getNSplit() == 0 ? panels : std::min(s.getNSplit(), panels);
     block = std::min(s.getBlock(), rows);
     int64_t rowDepth = taps * p.channels;
-    sumsApart = rowDepth <= kSumDepth && p.panelDepth > kSumDepth;
+    // What bf16 has lost, short sums do not bring back.
+    sumsApart = rowDepth <= kSumDepth && p.panelDepth > kSumDepth && !p.pairedPanels;
     runs = splitRow();
     for (const Run &run : runs)
       tilesInRow += run.count;
@@ -311,9 +312,14 @@ Value DirectEmitter::lastTaps(Value acc, Value offset, Value tap, const Strip &s
 Value DirectEmitter::product(Value acc, const Segment &segment, Value offset, Value tap,
                              int64_t depth, const Strip &strip) {
   int64_t width = segment.end - segment.begin, rowStride = p.stride[last] * p.strideOf(last);
-  Value windows = t.window(p.input, t.add(offset, segment.begin * rowStride), {width, depth},
-                           {rowStride, p.channelStride()});
-  Value k = t.mul(tap, p.channels), zero = t.index(0);
+  Value start = t.add(offset, segment.begin * rowStride), zero = t.index(0);
+  Value k = t.mul(tap, p.channels);
+  Value windows = p.pairedPanels
+                      ? t.window(p.input, start, {width, depth / 2, 2}, {rowStride, 2, 1})
+                      : t.window(p.input, start, {width, depth}, {rowStride, p.channelStride()});
+  SmallVector<Value> aIndices(p.pairedPanels ? 3 : 2, zero), bIndices{group, panel, k, zero};
+  if (p.pairedPanels)
+    bIndices = {group, panel, t.div(k, 2), zero, zero};
   SmallVector<Value> all;
   Value part = acc;
   if (width != strip.width) {
@@ -323,8 +329,8 @@ Value DirectEmitter::product(Value acc, const Segment &segment, Value offset, Va
   }
   // The loop over few channels would cost as much as their products.
   int64_t unroll = depth <= kFewChannels ? depth : s.getUnroll();
-  part = t.mma(part, windows, {zero, zero}, p.panels, {group, panel, k, zero}, t.index(depth),
-               unroll, nextPanel(strip, k));
+  part = t.mma(part, windows, aIndices, p.panels, bIndices, t.index(depth), unroll,
+               nextPanel(strip, k), p.pairedPanels);
   if (width == strip.width)
     return part;
   for (int64_t i = 0; i < width; ++i)
@@ -342,6 +348,8 @@ TileBuilder::Prefetch DirectEmitter::nextPanel(const Strip &strip, Value depthIn
   Value share =
       t.add(t.mul(strip.index, p.panelDepth * prefetch.step), t.mul(depthIndex, prefetch.step));
   prefetch.indices = {group, t.add(panel, 1), t.index(0), share};
+  if (p.pairedPanels)
+    prefetch.indices.insert(prefetch.indices.end() - 1, t.index(0));
   return prefetch;
 }
 

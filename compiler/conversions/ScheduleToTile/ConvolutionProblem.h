@@ -24,6 +24,7 @@ struct ConvolutionProblem {
   llvm::SmallVector<int64_t> strides; ///< of the input
   mlir::Value panels;                 ///< see schedule.unpack_kernels
   int64_t panelWidth = 0, panelDepth = 0;
+  bool pairedPanels = false;
   int64_t batch = 0, groups = 1;
   int64_t channels = 0, outputs = 0; ///< of a group
   /// A spatial dimension each.

@@ -79,11 +79,12 @@ def Schedule_ConvolutionAttr : Schedule_Attr<"Convolution", "convolution"> {
     channels. `winograd`, F(2x2, 3x3), transforms blocks of tiles of 4x4 inputs to scratch, makes sixteen
     products of them, `mr` tiles by `nr` channels in registers, and transforms those to 2x2 outputs a tile.
     `block` is the rows of outputs (of tiles) a parallel unit has of all panels of channels, or, when
-    `nSplit` > 0, of `nSplit` of them. `unroll` and `prefetchB` (0 or 1: the next panel) are those of
-    `schedule.contraction`.
+    `nSplit` > 0, of `nSplit` of them. `unroll`, `prefetchB` (0 or 1: the next panel) and `pairs`, here of
+    channels, are those of `schedule.contraction`.
   }];
   let parameters = (ins EnumParameter<Schedule_ConvolutionAlgorithm>:$algorithm, "int64_t":$mr, "int64_t":$nr,
-                        "int64_t":$block, "int64_t":$nSplit, "int64_t":$unroll, "int64_t":$prefetchB);
+                        "int64_t":$block, "int64_t":$nSplit, "int64_t":$unroll, "int64_t":$prefetchB,
+                        DefaultValuedParameter<"bool", "false">:$pairs);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -137,9 +137,10 @@ LogicalResult PackOp::verify() {
 LogicalResult UnpackKernelsOp::verify() {
   auto panels = cast<RankedTensorType>(getSource().getType());
   auto weight = cast<RankedTensorType>(getType());
-  if (panels.getRank() != 4 || weight.getRank() < 3)
+  bool pairs = panels.getRank() == 5 && panels.getShape().back() == 2;
+  if ((panels.getRank() != 4 && !pairs) || weight.getRank() < 3)
     return emitOpError("[unpack_kernels] ") << panels << " does not hold the panels of " << weight;
-  int64_t channels = weight.getDimSize(1), depth = panels.getDimSize(2);
+  int64_t channels = weight.getDimSize(1), depth = panels.getDimSize(2) * (pairs ? 2 : 1);
   int64_t columns = panels.getDimSize(1) * panels.getDimSize(3);
   bool isDirect = depth == productOf(weight.getShape().drop_front()) &&
                   panels.getDimSize(0) * columns >= weight.getDimSize(0);

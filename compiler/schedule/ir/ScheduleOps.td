@@ -107,7 +107,8 @@ def Schedule_UnpackKernelsOp : Schedule_Op<"unpack_kernels", [Pure]> {
   let summary = "the weight of a convolution behind the column panels its algorithm reads";
   let description = [{
     `source` is [groups, ceil(O/groups / nr), kernel…·C/groups, nr] for `direct`, and the transformed kernels,
-    [16, ceil(O / nr), C, nr], for `winograd`; the result is [O, C/groups, kernel…].
+    [16, ceil(O / nr), C, nr], for `winograd`; the result is [O, C/groups, kernel…]. Of pairs there are half
+    as many rows, and a dimension of 2 behind: see `schedule.pack`.
   }];
   let arguments = (ins AnyRankedTensor:$source);
   let results = (outs AnyRankedTensor:$result);

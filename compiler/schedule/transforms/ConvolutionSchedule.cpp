@@ -92,9 +92,9 @@ static int64_t blockRowBytes(const ConvolutionShape &shape) {
 }
 
 bool isWorthDirect(const ConvolutionShape &shape, const MachineModel &machine) {
-  // Halves have products of their own, of pairs, which windows do not lie in.
-  if (!shape.isFloat || shape.operandBits < 32 || llvm::is_contained(shape.places, 0) ||
-      shape.channels == 0)
+  // Other halves are widened once as rows of windows are copied.
+  if (!shape.isFloat || (shape.operandBits < 32 && !shape.pairs) ||
+      llvm::is_contained(shape.places, 0) || shape.channels == 0)
     return false;
   if (shape.channels == 1 && shape.groups > 1) // depthwise
     return false;
@@ -173,7 +173,7 @@ static ConvolutionAttr chooseDirect(MLIRContext *context, const ConvolutionShape
   int64_t units = shape.batch * shape.groups * divideCeil(std::max<int64_t>(rows, 1), block);
   int64_t nSplit = splitPanels(shape, divideCeil(shape.outputs, nr), units, machine);
   return ConvolutionAttr::get(context, ConvolutionAlgorithm::Direct, tile.rows, nr, block, nSplit,
-                              /*unroll=*/2, /*prefetchB=*/1);
+                              /*unroll=*/2, /*prefetchB=*/1, shape.pairs);
 }
 
 static ConvolutionAttr chooseWinograd(MLIRContext *context, const ConvolutionShape &shape,
@@ -192,7 +192,7 @@ static ConvolutionAttr chooseWinograd(MLIRContext *context, const ConvolutionSha
   int64_t parts = std::clamp<int64_t>(divideCeil(machine.threads, units), 1, panels);
   int64_t nSplit = parts == 1 ? 0 : divideCeil(panels, parts);
   return ConvolutionAttr::get(context, ConvolutionAlgorithm::Winograd, tile.rows, nr, block, nSplit,
-                              /*unroll=*/2, /*prefetchB=*/1);
+                              /*unroll=*/2, /*prefetchB=*/1, /*pairs=*/false);
 }
 
 ConvolutionAttr chooseConvolution(MLIRContext *context, const ConvolutionShape &shape,

@@ -22,6 +22,7 @@ struct ConvolutionShape {
   int64_t operandBits = 32, accBits = 32;
   bool isFloat = true;
   bool isExact = false; ///< no algorithm that sums otherwise
+  bool pairs = false;   ///< of channels of bf16, on a machine that multiplies them
 };
 
 /// Whether a kernel that reads windows in place is at least as good as a product of rows of
