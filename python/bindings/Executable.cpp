@@ -342,4 +342,11 @@ void tessera::bindings::init_executable(nb::module_ &m) {
   m.def(
       "thread_team", [] { return currentTeam().name(); },
       "Whose threads run programs at the moment: \"openmp\" (torch's) or \"pool\".");
+  m.def(
+      "knows_torch_layout",
+      [] {
+        const Torch *torch = Torch::get();
+        return torch && torch->knowsLayout();
+      },
+      "Whether torch's tensors are read where torch keeps them, which the first call decides.");
 }

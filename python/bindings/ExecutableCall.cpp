@@ -15,15 +15,14 @@
 #include "python/bindings/ExecutableObject.h"
 #include "python/bindings/PythonHost.h"
 #include "python/bindings/TensorExchange.h"
-#include "runtime/Exchange.h"
 
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <memory>
 
 using namespace tessera::bindings;
 using namespace tessera::runtime;
-using namespace tessera::runtime::dlpack;
 
 namespace {
 
@@ -48,10 +47,11 @@ void chainError(nb::python_error &error, const std::string &tensor) {
   std::string reason = nb::cast<std::string>(nb::str(error.value()));
   // The lines after torch's first are a stack of its C++ functions.
   reason = reason.substr(0, reason.find('\n'));
+  PyObject *kind = error.matches(PyExc_TypeError) ? PyExc_TypeError : PyExc_ValueError;
   error.restore();
   // An interrupt is nobody's mistake.
   if (PyErr_ExceptionMatches(PyExc_Exception))
-    nb::chain_error(PyExc_ValueError, "%s cannot be used: %s", tensor.c_str(), reason.c_str());
+    nb::chain_error(kind, "%s cannot be used: %s", tensor.c_str(), reason.c_str());
 }
 
 /// The arguments of one call.
@@ -109,20 +109,8 @@ bool Arguments::takePlain(const Torch &torch, size_t index) {
   int requiresGrad = torch.requiresGrad(object);
   if (requiresGrad < 0)
     return false;
-  DLTensor dl;
   // Where something is out of the ordinary, the general way settles it or says what is wrong.
-  if (requiresGrad || !torch.look(object, dl)) {
-    PyErr_Clear();
-    return takeOther(index);
-  }
-  if (Status status = viewDLPack(dl, views[index]); status.failed())
-    return fail(index, status);
-  // Integers cannot be lazily negated.
-  bool floating = dl.dtype.code == kDLFloat || dl.dtype.code == kDLBfloat;
-  int negative = floating ? torch.isNegative(object) : 0;
-  if (negative < 0)
-    return false;
-  return negative ? takeOther(index) : true;
+  return (!requiresGrad && torch.look(object, views[index])) || takeOther(index);
 }
 
 /// Imports whatever it is into a tensor that lives as long as the call.
@@ -231,16 +219,12 @@ PyObject *tessera::bindings::callExecutable(ExecutableState &state, PyObject *co
 
 namespace {
 
-/// Whether a plain tensor still is what was bound: same memory, same layout.
-bool sameTensor(const DLTensor &now, const TensorSpec &then) {
+/// Whether a plain tensor still has the layout that was bound.
+bool sameLayoutAndType(const TensorView &now, const TensorSpec &then) {
   size_t rank = then.sizes.size();
-  if (size_t(now.ndim) != rank)
-    return false;
-  for (size_t i = 0; i < rank; ++i)
-    if (now.shape[i] != then.sizes[i] || now.strides[i] != then.strides[i])
-      return false;
-  DLDataType dtype = dtypeToDLPack(then.dtype);
-  return now.dtype.code == dtype.code && now.dtype.bits == dtype.bits;
+  return now.dtype == then.dtype && size_t(now.rank) == rank &&
+         std::equal(then.sizes.begin(), then.sizes.end(), now.sizes) &&
+         std::equal(then.strides.begin(), then.strides.end(), now.strides);
 }
 
 } // namespace
@@ -249,13 +233,9 @@ bool ExecutableState::isFresh(const BoundParameter &parameter, size_t index) con
   // A _core.Tensor never moves, and has no counter of writes.
   if (!parameter.torch)
     return true;
-  DLTensor now;
-  if (!parameter.torch->look(parameter.object.ptr(), now)) {
-    PyErr_Clear();
-    return false;
-  }
-  void *data = now.data ? static_cast<char *>(now.data) + now.byte_offset : nullptr;
-  return data == parameter.data && sameTensor(now, binding->parameters[index].spec()) &&
+  TensorView now;
+  return parameter.torch->look(parameter.object.ptr(), now) && now.data == parameter.data &&
+         sameLayoutAndType(now, binding->parameters[index].spec()) &&
          (!parameter.watched ||
           parameter.torch->version(parameter.object.ptr()) == parameter.version);
 }

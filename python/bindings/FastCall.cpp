@@ -149,12 +149,19 @@ PyGetSetDef properties[] = {{kName, fromFunction, nullptr, nullptr, kName},
                             {kModule, fromFunction, nullptr, nullptr, kModule},
                             {nullptr, nullptr, nullptr, nullptr, nullptr}};
 
+/// Pickled and copied by name, as functions are.
+PyObject *reduce(PyObject *self, PyObject *) { return fromFunction(self, kQualname); }
+
+PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
+
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void *>(destroy)},
                        {Py_tp_call, reinterpret_cast<void *>(PyVectorcall_Call)},
                        {Py_tp_descr_get, reinterpret_cast<void *>(bind)},
                        {Py_tp_traverse, reinterpret_cast<void *>(traverse)},
                        {Py_tp_clear, reinterpret_cast<void *>(clear)},
                        {Py_tp_members, members},
+                       {Py_tp_methods, methods},
                        {Py_tp_getset, properties},
                        {0, nullptr}};
 

@@ -10,6 +10,8 @@
 #include "python/bindings/Bindings.h"
 #include "runtime/Exchange.h"
 
+#include <algorithm>
+
 using namespace tessera::bindings;
 using namespace tessera::runtime;
 using namespace tessera::runtime::dlpack;
@@ -77,6 +79,9 @@ const Torch *Torch::find() {
   torch->versionField = field(tensor, "_version");
   torch->isNegMethod = method(tensor, "is_neg");
   torch->detachMethod = method(tensor, "detach");
+  nb::object version = nb::getattr(module, "__version__", nb::none());
+  if (PyUnicode_Check(version.ptr()) && knowsTorchLayout(PyUnicode_AsUTF8(version.ptr())))
+    torch->layout = Layout::Untried;
   // These live as long as the process, as torch does.
   torch->tensorType = reinterpret_cast<PyTypeObject *>(tensor.release().ptr());
   torch->parameterType = reinterpret_cast<PyTypeObject *>(parameter.release().ptr());
@@ -93,7 +98,31 @@ int Torch::asBool(PyObject *result) {
   return truth;
 }
 
-int64_t Torch::version(PyObject *object) const {
+bool Torch::ask(PyObject *object, TensorView &view) const {
+  DLTensor seen;
+  int failed = api->dltensor_from_py_object_no_sync(object, &seen);
+  // Integers cannot be lazily negated.
+  bool isFloating = !failed && (seen.dtype.code == kDLFloat || seen.dtype.code == kDLBfloat);
+  if (failed || viewDLPack(seen, view).failed() || (isFloating && isNegative(object) != 0)) {
+    PyErr_Clear();
+    return false;
+  }
+  if (layout == Layout::Untried)
+    tryLayout(object, view);
+  return true;
+}
+
+void Torch::tryLayout(PyObject *object, const TensorView &asked) const {
+  TensorView read;
+  bool isEqual = readTorchTensor(object, read) && read.dtype == asked.dtype &&
+                 read.data == asked.data && read.rank == asked.rank &&
+                 std::equal(read.sizes, read.sizes + read.rank, asked.sizes) &&
+                 std::equal(read.strides, read.strides + read.rank, asked.strides) &&
+                 readTorchVersion(object) == askVersion(object);
+  layout = isEqual ? Layout::Known : Layout::Unknown;
+}
+
+int64_t Torch::askVersion(PyObject *object) const {
   PyObject *result = get(versionField, object);
   if (!result) {
     PyErr_Clear();

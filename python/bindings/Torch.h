@@ -15,8 +15,8 @@
 #ifndef TESSERA_PYTHON_BINDINGS_TORCH_H
 #define TESSERA_PYTHON_BINDINGS_TORCH_H
 
+#include "python/bindings/TorchLayout.h"
 #include "runtime/DLPack.h"
-#include "runtime/Tensor.h"
 
 #include <nanobind/nanobind.h>
 
@@ -40,9 +40,10 @@ public:
     return PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject *>(tensorType));
   }
 
-  /// Looks at a plain tensor; its sizes belong to it. False with Python's error set.
-  bool look(PyObject *object, runtime::dlpack::DLTensor &view) const {
-    return api->dltensor_from_py_object_no_sync(object, &view) == 0;
+  /// Looks at a plain tensor; the view's sizes belong to it. False, without an error set, where
+  /// something is out of the ordinary: not dense memory of the CPU, or not as it stands there.
+  bool look(PyObject *object, runtime::TensorView &view) const {
+    return layout == Layout::Known ? readTorchTensor(object, view) : ask(object, view);
   }
   /// A share in a plain tensor's memory, whatever becomes of the tensor. False with Python's error
   /// set.
@@ -57,10 +58,17 @@ public:
   int requiresGrad(PyObject *object) const { return asBool(get(requiresGradField, object)); }
   int isNegative(PyObject *object) const { return asBool(call(isNegMethod, object)); }
   int isGradEnabled() const { return asBool(PyObject_CallNoArgs(gradEnabled)); }
+  bool knowsLayout() const { return layout == Layout::Known; }
   /// Counts in-place writes; -1 without an error for inference tensors, which do not count.
-  int64_t version(PyObject *object) const;
+  int64_t version(PyObject *object) const {
+    return layout == Layout::Known ? readTorchVersion(object) : askVersion(object);
+  }
 
 private:
+  /// Whether tensors are read where PyTorch keeps them. To be trusted, that has to say of a first
+  /// tensor what PyTorch says.
+  enum class Layout { Unknown, Untried, Known };
+
   struct Field {
     PyObject *name = nullptr;
     getter function = nullptr; ///< null: through the attribute
@@ -72,6 +80,9 @@ private:
   };
 
   static const Torch *find();
+  bool ask(PyObject *object, runtime::TensorView &view) const;
+  int64_t askVersion(PyObject *object) const;
+  void tryLayout(PyObject *object, const runtime::TensorView &asked) const;
   static int asBool(PyObject *result);
   static PyObject *get(const Field &field, PyObject *object) {
     return field.function ? field.function(object, field.closure)
@@ -87,6 +98,7 @@ private:
   static const Torch *instance;
   PyTypeObject *tensorType = nullptr, *parameterType = nullptr;
   const runtime::dlpack::DLPackExchangeAPI *api = nullptr;
+  mutable Layout layout = Layout::Unknown; ///< guarded by the GIL
   Field requiresGradField, versionField;
   Method isNegMethod, detachMethod;
   PyObject *gradEnabled = nullptr;

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import gc
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -262,6 +264,70 @@ def test_a_freed_parameter_is_never_mistaken_for_its_successor() -> None:
         # The allocator would like to hand out the same address again.
         w.data = torch.rand(64, 32)
         assert torch.allclose(run(x), (x @ w).detach(), atol=1e-5)
+
+
+def test_a_parameter_that_becomes_lazily_negated_is_noticed() -> None:
+    # The same memory, layout and count of writes: only its values are others.
+    s = torch.nn.Parameter(torch.tensor([1.0, 2.0, 3.0]))
+    run = _core.Executable(scaled(), [s])
+    x = torch.ones(3)
+    assert run(x).tolist() == [1, 2, 3]
+    s.data = torch._neg_view(s.data)
+    for _ in range(2):
+        assert run(x).tolist() == [-1, -2, -3]
+    s.data = torch._neg_view(s.data)
+    assert run(x).tolist() == [1, 2, 3]
+
+
+def test_tensors_are_read_where_torch_keeps_them(add_one) -> None:
+    add_one(torch.zeros(2, 3))
+    assert _core.knows_torch_layout()
+    # Whatever is not plain memory goes the general way, with the same result or an error.
+    x = torch.arange(6.0).reshape(2, 3)
+    with torch.inference_mode():
+        inferred = x + 0
+    for given in (
+        x,
+        inferred,
+        torch._neg_view(-x),
+        x.t().contiguous().t(),
+        torch.stack([x, x], 2)[..., 1],
+        torch._lazy_clone(x),
+        torch.nn.Parameter(x, requires_grad=False),
+    ):
+        for _ in range(2):
+            assert add_one(given).tolist() == (x + 1).tolist()
+    freed = torch.zeros(2, 3)
+    freed.untyped_storage().resize_(0)
+    zeros = torch._efficientzerotensor(2, 3)
+    for bad in (zeros, x.to_sparse(), x.to("meta"), x * 1j, freed):
+        with pytest.raises((TypeError, ValueError, RuntimeError), match="input '"):
+            add_one(bad)
+    with pytest.raises(Exception, match=r"vmap|functorch|BatchedTensor|storage"):
+        torch.vmap(lambda row: add_one(row))(torch.zeros(4, 2, 3))
+
+
+_OTHER_TORCH = """
+import torch
+torch.__version__ = "2.13.99"
+from tessera import _core
+b = _core.GraphBuilder()
+x, s = b.input("x", "float32", [3]), b.parameter("s", "float32", [3])
+scale = torch.nn.Parameter(torch.ones(3))
+run = _core.Executable(_core.compile(b.finish(b.create("mul", [x, s]))), [scale])
+x = torch.arange(3.0)
+for _ in range(2):
+    assert run(x).tolist() == [0, 1, 2]
+    assert run(torch._neg_view(x)).tolist() == [0, -1, -2]
+scale.data = torch._neg_view(scale.data)
+assert run(x).tolist() == [0, -1, -2]
+assert not _core.knows_torch_layout()
+"""
+
+
+def test_another_version_of_torch_is_asked() -> None:
+    done = subprocess.run([sys.executable, "-c", _OTHER_TORCH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_bad_parameters_are_named() -> None:

@@ -169,6 +169,12 @@ def test_copies_have_state_of_their_own(kind: str) -> None:
             _same(other, eager, x)
 
 
+def test_the_method_behind_a_call_is_copied_by_name() -> None:
+    call = ts.from_pytorch(nn.Linear(2, 2), (torch.randn(1, 2),)).__class__.__call__
+    assert pickle.loads(pickle.dumps(call)) is call
+    assert copy.deepcopy(call) is call
+
+
 class Casting(nn.Module):
     """Computes in the type its first layer has, however many layers there are."""
 
