@@ -86,7 +86,9 @@ def _draw(dice: random.Random, dims: int, winograd: bool) -> tuple[nn.Module, Te
     return Layer(convolution, norm, after), x
 
 
-def _compare(layers: list[nn.Module], inputs: list[Tensor], times: float = 4) -> ts.Module:
+def _compare(
+    layers: list[nn.Module], inputs: list[Tensor], times: float = 4, units: float = 16
+) -> ts.Module:
     """Within `times` PyTorch's own error, or a few units in the last place."""
     model = Side(layers).eval()
     with torch.no_grad():
@@ -98,7 +100,7 @@ def _compare(layers: list[nn.Module], inputs: list[Tensor], times: float = 4) ->
             ours = tess(*inputs)
             for layer, w, t, o in zip(layers, wanted, theirs, ours, strict=True):
                 scale = w.abs().max().item()
-                least = 16 * torch.finfo(o.dtype).eps * scale
+                least = units * torch.finfo(o.dtype).eps * scale
                 error, allowed = (o - w).abs().max().item(), (t - w).abs().max().item()
                 assert error <= max(times * allowed, least), (layer, error, allowed)
     return tess
@@ -135,6 +137,18 @@ def test_windows_in_place(dims: int, seed: int, cpu: str) -> None:
     drawn = [_draw(dice, dims, winograd=False) for _ in range(10)]
     tess = _compare([layer for layer, _ in drawn], [x for _, x in drawn])
     assert any("algorithm = direct" in text for text in _schedules(tess))
+
+
+def test_long_sums_are_cut() -> None:
+    """At borders and between dilated taps too, where a product is short and a window is not."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(256, 64, 3, padding=2, dilation=2),
+        nn.Conv2d(256, 64, 3, 2, padding=1),
+        nn.Conv2d(192, 64, 3, padding=1, groups=2),
+        nn.Conv2d(128, 64, (1, 7), padding=(0, 3)),
+    ]
+    inputs = [torch.randn(1, channels, 17, 17) for channels in (256, 256, 192, 128)]
+    _compare(layers, inputs, times=2, units=4)
 
 
 @pytest.mark.parametrize("seed", range(2))

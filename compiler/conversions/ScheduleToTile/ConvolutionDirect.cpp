@@ -38,6 +38,9 @@ namespace {
 /// longer sums itself.
 constexpr int64_t kSumDepth = 256;
 
+/// Sums of fewer products are not worth an addition of their own: those of a row of taps are.
+constexpr int64_t kLeastSum = 64;
+
 /// So few channels of a tap need no loop.
 constexpr int64_t kFewChannels = 8;
 
@@ -73,9 +76,9 @@ public:
     panels = llvm::divideCeil(p.outputs, nr);
     unitPanels = s.getNSplit() == 0 ? panels : std::min(s.getNSplit(), panels);
     block = std::min(s.getBlock(), rows);
-    int64_t rowDepth = taps * p.channels;
     // What bf16 has lost, short sums do not bring back.
-    sumsApart = rowDepth <= kSumDepth && p.panelDepth > kSumDepth && !p.pairedPanels;
+    longSums = p.panelDepth > kSumDepth && !p.pairedPanels;
+    joined = p.dilation[last] * p.strideOf(last) == p.channels * p.channelStride();
     runs = splitRow();
     for (const Run &run : runs)
       tilesInRow += run.count;
@@ -87,12 +90,15 @@ private:
   SmallVector<Run> splitRow() const;
   SmallVector<Segment> segmentsOf(const Run &run) const;
   bool isOnBorder(int64_t place) const;
+  int64_t depthOf(const Segment &segment) const;
+  bool sumsRowApart(const Strip &strip) const;
 
   void emitUnit(Value unit);
   void emitRow(Value row);
   void emitTile(Strip strip);
   Value outerTaps(Value acc, unsigned dim, Value offset, Value tap, const Strip &strip);
   Value lastTaps(Value acc, Value offset, Value tap, const Strip &strip);
+  Value summed(Value acc, bool apart, llvm::function_ref<Value(Value)> sum);
   Value product(Value acc, const Segment &segment, Value offset, Value tap, int64_t depth,
                 const Strip &strip);
   TileBuilder::Prefetch nextPanel(const Strip &strip, Value depthIndex);
@@ -105,7 +111,8 @@ private:
   unsigned last;
   int64_t mr, nr, taps, rows, panels, unitPanels, block, tilesInRow = 0;
   SmallVector<Run> runs;
-  bool sumsApart; ///< of the last dimension's taps, added up: less rounding than in one long sum
+  bool longSums; ///< which short ones add up to
+  bool joined;   ///< channels of one tap end where those of the next begin
 
   // The current unit, panel and row.
   Value image, group, row0, panel, rowInBlock, rowOffset;
@@ -163,6 +170,19 @@ SmallVector<Segment> DirectEmitter::segmentsOf(const Run &run) const {
       result.push_back({tap, 1, begin, end});
   }
   return result;
+}
+
+/// How many products of a segment are one tile.mma.
+int64_t DirectEmitter::depthOf(const Segment &segment) const {
+  return (joined ? segment.count : 1) * p.channels;
+}
+
+/// Whether the taps of a row have a sum of their own: less rounding than in one long sum. Where a
+/// row itself is long, each of its products has one instead.
+bool DirectEmitter::sumsRowApart(const Strip &strip) const {
+  bool isShort = llvm::any_of(strip.segments,
+                              [&](const Segment &segment) { return depthOf(segment) < kLeastSum; });
+  return longSums && (taps * p.channels <= kSumDepth || isShort);
 }
 
 //===----------------------------------------------------------------------===//
@@ -271,12 +291,9 @@ void DirectEmitter::emitTile(Strip strip) {
 /// `tap` counts those of the dimensions before `dim`.
 Value DirectEmitter::outerTaps(Value acc, unsigned dim, Value offset, Value tap,
                                const Strip &strip) {
-  if (dim == last) {
-    if (!sumsApart)
-      return lastTaps(acc, offset, tap, strip);
-    Value sums = lastTaps(t.zero(acc.getType()), offset, tap, strip);
-    return arith::AddFOp::create(t.b, t.loc, acc, sums);
-  }
+  if (dim == last)
+    return summed(acc, sumsRowApart(strip),
+                  [&](Value sums) { return lastTaps(sums, offset, tap, strip); });
   if (p.kernel[dim] == 1 && !lowTap[dim])
     return outerTaps(acc, dim + 1, offset, tap, strip);
   Value low = lowTap[dim] ? lowTap[dim] : t.index(0);
@@ -288,15 +305,20 @@ Value DirectEmitter::outerTaps(Value acc, unsigned dim, Value offset, Value tap,
   })[0];
 }
 
+/// acc + what `sum` adds: to `acc` itself, or to a sum of its own first.
+Value DirectEmitter::summed(Value acc, bool apart, llvm::function_ref<Value(Value)> sum) {
+  if (!apart)
+    return sum(acc);
+  return arith::AddFOp::create(t.b, t.loc, acc, sum(t.zero(acc.getType())));
+}
+
 Value DirectEmitter::lastTaps(Value acc, Value offset, Value tap, const Strip &strip) {
   int64_t step = p.dilation[last] * p.strideOf(last);
-  // Channels of one tap end where those of the next begin.
-  bool joined = step == p.channels * p.channelStride();
   tap = t.mul(tap, taps);
   for (const Segment &segment : strip.segments) {
     Value from = t.add(offset, segment.from * step), first = t.add(tap, segment.from);
     if (joined || segment.count == 1) {
-      acc = product(acc, segment, from, first, segment.count * p.channels, strip);
+      acc = product(acc, segment, from, first, depthOf(segment), strip);
       continue;
     }
     acc = t.loop(t.index(0), t.index(segment.count), 1, acc,
@@ -329,8 +351,10 @@ Value DirectEmitter::product(Value acc, const Segment &segment, Value offset, Va
   }
   // The loop over few channels would cost as much as their products.
   int64_t unroll = depth <= kFewChannels ? depth : s.getUnroll();
-  part = t.mma(part, windows, aIndices, p.panels, bIndices, t.index(depth), unroll,
-               nextPanel(strip, k), p.pairedPanels);
+  part = summed(part, longSums && depth <= kSumDepth && !sumsRowApart(strip), [&](Value sums) {
+    return t.mma(sums, windows, aIndices, p.panels, bIndices, t.index(depth), unroll,
+                 nextPanel(strip, k), p.pairedPanels);
+  });
   if (width == strip.width)
     return part;
   for (int64_t i = 0; i < width; ++i)
