@@ -48,6 +48,37 @@ func.func @masks(%x: memref<70xi8>, %y: memref<70xi8>, %s: memref<?xi8>, %begin:
   return %ok : i32
 }
 
+// Lanes a few elements apart are picked from vectors that end with the last of them, and spread over
+// such by masks; where lanes are missing, masks keep within the buffer. Further apart they are gathered.
+// CHECK-LABEL: func.func @spread
+// CHECK-SAME: %[[X:.*]]: memref<91xf32>
+func.func @spread(%x: memref<16x16xf32, strided<[3, 3]>>, %y: memref<31xf32>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %c6 = arith.constant 6 : index
+  // CHECK: vector.load %[[X]][%c0] : memref<91xf32>, vector<16xf32>
+  // CHECK: vector.load %[[X]][%c16] : memref<91xf32>, vector<16xf32>
+  // CHECK: vector.shuffle
+  // CHECK: vector.load %[[X]][%c30] : memref<91xf32>, vector<16xf32>
+  // CHECK: vector.shuffle
+  // CHECK-NOT: gather
+  // CHECK-NOT: scatter
+  %0 = tile.load %x[%c0, %c0] : memref<16x16xf32, strided<[3, 3]>> -> vector<16xf32>
+  // CHECK-COUNT-2: vector.maskedstore
+  %pairs = memref.reinterpret_cast %y to offset: [0], sizes: [16], strides: [2] : memref<31xf32> to memref<16xf32, strided<[2]>>
+  tile.store %0, %pairs[%c0] : vector<16xf32>, memref<16xf32, strided<[2]>>
+  // CHECK: vector.load %[[X]][%c0] : memref<91xf32>, vector<16xf32>
+  // CHECK-NOT: vector.maskedload
+  // CHECK: vector.store
+  %1 = tile.load %x[%c0, %c0] valid %c6 : memref<16x16xf32, strided<[3, 3]>> -> vector<16xf32>
+  tile.store %1, %y[%c0] : vector<16xf32>, memref<31xf32>
+  // CHECK: vector.gather
+  %far = memref.reinterpret_cast %y to offset: [0], sizes: [4], strides: [9] : memref<31xf32> to memref<4xf32, strided<[9]>>
+  %2 = tile.load %far[%c0] : memref<4xf32, strided<[9]>> -> vector<4xf32>
+  tile.store %2, %y[%c0] : vector<4xf32>, memref<31xf32>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
 // Backwards: the flat buffer begins below the first element.
 // CHECK-LABEL: func.func @reversed
 // CHECK-SAME: memref<29xf32> {llvm.readonly, target.low = -28 : i64}

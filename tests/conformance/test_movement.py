@@ -170,6 +170,22 @@ def test_strided_inputs() -> None:
     check([Case(name, functions[name], [x]) for name in names])
 
 
+@pytest.mark.parametrize("step", [2, 3, 4])
+@pytest.mark.parametrize("size", [1, 7, 33])
+def test_elements_apart(size: int, step: int) -> None:
+    """Whole vectors are read and written in their place; nothing beyond the last one is."""
+    cases = []
+    for dtype in DTYPES:
+        ends = values(3, size * step - step + 1, dtype=dtype)
+        parts = [values(3, size, dtype=dtype) for _ in range(step)]
+        cases += [
+            Case(f"read {dtype}", lambda x: x[:, ::step].contiguous(), [ends], exact=True),
+            Case(f"back {dtype}", lambda x: x.flip(1)[:, ::step].contiguous(), [ends], exact=True),
+            Case(f"written {dtype}", lambda *all: torch.stack(all, -1), parts, exact=True),
+        ]
+    check(cases)
+
+
 def test_sources() -> None:
     x = values(3, 5)
     functions: dict[str, Callable[[Tensor], Any]] = {

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import tessera as ts
 from tessera.lowering.aten.reduction_window import max_with_places, window_axes
 from tessera.lowering.aten.rules import BUILTINS
 from tessera.lowering.context import GraphValue, LoweringContext
@@ -83,6 +84,14 @@ def test_pools(dtype: torch.dtype) -> None:
             if name not in skipped
         ]
     )
+
+
+def test_a_mean_over_all_places_is_one_kernel() -> None:
+    x = torch.randn(2, 40, 7, 7)
+    model = torch.nn.AdaptiveAvgPool2d(1)
+    tess = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+    assert len(tess.report.kernels) == 1
+    torch.testing.assert_close(tess(x), model(x))
 
 
 def test_pools_of_special_values() -> None:

@@ -39,6 +39,8 @@ constexpr int64_t vectorsInFlight = 4;
 constexpr int64_t elementsPerUnit = 16384;
 /// Rows with fewer elements fill no vector.
 constexpr int64_t shortRow = 16;
+/// Rows so far apart, and side by side, are still read without gathers.
+constexpr int64_t maxWindowStep = 4;
 /// Results that fill this part of the last cache are not found there again.
 constexpr int64_t streamedShare = 2;
 
@@ -90,14 +92,15 @@ static ElementwiseAttr chooseElementwise(KernelOp kernel, const MachineModel &ma
 }
 
 /// The size of the longest kept dimension along which an input of the domain's shape lies
-/// contiguous.
+/// contiguous, or nearly: windows a few elements apart are read by whole vectors.
 static int64_t longestAcross(KernelOp kernel, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
   int64_t longest = 1;
   for (BlockArgument input : kernel.getBody().front().getArguments()) {
     if (cast<RankedTensorType>(input.getType()).getShape() != domain)
       continue;
     for (auto [d, stride] : llvm::enumerate(kernel.getInputStrides(input.getArgNumber())))
-      if (stride == 1 && !llvm::is_contained(reduced, static_cast<int64_t>(d)))
+      if (stride > 0 && stride <= maxWindowStep &&
+          !llvm::is_contained(reduced, static_cast<int64_t>(d)))
         longest = std::max(longest, domain[d]);
   }
   return longest;

@@ -6,7 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // From tile.load and tile.store to whole, masked, broadcast or gathered machine
-// vectors, by the stride; from memref accesses to the same on flat buffers.
+// vectors, by the stride; from memref accesses to the same on flat buffers. Lanes
+// a few elements apart are picked from, or spread over, whole vectors: gathers and
+// scatters take a cycle or more a lane.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,6 +24,10 @@ using namespace tessera;
 
 /// The narrowest register there are non-temporal stores of.
 constexpr int64_t minStreamedBytes = 16;
+/// Lanes at most so many elements apart are read and written by whole vectors.
+constexpr int64_t maxSpread = 4;
+/// Machines move narrower elements across a vector in many steps.
+constexpr unsigned minSpreadBits = 16;
 
 namespace {
 
@@ -41,6 +47,7 @@ Value laneOffsets(OpBuilder &b, Location loc, int64_t lanes, int64_t stride) {
 struct Extent {
   enum Kind { All, Some, None } kind = All;
   Value mask;
+  Value valid; ///< how many there are, where they have a mask
 };
 
 Extent extentOf(OpBuilder &b, Location loc, Value valid, int64_t start, int64_t lanes) {
@@ -50,14 +57,93 @@ Extent extentOf(OpBuilder &b, Location loc, Value valid, int64_t start, int64_t 
     if (*known >= start + lanes)
       return {};
     if (*known <= start)
-      return {Extent::None, Value()};
+      return {Extent::None, Value(), Value()};
   }
-  return {Extent::Some, laneMask(b, loc, valid, start, lanes)};
+  Value mask = laneMask(b, loc, valid, start, lanes);
+  Value first = arith::ConstantIndexOp::create(b, loc, start);
+  return {Extent::Some, mask, b.createOrFold<arith::SubIOp>(loc, valid, first)};
 }
 
 Value allLanes(OpBuilder &b, Location loc, int64_t lanes) {
   auto type = VectorType::get({lanes}, b.getI1Type());
   return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, true));
+}
+
+/// Neighbouring elements, `pad` for those that do not exist.
+Value loadWhole(OpBuilder &b, Location loc, VectorType type, Value base, Value index,
+                const Extent &extent, Value pad) {
+  if (!extent.mask)
+    return vector::LoadOp::create(b, loc, type, base, index);
+  // The hardware's prefetcher does not see masked loads.
+  memref::PrefetchOp::create(b, loc, base, index, /*isWrite=*/false, /*localityHint=*/3,
+                             /*isDataCache=*/true);
+  return vector::MaskedLoadOp::create(b, loc, type, base, index, extent.mask, pad);
+}
+
+/// Lanes `stride` apart, in vectors that hold nothing before the first or behind the last of them.
+struct Spread {
+  Spread(VectorType type, int64_t stride)
+      : lanes(type.getNumElements()), stride(stride), span((lanes - 1) * stride + 1) {}
+
+  static bool suits(VectorType type, int64_t stride) {
+    return stride > 1 && stride <= maxSpread && type.getNumElements() > 1 &&
+           type.getElementTypeBitWidth() >= minSpreadBits;
+  }
+
+  /// Where the `part`-th of `stride` vectors starts.
+  int64_t startOf(int64_t part) const { return std::min(part * lanes, span - lanes); }
+  /// Which vector holds a lane: of two the first.
+  int64_t partOf(int64_t lane) const { return lane * stride / lanes; }
+
+  /// Of the lanes only `valid` exist, where that is given; the others are `pad`.
+  Value load(OpBuilder &b, Location loc, VectorType type, Value base, Address address, Value valid,
+             Value pad) const {
+    Value reach; // elements up to the last lane's
+    if (valid) {
+      Value step = arith::ConstantIndexOp::create(b, loc, stride);
+      Value behind = arith::ConstantIndexOp::create(b, loc, stride - 1);
+      reach = b.createOrFold<arith::MulIOp>(loc, valid, step);
+      reach = b.createOrFold<arith::SubIOp>(loc, reach, behind);
+    }
+    Value result = pad;
+    for (int64_t part = 0; part < stride; ++part) {
+      int64_t start = valid ? part * lanes : startOf(part);
+      Extent extent = extentOf(b, loc, reach, start, lanes);
+      Value whole = pad;
+      if (extent.kind != Extent::None)
+        whole = loadWhole(b, loc, type, base, (address + start).materialize(b, loc), extent, pad);
+      SmallVector<int64_t> picked;
+      for (int64_t lane = 0; lane < lanes; ++lane)
+        picked.push_back(partOf(lane) == part ? lanes + lane * stride - start : lane);
+      result = vector::ShuffleOp::create(b, loc, result, whole, picked);
+    }
+    return result;
+  }
+
+  void store(OpBuilder &b, Location loc, Value value, Value base, Address address) const {
+    for (int64_t part = 0; part < stride; ++part) {
+      SmallVector<int64_t> source(lanes, 0);
+      SmallVector<bool> isWritten(lanes, false);
+      for (int64_t lane = 0; lane < lanes; ++lane)
+        if (partOf(lane) == part) {
+          source[lane * stride - startOf(part)] = lane;
+          isWritten[lane * stride - startOf(part)] = true;
+        }
+      auto maskType = VectorType::get({lanes}, b.getI1Type());
+      Value mask = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(maskType, isWritten));
+      Value spread = vector::ShuffleOp::create(b, loc, value, value, source);
+      Value index = (address + startOf(part)).materialize(b, loc);
+      vector::MaskedStoreOp::create(b, loc, base, index, mask, spread);
+    }
+  }
+
+  int64_t lanes, stride, span;
+};
+
+Value reversed(OpBuilder &b, Location loc, Value value) {
+  int64_t lanes = cast<VectorType>(value.getType()).getNumElements();
+  auto order = llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(0, lanes)));
+  return vector::ShuffleOp::create(b, loc, value, value, order);
 }
 
 class LowerLoad : public LoweringPattern<tile::LoadOp> {
@@ -89,6 +175,13 @@ private:
     if (extent.kind == Extent::None)
       return pad();
     int64_t lanes = type.getNumElements();
+    if (stride == -1 && lanes > 1 && !extent.mask) {
+      Value index = (address + (1 - lanes)).materialize(b, loc);
+      return reversed(b, loc, vector::LoadOp::create(b, loc, type, base, index));
+    }
+    if (Spread::suits(type, stride))
+      return Spread(type, stride)
+          .load(b, loc, type, base, address, extent.mask ? extent.valid : Value(), pad());
     Value index = address.materialize(b, loc);
     if (stride == 0) {
       Value scalar = memref::LoadOp::create(b, loc, base, index);
@@ -96,11 +189,8 @@ private:
       return extent.mask ? arith::SelectOp::create(b, loc, extent.mask, all, pad()).getResult()
                          : all;
     }
-    if (stride == 1 || lanes == 1) {
-      if (extent.mask)
-        return vector::MaskedLoadOp::create(b, loc, type, base, index, extent.mask, pad());
-      return vector::LoadOp::create(b, loc, type, base, index);
-    }
+    if (stride == 1 || lanes == 1)
+      return loadWhole(b, loc, type, base, index, extent, pad());
     Value mask = extent.mask ? extent.mask : allLanes(b, loc, lanes);
     return vector::GatherOp::create(b, loc, type, base, index, laneOffsets(b, loc, lanes, stride),
                                     mask, pad());
@@ -142,7 +232,10 @@ private:
 
   static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address,
                     int64_t stride, Value mask, bool nontemporal) {
-    int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
+    auto type = cast<VectorType>(piece.getType());
+    int64_t lanes = type.getNumElements();
+    if (Spread::suits(type, stride) && !mask)
+      return Spread(type, stride).store(b, loc, piece, base, address);
     Value index = address.materialize(b, loc);
     if (stride != 1 && lanes > 1) {
       Value offsets = laneOffsets(b, loc, lanes, stride);

@@ -69,7 +69,11 @@ def fold(
     ctx: LoweringContext, x: GraphValue, axes: Sequence[Axis], kind: str, outside: Number
 ) -> GraphValue:
     """Each window combined into one element."""
-    at_once = [list(axes)]
+    whole = [axis for axis in axes if axis.is_whole]
+    if whole:  # no windows to make: one reduction, whatever the size
+        x = ctx.emit("reduce", [x], kind=kind, dims=[axis.dim for axis in whole], keepdim=True)
+    axes = [axis for axis in axes if not axis.is_whole]
+    at_once = [list(axes)] if axes else []
     if math.prod(axis.kernel for axis in axes) > LARGE_WINDOW:
         at_once = [[axis] for axis in axes]
     for group in at_once:

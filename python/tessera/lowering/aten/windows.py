@@ -58,6 +58,11 @@ class Axis:
         )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether there is one window, of all there is."""
+        return self.count == 1 and self.inside == range(self.size)
+
+    @property
     def inside(self) -> range:
         """The elements of the input in the first window."""
         first = -(-self.pad // self.dilation) * self.dilation - self.pad
