@@ -138,3 +138,25 @@ func.func @odd(%x: tensor<2x32x32x15xbf16>) -> tensor<2x16x16x64xbf16> {
   %0 = graph.convolution %x, %w stride = [2, 2], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<2x32x32x15xbf16>, tensor<64x15x3x3xbf16>) -> tensor<2x16x16x64xbf16>
   return %0 : tensor<2x16x16x64xbf16>
 }
+
+// -----
+
+// Where precision is bf16, pairs go through Winograd's algorithm: the parameter's transform is rounded, once. A graph's
+// own bf16 does not.
+
+// DOT-LABEL: func.func @rounded
+// DOT:         schedule.kernel pack({{.*}}) {prepare} : (tensor<16x64x64xf32>) -> tensor<16x2x32x32x2xbf16>
+// DOT:         schedule.kernel convolution({{.*}}algorithm = winograd, {{.*}}pairs = true>
+// DOT-LABEL: func.func @own
+// DOT:         schedule.kernel convolution({{.*}}algorithm = direct, {{.*}}pairs = true>
+func.func @rounded(%x: tensor<1x56x56x64xbf16>) -> tensor<1x56x56x64xbf16> attributes {graph.precision = "bf16"} {
+  %w = graph.parameter "w" : tensor<64x64x3x3xf32>
+  %r = graph.cast %w to bf16 : (tensor<64x64x3x3xf32>) -> tensor<64x64x3x3xbf16>
+  %0 = graph.convolution %x, %r stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x56x56x64xbf16>, tensor<64x64x3x3xbf16>) -> tensor<1x56x56x64xbf16>
+  return %0 : tensor<1x56x56x64xbf16>
+}
+func.func @own(%x: tensor<1x56x56x64xbf16>) -> tensor<1x56x56x64xbf16> {
+  %w = graph.parameter "w" : tensor<64x64x3x3xbf16>
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x56x56x64xbf16>, tensor<64x64x3x3xbf16>) -> tensor<1x56x56x64xbf16>
+  return %0 : tensor<1x56x56x64xbf16>
+}

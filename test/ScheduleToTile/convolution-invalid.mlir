@@ -15,7 +15,7 @@ func.func @width(%x: tensor<1x14x14x64xf32>, %p: tensor<1x2x576x32xf32>) -> tens
 // -----
 
 func.func @winograd(%x: tensor<1x14x14x64xf32>, %p: tensor<16x2x64x32xf32>) -> tensor<1x7x7x64xf32> {
-  // expected-error @+1 {{[convolution] winograd needs f32, kernels of 3x3, stride and dilation 1 and one group; choose direct}}
+  // expected-error @+1 {{[convolution] winograd needs f32 or pairs of bf16, kernels of 3x3, stride and dilation 1 and one group; choose direct}}
   %0 = schedule.kernel convolution(%x, %p) {point = #schedule.convolution<algorithm = winograd, mr = 7, nr = 32, block = 7, nSplit = 0, unroll = 2, prefetchB = 1>}
       : (tensor<1x14x14x64xf32>, tensor<16x2x64x32xf32>) -> tensor<1x7x7x64xf32> {
   ^bb0(%image: tensor<1x14x14x64xf32>, %panels: tensor<16x2x64x32xf32>):

@@ -54,3 +54,18 @@ func.func @pack(%a: memref<512x70xf32>, %t: memref<512x70xbf16, strided<[1, 512]
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// -----
+
+// Denormals are zero to what reads these: one instruction.
+// CHECK-LABEL: func.func @factors
+// CHECK-COUNT-2: target.round_factors %{{.*}} : vector<16xf32> -> vector<16xbf16>
+// LLVM: llvm.fptrunc %{{.*}} : vector<16xf32> to vector<16xbf16>
+func.func @factors(%a: memref<32xf32>, %c: memref<32xbf16>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %x = tile.load %a[%c0] : memref<32xf32> -> vector<32xf32>
+  %y = tile.round_factors %x : vector<32xf32> -> vector<32xbf16>
+  tile.store %y, %c[%c0] : vector<32xbf16>, memref<32xbf16>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

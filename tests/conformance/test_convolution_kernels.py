@@ -235,6 +235,28 @@ def test_what_lies_beside_a_window_of_pairs_takes_no_part() -> None:
         assert torch.equal(got.isnan(), model(x).isnan())
 
 
+@pytest.mark.skipif(not HAS_DOT, reason="the machine multiplies no pairs of bf16")
+@pytest.mark.parametrize("size", [14, 29])
+def test_winograd_of_pairs(size: int) -> None:
+    """Where products of float32 may round; a model's own bfloat16 is summed term by term."""
+    model = nn.Sequential(
+        nn.Conv2d(62, 128, 3, padding=1), nn.ReLU(), nn.Conv2d(128, 70, 3, padding=(2, 0))
+    ).eval()
+    x = torch.randn(2, 62, size, size)
+    wanted = copy.deepcopy(model).double()(x.double())
+    half = copy.deepcopy(model).bfloat16()
+    tess = ts.from_pytorch(model, example_inputs=(x,), strict=True, precision="bf16")
+    with torch.no_grad():
+        theirs = half(x.bfloat16())
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            error, allowed = (tess(x) - wanted).norm(), (theirs - wanted).norm()
+            assert error <= 2 * allowed, (error, allowed)
+    assert all("winograd" in text and "pairs = true" in text for text in _schedules(tess))
+    own = ts.from_pytorch(half, example_inputs=(x.bfloat16(),), strict=True)
+    assert not any("winograd" in text for text in _schedules(own))
+
+
 def test_infinities_stay_where_windows_meet_them() -> None:
     x = torch.randn(1, 16, 12, 12)
     x[0, 3, 5, 6] = float("inf")

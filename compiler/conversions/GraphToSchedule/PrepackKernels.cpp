@@ -39,14 +39,14 @@ static Value view(OpBuilder &b, Location loc, Value source, RankedTensorType typ
                         b.getDenseI64ArrayAttr(strides));
 }
 
-/// The weight as [O, kernel…, C/groups], stored in that order; for `pairs` not rounded yet where a
-/// parameter is.
+/// The weight as [O, kernel…, C/groups], stored in that order: to be packed as pairs not rounded
+/// yet where a parameter is, to be transformed in f32.
 static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bool prepare,
-                               bool pairs) {
+                               ConvolutionAttr point) {
   SmallVector<int64_t> strides = kernel.getInputStrides(index);
   Value weight = kernel.getInputs()[index];
   // Packing pairs rounds.
-  if (pairs)
+  if (point.getPairs())
     weight = unrounded(b, weight);
   auto type = cast<RankedTensorType>(weight.getType());
   SmallVector<int64_t> shape(type.getShape());
@@ -55,10 +55,17 @@ static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bo
   auto source = weight.getDefiningOp<ViewOp>();
   Value turned = view(b, kernel.getLoc(), source ? source.getSource() : weight, type.clone(shape),
                       source ? source.getOffset() : 0, strides);
+  RankedTensorType stored = type.clone(shape);
+  if (point.getAlgorithm() == ConvolutionAlgorithm::Winograd)
+    stored = stored.clone(b.getF32Type());
   return weightKernel(b, kernel.getLoc(), KernelKind::Elementwise,
                       ElementwiseAttr::get(b.getContext(), /*lanes=*/64, /*grain=*/16384, false),
-                      type.clone(shape), turned, prepare,
-                      [](OpBuilder &, ValueRange inputs) { return inputs.front(); });
+                      stored, turned, prepare, [&](OpBuilder &inner, ValueRange inputs) -> Value {
+                        if (stored == type.clone(shape))
+                          return inputs.front();
+                        return graph::CastOp::create(inner, kernel.getLoc(), stored, inputs.front(),
+                                                     inner.getF32Type());
+                      });
 }
 
 /// G ⊗ G of F(2x2, 3x3): the transform of a kernel of nine taps to sixteen.
@@ -99,7 +106,7 @@ static Value transformed(OpBuilder &b, Location loc, Value weight, bool prepare)
 Value tessera::packKernels(OpBuilder &b, KernelOp kernel, unsigned index, int64_t groups,
                            ConvolutionAttr point, bool prepare) {
   Location loc = kernel.getLoc();
-  Value weight = channelsInnermost(b, kernel, index, prepare, point.getPairs()), matrices;
+  Value weight = channelsInnermost(b, kernel, index, prepare, point), matrices;
   auto type = cast<RankedTensorType>(weight.getType());
   if (point.getAlgorithm() == ConvolutionAlgorithm::Winograd) {
     matrices = transformed(b, loc, weight, prepare);

@@ -82,7 +82,7 @@ void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
         Value x = t.load(type, scores, {row, c});
         Value e = exp2(math::FmaOp::create(b, loc, x, factors, shifts));
         if (pairs)
-          t.store(arith::TruncFOp::create(b, loc, type.clone(p.elementType), e), weights, {row, c});
+          t.store(t.roundFactors(e), weights, {row, c});
         else
           t.store(e, scores, {row, c});
         return SmallVector<Value>{arith::AddFOp::create(b, loc, carried[0], e)};

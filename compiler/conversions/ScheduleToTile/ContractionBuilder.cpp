@@ -195,6 +195,11 @@ Value TileBuilder::slice(Value vector, int64_t offset, int64_t lanes) {
 
 Value TileBuilder::row(Value tile, int64_t i) { return vector::ExtractOp::create(b, loc, tile, i); }
 
+Value TileBuilder::roundFactors(Value vector) {
+  auto type = cast<VectorType>(vector.getType()).clone(b.getBF16Type());
+  return tile::RoundFactorsOp::create(b, loc, type, vector);
+}
+
 Value TileBuilder::tileOfRows(ArrayRef<Value> rows) {
   auto rowType = cast<VectorType>(rows.front().getType());
   auto type = VectorType::get({static_cast<int64_t>(rows.size()), rowType.getDimSize(0)},

@@ -83,6 +83,8 @@ public:
   mlir::Value slice(mlir::Value vector, int64_t offset, int64_t lanes);
   /// Row `i` of a register tile.
   mlir::Value row(mlir::Value tile, int64_t i);
+  /// f32 as bf16 that products of pairs will read.
+  mlir::Value roundFactors(mlir::Value vector);
   mlir::Value tileOfRows(llvm::ArrayRef<mlir::Value> rows);
 
   // Tile ops.

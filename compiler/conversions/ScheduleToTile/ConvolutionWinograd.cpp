@@ -8,6 +8,8 @@
 // From a ConvolutionProblem and a `winograd` point to sixteen products of
 // transformed tiles, for kernels of 3x3 taps at stride 1:
 //
+// Pairs of bf16 are widened, transformed and rounded again.
+//
 //   for unit of (image, block of rows of tiles, block of panels)
 //     each 4x4 inputs of a tile to Bᵀ d B, in scratch [16, tiles, C]   (block is new)
 //     for product of 16
@@ -73,6 +75,7 @@ private:
   ConvolutionEpilogue epilogue;
   int64_t nr, lanes, down, across, block, tiles, mr, panels, unitPanels;
   Value inputs, sums; ///< scratch
+  Value inputPairs;   ///< `inputs` as pairs
   // The current unit.
   Value image, row0, rows, firstPanel, panelCount;
 };
@@ -88,9 +91,13 @@ FailureOr<KernelExtent> WinogradEmitter::emit() {
   range.grain =
       convolutionGrain(2.0 * kProducts * tiles * p.channels * unitPanels * nr, range.units);
   // Tiles a multiple of 4 KB apart would share one set of the first level.
-  int64_t pad = 64 / (p.accType.getIntOrFloatBitWidth() / 8);
-  int64_t depth = p.channels % 1024 == 0 ? p.channels + pad : p.channels;
-  inputs = frame.allocScratch(t.loc, MemRefType::get({kProducts, tiles, depth}, p.accType));
+  Type factor = p.pairedPanels ? Type(t.b.getBF16Type()) : p.accType;
+  int64_t bytes = factor.getIntOrFloatBitWidth() / 8;
+  int64_t depth = p.channels * bytes % 4096 == 0 ? p.channels + 64 / bytes : p.channels;
+  inputs = frame.allocScratch(t.loc, MemRefType::get({kProducts, tiles, depth}, factor));
+  if (p.pairedPanels)
+    inputPairs = t.window(inputs, t.index(0), {kProducts, tiles, depth / 2, 2},
+                          {tiles * depth, depth, 2, 1});
   sums = frame.allocScratch(t.loc, MemRefType::get({kProducts, tiles, unitPanels * nr}, p.accType));
   t.loop(frame.begin, frame.end, 1, [&](Value unit) { emitUnit(unit); });
   if (epilogue.hasError)
@@ -163,6 +170,7 @@ static void transformQuad(MutableArrayRef<Value> d, Sum sum, Difference differen
 void WinogradEmitter::transformChannels(Value y, Value x, Value tile, Value channel, Value valid,
                                         bool isInside) {
   auto type = VectorType::get({lanes}, p.accType);
+  auto stored = type.clone(cast<MemRefType>(p.input.getType()).getElementType());
   bool isWhole = getConstantIntValue(valid) == lanes;
   Value offset = t.add(t.mul(image, p.strides[0]), t.mul(channel, p.channelStride()));
   Value here = t.window(p.input, offset, {p.sizes[0], p.sizes[1], lanes},
@@ -179,7 +187,9 @@ void WinogradEmitter::transformChannels(Value y, Value x, Value tile, Value chan
         count = t.b.createOrFold<arith::SelectOp>(t.loc, exists, valid, t.index(0));
         yi = nearY, xj = nearX;
       }
-      d[i][j] = t.load(type, here, {yi, xj, t.index(0)}, count);
+      d[i][j] = t.load(stored, here, {yi, xj, t.index(0)}, count);
+      if (stored != type)
+        d[i][j] = arith::ExtFOp::create(t.b, t.loc, type, d[i][j]);
     }
   auto add = [&](Value a, Value b) { return sum(a, b); };
   auto subtract = [&](Value a, Value b) { return difference(a, b); };
@@ -192,8 +202,8 @@ void WinogradEmitter::transformChannels(Value y, Value x, Value tile, Value chan
   for (int64_t i = 0; i < kInputs; ++i) {
     transformQuad(d[i], add, subtract);
     for (int64_t j = 0; j < kInputs; ++j)
-      t.store(d[i][j], inputs, {t.index(i * kInputs + j), tile, channel},
-              isWhole ? Value() : valid);
+      t.store(p.pairedPanels ? t.roundFactors(d[i][j]) : d[i][j], inputs,
+              {t.index(i * kInputs + j), tile, channel}, isWhole ? Value() : valid);
   }
 }
 
@@ -221,10 +231,17 @@ void WinogradEmitter::emitStrip(Value product, Value panel, Value tile, Value in
     // Each strip fetches its share of the next panel, or of the next product's first.
     prefetch.step = llvm::divideCeil(nr, llvm::divideCeil(tiles, mr));
     prefetch.indices = {product, t.add(packed, 1), zero, t.mul(index, p.channels * prefetch.step)};
+    if (p.pairedPanels)
+      prefetch.indices.insert(prefetch.indices.end() - 1, zero);
   }
   Value acc = t.zero(VectorType::get({height, nr}, p.accType));
-  acc = t.mma(acc, inputs, {product, tile, zero}, p.panels, {product, packed, zero, zero},
-              t.index(p.channels), s.getUnroll(), prefetch);
+  SmallVector<Value> aIndices{product, tile, zero}, bIndices{product, packed, zero, zero};
+  if (p.pairedPanels) {
+    aIndices.push_back(zero);
+    bIndices.push_back(zero);
+  }
+  acc = t.mma(acc, p.pairedPanels ? inputPairs : inputs, aIndices, p.panels, bIndices,
+              t.index(p.channels), s.getUnroll(), prefetch, p.pairedPanels);
   for (int64_t i = 0; i < height; ++i)
     t.store(t.row(acc, i), sums, {product, t.add(tile, i), t.mul(panel, nr)});
 }
@@ -279,9 +296,10 @@ FailureOr<KernelExtent> emitWinograd(KernelFrame &frame, const ConvolutionProble
   bool isPlain = llvm::all_of(problem.stride, [](int64_t step) { return step == 1; }) &&
                  llvm::all_of(problem.dilation, [](int64_t step) { return step == 1; });
   auto element = cast<RankedTensorType>(problem.result.getType()).getElementType();
-  if (problem.dims() != 2 || !isThree || !isPlain || problem.groups != 1 || !element.isF32())
-    return frame.kernel.emitOpError("[convolution] winograd needs f32, kernels of 3x3, stride and "
-                                    "dilation 1 and one group; choose direct");
+  if (problem.dims() != 2 || !isThree || !isPlain || problem.groups != 1 ||
+      !(element.isF32() || problem.pairedPanels))
+    return frame.kernel.emitOpError("[convolution] winograd needs f32 or pairs of bf16, kernels of "
+                                    "3x3, stride and dilation 1 and one group; choose direct");
   return WinogradEmitter(frame, problem, point).emit();
 }
 

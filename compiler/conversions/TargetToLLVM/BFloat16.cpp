@@ -68,6 +68,18 @@ public:
   }
 };
 
+/// On a machine with that product, LLVM has one instruction for it.
+class LowerRoundFactors : public ConvertOpToLLVMPattern<target::RoundFactorsOp> {
+public:
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult matchAndRewrite(target::RoundFactorsOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<LLVM::FPTruncOp>(op, op.getType(), adaptor.getX());
+    return success();
+  }
+};
+
 VectorType asBits(VectorType type) {
   return type.getElementType().isBF16() ? type.clone(IntegerType::get(type.getContext(), 16))
                                         : VectorType();
@@ -162,6 +174,6 @@ public:
 } // namespace
 
 void tessera::populateBF16Patterns(const LLVMTypeConverter &types, RewritePatternSet &patterns) {
-  patterns.add<LowerLoadPairs, LowerStorePairs, LowerDotPairs>(types);
+  patterns.add<LowerLoadPairs, LowerStorePairs, LowerDotPairs, LowerRoundFactors>(types);
   patterns.add<MaskedLoadBits, MaskedStoreBits, GatherBits, ScatterBits>(types, /*benefit=*/2);
 }

@@ -11,6 +11,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/TileToTarget/Lowering.h"
+#include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
@@ -169,6 +170,24 @@ public:
   }
 };
 
+class LowerRoundFactors : public LoweringPattern<tile::RoundFactorsOp> {
+public:
+  using LoweringPattern::LoweringPattern;
+
+  LogicalResult matchAndRewrite(tile::RoundFactorsOp op, OneToNOpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    SmallVector<Value> results;
+    for (Value x : adaptor.getX()) {
+      auto type = cast<VectorType>(x.getType()).clone(rewriter.getBF16Type());
+      results.push_back(lowering.machine.hasBF16Dot()
+                            ? target::RoundFactorsOp::create(rewriter, op.getLoc(), type, x)
+                            : roundToBF16(rewriter, op.getLoc(), x));
+    }
+    rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+    return success();
+  }
+};
+
 } // namespace
 
 bool tessera::needsExpansion(Operation *op, target::MachineAttr machine) {
@@ -182,6 +201,6 @@ bool tessera::needsExpansion(Operation *op, target::MachineAttr machine) {
 }
 
 void tessera::populateElementwisePatterns(RewritePatternSet &patterns, const Lowering &lowering) {
-  patterns.add<SplitElementwise, SplitConstant, SplitPoison>(lowering);
+  patterns.add<SplitElementwise, SplitConstant, SplitPoison, LowerRoundFactors>(lowering);
   patterns.add<NarrowFloats, WidenFloats>(lowering, /*benefit=*/2);
 }

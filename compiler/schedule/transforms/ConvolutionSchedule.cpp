@@ -120,7 +120,7 @@ static bool canWinograd(const ConvolutionShape &shape) {
   };
   return shape.kernel.size() == 2 && all(shape.kernel, 3) && all(shape.stride, 1) &&
          all(shape.dilation, 1) && shape.groups == 1 && shape.accBits == 32 &&
-         shape.operandBits == 32 && !shape.isExact;
+         (shape.operandBits == 32 || shape.pairs) && !shape.isExact;
 }
 
 /// Whether sixteen products of tiles cost less than nine of pixels, with what the transforms move
@@ -128,14 +128,17 @@ static bool canWinograd(const ConvolutionShape &shape) {
 static bool isWorthWinograd(const ConvolutionShape &shape) {
   if (!canWinograd(shape))
     return false;
-  double weights = 4.0 * shape.channels * shape.outputs, products = 0.5 * weights;
+  int64_t bytes = shape.operandBits / 8;
+  double flop = shape.pairs ? kFlop / 2 : kFlop;
+  double weights = static_cast<double>(bytes) * shape.channels * shape.outputs;
+  double products = 2.0 * shape.channels * shape.outputs;
   double pixels = static_cast<double>(shape.batch) * productOf(shape.places);
   double tiles =
       static_cast<double>(shape.batch) * tilesAlong(shape.places[0]) * tilesAlong(shape.places[1]);
-  double moved = 2.0 * 4 * kProducts * tiles * (shape.channels + shape.outputs);
-  double direct = std::max(pixels * 9 * products * kFlop, 9 * weights * kWeightByte);
+  double moved = 2.0 * kProducts * tiles * (bytes * shape.channels + 4 * shape.outputs);
+  double direct = std::max(pixels * 9 * products * flop, 9 * weights * kWeightByte);
   double winograd =
-      std::max(tiles * kProducts * products * kFlop, kProducts * weights * kWeightByte) +
+      std::max(tiles * kProducts * products * flop, kProducts * weights * kWeightByte) +
       moved * kTransformByte;
   return winograd < kWinogradGain * direct;
 }
@@ -181,18 +184,19 @@ static ConvolutionAttr chooseWinograd(MLIRContext *context, const ConvolutionSha
   int64_t down = tilesAlong(shape.places[0]), across = tilesAlong(shape.places[1]);
   // Tiles of a block rest in L2; weights that do not are read once a block, so that fewer and
   // larger blocks are better.
-  int64_t rowBytes = 4 * kProducts * across * (shape.channels + shape.outputs);
-  int64_t weights = 4 * kProducts * shape.channels * shape.outputs;
+  int64_t bytes = shape.operandBits / 8;
+  int64_t rowBytes = kProducts * across * (bytes * shape.channels + 4 * shape.outputs);
+  int64_t weights = bytes * kProducts * shape.channels * shape.outputs;
   int64_t room = 2 * weights <= machine.l2Bytes ? machine.l2Bytes / 2 : 2 * machine.l2Bytes;
   int64_t block = fullBlocks(down, room / rowBytes);
-  RegisterTile tile = chooseTile(shape, block * across, 4 * shape.channels, machine);
+  RegisterTile tile = chooseTile(shape, block * across, bytes * shape.channels, machine);
   int64_t nr = tile.vectors * lanesOf(shape, machine);
   // Each part of the panels transforms the tiles again: no more parts than threads.
   int64_t panels = divideCeil(shape.outputs, nr), units = shape.batch * divideCeil(down, block);
   int64_t parts = std::clamp<int64_t>(divideCeil(machine.threads, units), 1, panels);
   int64_t nSplit = parts == 1 ? 0 : divideCeil(panels, parts);
   return ConvolutionAttr::get(context, ConvolutionAlgorithm::Winograd, tile.rows, nr, block, nSplit,
-                              /*unroll=*/2, /*prefetchB=*/1, /*pairs=*/false);
+                              /*unroll=*/2, /*prefetchB=*/1, shape.pairs);
 }
 
 ConvolutionAttr chooseConvolution(MLIRContext *context, const ConvolutionShape &shape,

@@ -21,7 +21,7 @@ struct ConvolutionShape {
   llvm::SmallVector<int64_t> sizes, places, kernel, stride, dilation, padding;
   int64_t operandBits = 32, accBits = 32;
   bool isFloat = true;
-  bool isExact = false; ///< no algorithm that sums otherwise
+  bool isExact = false; ///< no algorithm that sums, or rounds, otherwise
   bool pairs = false;   ///< of channels of bf16, on a machine that multiplies them
 };
 

@@ -112,6 +112,18 @@ def Target_DotPairsOp : Target_Op<"dot_pairs", [Pure, AllTypesMatch<["acc", "res
   let assemblyFormat = "$acc `,` $a `,` $b attr-dict `:` type($acc) `,` type($a)";
 }
 
+def Target_RoundFactorsOp : Target_Op<"round_factors", [Pure, AllShapesMatch<["x", "result"]>]> {
+  let summary = "f32 to bf16, half to even, denormals to zero: vcvtneps2bf16";
+  let description = [{
+    ```mlir
+    %y = target.round_factors %x : vector<16xf32> -> vector<16xbf16>
+    ```
+  }];
+  let arguments = (ins VectorOfLengthAndType<[4, 8, 16], [F32]>:$x);
+  let results = (outs VectorOfLengthAndType<[4, 8, 16], [BF16]>:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+}
+
 def Target_CallMathOp : Target_Op<"call_math", [Pure]> {
   let summary = "a pure function of libm or libmvec";
   let description = [{

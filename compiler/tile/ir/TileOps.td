@@ -126,6 +126,21 @@ def Tile_PackOp : Tile_Op<"pack", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def Tile_RoundFactorsOp : Tile_Op<"round_factors", [Pure, AllShapesMatch<["x", "result"]>]> {
+  let summary = "f32 to bf16, half to even, for products of pairs";
+  let description = [{
+    Denormals may become zero, which those products take them for; arith.truncf keeps them, and costs eight times
+    as much.
+
+    ```mlir
+    %y = tile.round_factors %x : vector<64xf32> -> vector<64xbf16>
+    ```
+  }];
+  let arguments = (ins VectorOfRankAndType<[1], [F32]>:$x);
+  let results = (outs VectorOfRankAndType<[1], [BF16]>:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+}
+
 def Tile_CallLibraryOp : Tile_Op<"call_library", [AttrSizedOperandSegments]> {
   let summary = "a function of the runtime's library (runtime/abi/Library.h) on whole buffers";
   let description = [{
