@@ -106,8 +106,7 @@ KernelExtent AttentionEmitter::extent() const {
   int64_t perHead = p.group() * blocks;
   range.grain = keyHeads >= 4 ? perHead : llvm::divideCeil(range.units, 4);
   double unitFlops = 2.0 * br * std::max<int64_t>(p.keys, 1) * (p.depth + p.columns);
-  auto least = static_cast<int64_t>(2.0e6 / unitFlops) + 1;
-  range.grain = std::clamp<int64_t>(range.grain, std::min(least, range.units), range.units);
+  range.grain = std::max(range.grain, chunkOfUnits(range.units, unitFlops));
   return range;
 }
 

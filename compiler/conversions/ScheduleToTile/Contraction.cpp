@@ -143,14 +143,15 @@ KernelExtent ContractionEmitter::extent() const {
   range.units = products * rowBlocks;
   if (range.units == 0)
     return range;
-  // A chunk that packs B should use it for many rows; four chunks still share out evenly.
+  // A chunk that packs B should use it for many rows; eight chunks still share out evenly.
   if (source != PanelSource::Prepacked)
-    range.grain = products >= 4 ? rowBlocks : llvm::divideCeil(range.units, 4);
-  // Below about 20 µs a chunk costs more to hand out than it brings.
-  double unitFlops =
-      2.0 * std::min(mc, p.m) * std::min(p.n, groupPanels * nr) * std::max<int64_t>(p.k, 1);
-  auto least = static_cast<int64_t>(2.0e6 / unitFlops) + 1;
-  range.grain = std::clamp<int64_t>(range.grain, std::min(least, range.units), range.units);
+    range.grain = products >= 4 ? rowBlocks : llvm::divideCeil(range.units, 8);
+  double unitElements =
+      static_cast<double>(std::min(p.n, groupPanels * nr)) * std::max<int64_t>(p.k, 1);
+  Type element = cast<MemRefType>(p.b.memref.getType()).getElementType();
+  range.grain =
+      std::max(range.grain, chunkOfUnits(range.units, 2.0 * std::min(mc, p.m) * unitElements,
+                                         static_cast<double>(byteWidth(element)) * unitElements));
   return range;
 }
 

@@ -84,11 +84,6 @@ FailureOr<KernelExtent> emitConvolution(KernelFrame &frame) {
   return emitDirect(frame, *problem, point);
 }
 
-int64_t convolutionGrain(double unitFlops, int64_t units) {
-  auto least = static_cast<int64_t>(2.0e6 / std::max(unitFlops, 1.0)) + 1;
-  return std::clamp<int64_t>(least, 1, std::max<int64_t>(units, 1));
-}
-
 //===----------------------------------------------------------------------===//
 // Epilogue
 //===----------------------------------------------------------------------===//

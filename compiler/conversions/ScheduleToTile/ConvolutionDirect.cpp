@@ -196,7 +196,7 @@ FailureOr<KernelExtent> DirectEmitter::emit() {
   if (range.units == 0)
     return range;
   double unitFlops = 2.0 * block * p.places[last] * unitPanels * nr * p.panelDepth;
-  range.grain = convolutionGrain(unitFlops, range.units);
+  range.grain = chunkOfUnits(range.units, unitFlops);
   t.loop(frame.begin, frame.end, 1, [&](Value unit) { emitUnit(unit); });
   if (epilogue.hasError)
     return failure();

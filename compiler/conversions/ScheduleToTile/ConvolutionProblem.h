@@ -64,9 +64,6 @@ mlir::FailureOr<KernelExtent> emitDirect(KernelFrame &frame, const ConvolutionPr
 mlir::FailureOr<KernelExtent> emitWinograd(KernelFrame &frame, const ConvolutionProblem &problem,
                                            schedule::ConvolutionAttr point);
 
-/// Units worth handing out together: a chunk below about 20 µs costs more than it brings.
-int64_t convolutionGrain(double unitFlops, int64_t units);
-
 } // namespace tessera
 
 #endif // TESSERA_CONVERSIONS_SCHEDULETOTILE_CONVOLUTIONPROBLEM_H

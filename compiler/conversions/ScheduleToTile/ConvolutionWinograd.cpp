@@ -88,8 +88,7 @@ FailureOr<KernelExtent> WinogradEmitter::emit() {
   range.units = p.batch * blocks * parts;
   if (range.units == 0)
     return range;
-  range.grain =
-      convolutionGrain(2.0 * kProducts * tiles * p.channels * unitPanels * nr, range.units);
+  range.grain = chunkOfUnits(range.units, 2.0 * kProducts * tiles * p.channels * unitPanels * nr);
   // Tiles a multiple of 4 KB apart would share one set of the first level.
   Type factor = p.pairedPanels ? Type(t.b.getBF16Type()) : p.accType;
   int64_t bytes = factor.getIntOrFloatBitWidth() / 8;

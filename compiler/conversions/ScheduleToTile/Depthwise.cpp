@@ -133,9 +133,8 @@ KernelExtent DepthwiseEmitter::extent() const {
   range.units = batch * blocks * rowBlocks;
   if (range.units == 0)
     return range;
-  // Below about 20 µs a chunk costs more to hand out than it brings.
   double unitFlops = 2.0 * blockChannels * productOf(places) / rowBlocks * productOf(kernel);
-  range.grain = std::clamp<int64_t>(static_cast<int64_t>(2.0e6 / unitFlops) + 1, 1, range.units);
+  range.grain = chunkOfUnits(range.units, unitFlops);
   return range;
 }
 

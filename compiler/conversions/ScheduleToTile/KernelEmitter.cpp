@@ -26,6 +26,22 @@ using schedule::KernelOp;
 /// One cache line, and the widest vector.
 constexpr int64_t scratchAlignment = 64;
 
+/// About what a core does and reads in a microsecond.
+constexpr double kFlopsPerMicrosecond = 2.0e5, kBytesPerMicrosecond = 4.0e4;
+/// Microseconds of the shortest chunk worth handing out, and of the longest with any use; between
+/// them, so many chunks that the last ones leave no thread waiting for long.
+constexpr double kShortestChunk = 1, kLongestChunk = 10;
+constexpr int64_t kChunks = 32;
+
+int64_t tessera::chunkOfUnits(int64_t units, double unitFlops, double unitBytes) {
+  double time =
+      std::max({unitFlops / kFlopsPerMicrosecond, unitBytes / kBytesPerMicrosecond, 1e-6});
+  auto unitsIn = [&](double microseconds) { return static_cast<int64_t>(microseconds / time) + 1; };
+  int64_t chunk = std::clamp<int64_t>(llvm::divideCeil(units, kChunks), unitsIn(kShortestChunk),
+                                      unitsIn(kLongestChunk));
+  return std::clamp<int64_t>(chunk, 1, std::max<int64_t>(units, 1));
+}
+
 Type tessera::registerType(Type elementType) {
   if (elementType.isF16() || elementType.isBF16())
     return Float32Type::get(elementType.getContext());

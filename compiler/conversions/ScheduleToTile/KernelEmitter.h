@@ -45,6 +45,12 @@ struct KernelExtent {
   int64_t grain = 1;
 };
 
+/// Units of a kernel that are handed out together, of `unitFlops` operations each, or of
+/// `unitBytes` of weights where these take longer to arrive: chunks of at least a microsecond,
+/// since handing one out takes a tenth of that, and no longer than lets all threads end at about
+/// the same time.
+int64_t chunkOfUnits(int64_t units, double unitFlops, double unitBytes = 0);
+
 /// The only op of its kind in the kernel's body; null where there is none or more than one.
 template <typename OpTy> OpTy findOnly(schedule::KernelOp kernel) {
   auto found = kernel.getBody().front().getOps<OpTy>();

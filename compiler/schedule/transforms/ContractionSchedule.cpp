@@ -26,8 +26,13 @@ struct RegisterTile {
   int64_t rows, columns;
 };
 
-/// Products below this many operations are not worth a second thread.
-constexpr double kSerialFlops = 2.0e6;
+/// Products that take less than this many microseconds are not worth a second thread; about what a
+/// core does, and reads of weights, in one.
+constexpr double kSerialMicroseconds = 4;
+constexpr double kFlopsPerMicrosecond = 2.0e5, kBytesPerMicrosecond = 4.0e4;
+/// Units a thread should have to choose from, so that all end at about the same time; blocks of
+/// rows are of whole strips and the last one shorter, so that there are more of them.
+constexpr int64_t kUnitsPerThread = 4, kBlocksPerThread = 8;
 /// Bytes of A's row beyond which one pass over K is split: partial sums cost more than a strip of A
 /// that leaves the first level, so that only panels too large for L2 are worth it.
 constexpr int64_t kDepthBytes = 32 << 10;
@@ -94,6 +99,30 @@ static int64_t chooseDepth(const ContractionShape &shape, const RegisterTile &ti
   return alignTo(divideCeil(depth, passes), 16);
 }
 
+/// Cuts a product of few units further, into `mc` rows by `nSplit` panels, so that no thread waits
+/// for the others. Every thread reads the operand that is not cut, so the larger one is.
+static void splitForThreads(const ContractionShape &shape, const RegisterTile &tile, int64_t panels,
+                            const MachineModel &machine, int64_t &mc, int64_t &nSplit) {
+  int64_t rows = std::max<int64_t>(shape.rows, 1);
+  double weights = static_cast<double>(shape.columns) * shape.depth;
+  double microseconds = std::max(2.0 * shape.batch * rows * weights / kFlopsPerMicrosecond,
+                                 weights * shape.operandBits / 8 / kBytesPerMicrosecond);
+  int64_t wanted = kUnitsPerThread * machine.threads;
+  int64_t units = shape.batch * divideCeil(rows, mc);
+  if (machine.threads <= 1 || microseconds <= kSerialMicroseconds || units >= wanted)
+    return;
+  // Where panels are packed on the way, each block of rows would pack them anew.
+  bool cutRows = shape.packedB && rows > shape.columns;
+  int64_t parts = divideCeil(wanted, units);
+  if (cutRows || (shape.packedB && panels < parts)) {
+    int64_t others = shape.batch * (cutRows ? 1 : panels);
+    int64_t blocks = divideCeil(kBlocksPerThread * machine.threads, others);
+    mc = std::min<int64_t>(mc, alignTo(divideCeil(rows, blocks), tile.rows));
+  }
+  if (!cutRows)
+    nSplit = std::max<int64_t>(1, panels / parts);
+}
+
 ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &shape,
                                   const MachineModel &machine) {
   RegisterTile tile = chooseTile(shape, machine);
@@ -101,7 +130,6 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   int64_t bytes = shape.operandBits / 8, accBytes = shape.accBits / 8;
   int64_t rows = std::max<int64_t>(shape.rows, 1), depth = std::max<int64_t>(shape.depth, 1);
   int64_t panels = std::max<int64_t>(divideCeil(shape.columns, tile.columns), 1);
-  double flops = 2.0 * shape.batch * rows * shape.columns * depth;
 
   // All rows in one block where they fit L2: then every panel of B is read once. Weights come from
   // memory, each block anew: where half of L2 makes few blocks, these are as high as that.
@@ -116,14 +144,12 @@ ContractionAttr chooseContraction(MLIRContext *context, const ContractionShape &
   } else {
     blockRows = rows;
   }
-  int64_t mc = alignTo(blockRows, tile.rows);
+  int64_t mc = static_cast<int64_t>(alignTo(blockRows, tile.rows));
 
   // Groups of panels: where blocks are too few for the threads, and where scratch would outgrow its
   // cache.
   int64_t nSplit = panels;
-  int64_t units = shape.batch * divideCeil(rows, mc);
-  if (machine.threads > 1 && flops > kSerialFlops && units < 4 * machine.threads)
-    nSplit = divideCeil(panels, divideCeil(4 * machine.threads, units));
+  splitForThreads(shape, tile, panels, machine, mc, nSplit);
   if (kc < depth)
     nSplit = std::min(nSplit,
                       std::max<int64_t>(1, machine.l2Bytes / 4 / (mc * tile.columns * accBytes)));

@@ -143,15 +143,28 @@ static bool isWorthWinograd(const ConvolutionShape &shape) {
   return winograd < kWinogradGain * direct;
 }
 
+/// How many units there should be, for all threads to end at about the same time.
+static int64_t unitsWanted(const ConvolutionShape &shape, const MachineModel &machine) {
+  double flops = 2.0 * shape.batch * shape.groups * productOf(shape.places) *
+                 productOf(shape.kernel) * shape.channels * shape.outputs;
+  return machine.threads <= 1 || flops < kSerialFlops ? 1 : 4 * machine.threads;
+}
+
 /// Panels a unit has, where units are too few for the threads; 0 for all.
 static int64_t splitPanels(const ConvolutionShape &shape, int64_t panels, int64_t units,
                            const MachineModel &machine) {
-  double flops = 2.0 * shape.batch * shape.groups * productOf(shape.places) *
-                 productOf(shape.kernel) * shape.channels * shape.outputs;
-  if (machine.threads <= 1 || flops < kSerialFlops || units >= 4 * machine.threads)
+  int64_t wanted = unitsWanted(shape, machine);
+  if (units >= wanted)
     return 0;
-  int64_t split = divideCeil(panels, divideCeil(4 * machine.threads, units));
+  int64_t split = divideCeil(panels, divideCeil(wanted, units));
   return split == panels ? 0 : split;
+}
+
+/// The most rows of outputs in a block where panels are too few to be shared out instead.
+static int64_t rowsForThreads(const ConvolutionShape &shape, int64_t rows, int64_t panels,
+                              const MachineModel &machine) {
+  int64_t others = shape.batch * shape.groups * panels;
+  return std::max<int64_t>(1, rows / divideCeil(unitsWanted(shape, machine), others));
 }
 
 /// Of `count` rows, at most `most`: the largest block that leaves the last one least short, for all
@@ -172,9 +185,11 @@ static ConvolutionAttr chooseDirect(MLIRContext *context, const ConvolutionShape
   int64_t rows = productOf(ArrayRef(shape.places).drop_back());
   int64_t most =
       std::max<int64_t>(1, machine.l2Bytes / 2 / std::max<int64_t>(1, blockRowBytes(shape)));
+  int64_t panels = divideCeil(shape.outputs, nr);
+  most = std::min(most, rowsForThreads(shape, rows, panels, machine));
   int64_t block = equalParts(std::max<int64_t>(rows, 1), most);
   int64_t units = shape.batch * shape.groups * divideCeil(std::max<int64_t>(rows, 1), block);
-  int64_t nSplit = splitPanels(shape, divideCeil(shape.outputs, nr), units, machine);
+  int64_t nSplit = splitPanels(shape, panels, units, machine);
   return ConvolutionAttr::get(context, ConvolutionAlgorithm::Direct, tile.rows, nr, block, nSplit,
                               /*unroll=*/2, /*prefetchB=*/1, shape.pairs);
 }
