@@ -71,6 +71,10 @@ func.func @spread(%x: memref<16x16xf32, strided<[3, 3]>>, %y: memref<31xf32>, %s
   // CHECK: vector.store
   %1 = tile.load %x[%c0, %c0] valid %c6 : memref<16x16xf32, strided<[3, 3]>> -> vector<16xf32>
   tile.store %1, %y[%c0] : vector<16xf32>, memref<31xf32>
+  // CHECK: arith.andi %{{.*}}, %{{.*}} : vector<16xi1>
+  // CHECK: vector.maskedstore
+  // CHECK: vector.maskedstore
+  tile.store %0, %pairs[%c0] valid %end : vector<16xf32>, memref<16xf32, strided<[2]>>
   // CHECK: vector.gather
   %far = memref.reinterpret_cast %y to offset: [0], sizes: [4], strides: [9] : memref<31xf32> to memref<4xf32, strided<[9]>>
   %2 = tile.load %far[%c0] : memref<4xf32, strided<[9]>> -> vector<4xf32>

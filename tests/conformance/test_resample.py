@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from harness import Case, check, values
 from torch import Tensor
 
+import tessera as ts
+
 ATEN = torch.ops.aten
 LINE, IMAGE, VOLUME = values(2, 3, 7), values(2, 3, 7, 9), values(1, 2, 4, 5, 6)
 
@@ -46,6 +48,15 @@ def _interpolations(x: Tensor, mode: str, **options: Any) -> list[Case]:
 def test_nearest(x: Tensor) -> None:
     cases = [c for mode in ("nearest", "nearest-exact") for c in _interpolations(x, mode)]
     check(cases)
+
+
+def test_repeated_images_are_one_kernel() -> None:
+    x = torch.randn(1, 2, 9, 7)
+    for factors in ((2, 2), (3, 1), (4, 5)):
+        model = torch.nn.Upsample(scale_factor=factors)
+        tess = ts.from_pytorch(model, example_inputs=(x,), strict=True)
+        assert len(tess.report.kernels) == 1
+        assert torch.equal(tess(x), model(x))
 
 
 def test_linear_and_cubic() -> None:

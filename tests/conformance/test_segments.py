@@ -135,6 +135,29 @@ def test_a_bag_as_a_module() -> None:
             converted(ids + 1 + (ids == 19), starts)
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_equal_bags_are_rows(mode: str) -> None:
+    """The indices of a matrix need no search for the bag of each, and no scattered sums."""
+    cases = []
+    index = torch.tensor([[1, 3, 0], [3, 3, 3], [19, 3, 2]])
+    for options in ({}, {"padding_idx": 3}):
+        module = nn.EmbeddingBag(20, 40, mode=mode, **options).eval()
+        tess = ts.from_pytorch(module, example_inputs=(index,), strict=True)
+        assert [row.kind for row in tess.report.kernels if row.kind == "library"] == []
+        cases.append(Case(f"{mode} {options}", module, [index]))
+    factors = values(3, 3)
+    if mode == "sum":
+        weight = values(20, 40)
+        cases.append(
+            Case(
+                "factors",
+                lambda w, i, s: F.embedding_bag(i, w, mode="sum", per_sample_weights=s),
+                [weight, index, factors],
+            )
+        )
+    check(cases)
+
+
 def test_renormalized_embeddings() -> None:
     ids = torch.tensor([[1, 3], [3, 0]])
     check(

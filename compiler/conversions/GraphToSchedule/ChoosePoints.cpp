@@ -92,17 +92,24 @@ static ElementwiseAttr chooseElementwise(KernelOp kernel, const MachineModel &ma
 }
 
 /// The size of the longest kept dimension along which an input of the domain's shape lies
-/// contiguous, or nearly: windows a few elements apart are read by whole vectors.
+/// contiguous, or nearly: windows a few elements apart are read by whole vectors. Where elements
+/// are looked up, each from its place, the innermost kept one is as good as any.
 static int64_t longestAcross(KernelOp kernel, ArrayRef<int64_t> domain, ArrayRef<int64_t> reduced) {
   int64_t longest = 1;
+  bool isLookedUp = true;
   for (BlockArgument input : kernel.getBody().front().getArguments()) {
     if (cast<RankedTensorType>(input.getType()).getShape() != domain)
       continue;
+    isLookedUp = false;
     for (auto [d, stride] : llvm::enumerate(kernel.getInputStrides(input.getArgNumber())))
       if (stride > 0 && stride <= maxWindowStep &&
           !llvm::is_contained(reduced, static_cast<int64_t>(d)))
         longest = std::max(longest, domain[d]);
   }
+  if (isLookedUp)
+    for (auto [d, size] : llvm::enumerate(domain))
+      if (!llvm::is_contained(reduced, static_cast<int64_t>(d)))
+        longest = size;
   return longest;
 }
 

@@ -95,16 +95,20 @@ struct Spread {
   /// Which vector holds a lane: of two the first.
   int64_t partOf(int64_t lane) const { return lane * stride / lanes; }
 
+  /// Elements up to the last of `valid` lanes; null where all exist.
+  Value reachOf(OpBuilder &b, Location loc, Value valid) const {
+    if (!valid)
+      return Value();
+    Value step = arith::ConstantIndexOp::create(b, loc, stride);
+    Value behind = arith::ConstantIndexOp::create(b, loc, stride - 1);
+    return b.createOrFold<arith::SubIOp>(loc, b.createOrFold<arith::MulIOp>(loc, valid, step),
+                                         behind);
+  }
+
   /// Of the lanes only `valid` exist, where that is given; the others are `pad`.
   Value load(OpBuilder &b, Location loc, VectorType type, Value base, Address address, Value valid,
              Value pad) const {
-    Value reach; // elements up to the last lane's
-    if (valid) {
-      Value step = arith::ConstantIndexOp::create(b, loc, stride);
-      Value behind = arith::ConstantIndexOp::create(b, loc, stride - 1);
-      reach = b.createOrFold<arith::MulIOp>(loc, valid, step);
-      reach = b.createOrFold<arith::SubIOp>(loc, reach, behind);
-    }
+    Value reach = reachOf(b, loc, valid);
     Value result = pad;
     for (int64_t part = 0; part < stride; ++part) {
       int64_t start = valid ? part * lanes : startOf(part);
@@ -120,19 +124,27 @@ struct Spread {
     return result;
   }
 
-  void store(OpBuilder &b, Location loc, Value value, Value base, Address address) const {
+  void store(OpBuilder &b, Location loc, Value value, Value base, Address address,
+             Value valid) const {
+    Value reach = reachOf(b, loc, valid);
     for (int64_t part = 0; part < stride; ++part) {
+      int64_t start = valid ? part * lanes : startOf(part);
+      Extent extent = extentOf(b, loc, reach, start, lanes);
+      if (extent.kind == Extent::None)
+        continue;
       SmallVector<int64_t> source(lanes, 0);
       SmallVector<bool> isWritten(lanes, false);
       for (int64_t lane = 0; lane < lanes; ++lane)
         if (partOf(lane) == part) {
-          source[lane * stride - startOf(part)] = lane;
-          isWritten[lane * stride - startOf(part)] = true;
+          source[lane * stride - start] = lane;
+          isWritten[lane * stride - start] = true;
         }
       auto maskType = VectorType::get({lanes}, b.getI1Type());
       Value mask = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(maskType, isWritten));
+      if (extent.mask)
+        mask = arith::AndIOp::create(b, loc, mask, extent.mask);
       Value spread = vector::ShuffleOp::create(b, loc, value, value, source);
-      Value index = (address + startOf(part)).materialize(b, loc);
+      Value index = (address + start).materialize(b, loc);
       vector::MaskedStoreOp::create(b, loc, base, index, mask, spread);
     }
   }
@@ -180,8 +192,7 @@ private:
       return reversed(b, loc, vector::LoadOp::create(b, loc, type, base, index));
     }
     if (Spread::suits(type, stride))
-      return Spread(type, stride)
-          .load(b, loc, type, base, address, extent.mask ? extent.valid : Value(), pad());
+      return Spread(type, stride).load(b, loc, type, base, address, extent.valid, pad());
     Value index = address.materialize(b, loc);
     if (stride == 0) {
       Value scalar = memref::LoadOp::create(b, loc, base, index);
@@ -212,8 +223,8 @@ public:
       int64_t lanes = cast<VectorType>(piece.getType()).getNumElements();
       Extent extent = extentOf(rewriter, op.getLoc(), valid, start, lanes);
       if (extent.kind != Extent::None)
-        store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride,
-              extent.mask, op.getNontemporal());
+        store(rewriter, op.getLoc(), piece, buffer.base, address + start * stride, stride, extent,
+              op.getNontemporal());
       start += lanes;
     }
     rewriter.eraseOp(op);
@@ -231,11 +242,12 @@ private:
   }
 
   static void store(OpBuilder &b, Location loc, Value piece, Value base, Address address,
-                    int64_t stride, Value mask, bool nontemporal) {
+                    int64_t stride, const Extent &extent, bool nontemporal) {
     auto type = cast<VectorType>(piece.getType());
     int64_t lanes = type.getNumElements();
-    if (Spread::suits(type, stride) && !mask)
-      return Spread(type, stride).store(b, loc, piece, base, address);
+    Value mask = extent.mask;
+    if (Spread::suits(type, stride))
+      return Spread(type, stride).store(b, loc, piece, base, address, extent.valid);
     Value index = address.materialize(b, loc);
     if (stride != 1 && lanes > 1) {
       Value offsets = laneOffsets(b, loc, lanes, stride);

@@ -103,6 +103,8 @@ class LoweringContext:
         self.location: Location = NO_LOCATION
         self._env: dict[fx.Node, Any] = {}
         self._keys: Any = None
+        #: the first element of values that count evenly, and the next one's distance: by their ids
+        self.ranges: dict[int, tuple[float, float]] = {}
         #: how many random keys the graph takes, as one tensor before its other inputs
         self.key_count = 0
         #: what the graph calls while it runs, by number: functions over torch tensors, and kernels

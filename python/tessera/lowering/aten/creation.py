@@ -201,7 +201,9 @@ def _range(
     count = max(int(count), 0)
     if dtype.is_floating_point:
         start, step = float(start), float(step)
-    return ctx.emit("iota", [], shape=[count], dim=0, start=start, step=step, dtype=dtype)
+    values = ctx.emit("iota", [], shape=[count], dim=0, start=start, step=step, dtype=dtype)
+    ctx.ranges[values.handle.id] = (start, step)
+    return values
 
 
 @rule("arange")

@@ -22,6 +22,8 @@ from tessera.lowering.context import GraphValue, LoweringContext
 
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
+#: From here on mish(x) is x in every type.
+MISH_IS_LINEAR = 20.0
 
 
 def _wide(
@@ -143,11 +145,14 @@ def softplus(
 @rule("mish")
 def mish(ctx: LoweringContext, self: GraphValue) -> GraphValue:
     _require_float("mish", self)
-    return _wide(
-        ctx,
-        self,
-        lambda a, x: a.mul(x, a.unary("tanh", a.unary("log1p", a.unary("exp", x)))),
-    )
+
+    def body(a: Arith, x: GraphValue) -> GraphValue:
+        # tanh(log(1 + w)) of w = exp(x) is n / (n + 2) with n = w² + 2w: 1 before w² overflows.
+        w = a.unary("exp", a.minimum(x, MISH_IS_LINEAR))
+        n = a.mul(w, a.add(w, 2.0))
+        return a.mul(x, a.div(n, a.add(n, 2.0)))
+
+    return _wide(ctx, self, body)
 
 
 @rule("log_sigmoid")

@@ -76,18 +76,30 @@ def combine(ctx: LoweringContext, x: GraphValue, dim: int, taps: Taps) -> GraphV
     return ctx.emit("reduce", [weighted], kind="sum", dims=[dim + 1], keepdim=False)
 
 
-def choose(ctx: LoweringContext, x: GraphValue, dim: int, places: Tensor) -> GraphValue:
-    """The elements at `places` along `dim`; repeated and strided ones without an index."""
-    size, count = x.shape[dim], places.numel()
-    line = torch.arange(count)
+def repeated(ctx: LoweringContext, x: GraphValue, factors: Sequence[int]) -> GraphValue:
+    """Each element along each of the last dimensions `factor` times, in one step."""
+    lead = x.ndim - len(factors)
+    apart, shape, full = list(x.shape[:lead]), list(x.shape[:lead]), list(x.shape[:lead])
+    for size, factor in zip(x.shape[lead:], factors, strict=True):
+        apart += [size, 1] if factor > 1 else [size]
+        shape += [size, factor] if factor > 1 else [size]
+        full.append(size * factor)
+    return ctx.reshape(ctx.broadcast(ctx.reshape(x, apart), shape), full)
+
+
+def repetition(size: int, taps: Taps) -> int:
+    """How often each of `size` elements comes, in order; 0 where that is not all there is to it."""
+    count, width = taps.places.shape
     factor = count // size if size else 0
-    if factor and count == factor * size and torch.equal(places, line // factor):
-        if factor == 1:
-            return x
-        shape = (*x.shape[: dim + 1], factor, *x.shape[dim + 1 :])
-        apart = ctx.reshape(x, (*x.shape[: dim + 1], 1, *x.shape[dim + 1 :]))
-        repeated = ctx.broadcast(apart, shape)
-        return ctx.reshape(repeated, (*x.shape[:dim], count, *x.shape[dim + 1 :]))
+    inputs = torch.arange(count) // max(factor, 1)
+    is_plain = width == 1 and bool((taps.weights == 1).all()) and bool(taps.real.all())
+    return factor if is_plain and torch.equal(taps.places.flatten(), inputs) else 0
+
+
+def choose(ctx: LoweringContext, x: GraphValue, dim: int, places: Tensor) -> GraphValue:
+    """The elements at `places` along `dim`; strided ones without an index."""
+    count = places.numel()
+    line = torch.arange(count)
     step = int(places[1] - places[0]) if count > 1 else 1
     if count and step > 0 and torch.equal(places, places[0] + step * line):
         first = int(places[0])
@@ -239,9 +251,12 @@ def _resampled(
 ) -> GraphValue:
     """`x` resampled along its last dimensions."""
     compute = x.dtype if moves else opmath(x.dtype)
+    factors = [repetition(n, taps) for n, taps in zip(x.shape[2:], tables, strict=True)]
     y = ctx.cast(x, compute)
-    for dim, taps in enumerate(tables, start=x.ndim - len(tables)):
-        y = combine(ctx, y, dim, taps)
+    for dim, (factor, taps) in enumerate(zip(factors, tables, strict=True), start=2):
+        if not factor:
+            y = combine(ctx, y, dim, taps)
+    y = repeated(ctx, y, [factor or 1 for factor in factors])
     return finish(ctx, y, x.dtype)
 
 

@@ -162,8 +162,11 @@ def embedding_bag(
     if used - {0}:
         raise Unsupported("embedding_bag for its backward is not compiled")
     index = as_index(ctx, "embedding_bag", indices)
+    bags = offsets.numel() - int(include_last_offset)
+    if bags and index.numel() and ctx.ranges.get(offsets.handle.id) == (0, index.numel() / bags):
+        result = _equal_bags(ctx, weight, index, bags, mode, per_sample_weights, padding_idx)
+        return result, None, None, None
     begin = as_index(ctx, "embedding_bag", offsets)
-    bags = begin.numel() - int(include_last_offset)
     begin = slice_along(ctx, begin, 0, 0, bags)
     order = positions(ctx, index.shape, 0)
     i = Arith(ctx, INDEX)
@@ -189,6 +192,37 @@ def embedding_bag(
             empty = ctx.broadcast(a.compare("eq", count, 0.0), filled.shape)
             filled = a.select(empty, 0.0, filled)
     return finish(ctx, filled, weight.dtype), None, None, None
+
+
+def _equal_bags(
+    ctx: LoweringContext,
+    weight: GraphValue,
+    indices: GraphValue,
+    bags: int,
+    mode: int,
+    per_sample_weights: GraphValue | None,
+    padding_idx: int,
+) -> GraphValue:
+    """Bags of equally many, as those of a matrix of indices are: a reduction of rows."""
+    held = indices.numel() // bags
+    index = ctx.reshape(indices, (bags, held))
+    i, a = Arith(ctx, INDEX), Arith(ctx, opmath(weight.dtype))
+    rows = ctx.cast(ctx.emit("gather", [weight, index], dim=0), a.dtype)
+    if per_sample_weights is not None:
+        factors = ctx.reshape(ctx.cast(per_sample_weights, a.dtype), (bags, held))
+        rows = a.mul(rows, insert_dim(ctx, factors, 2))
+    count: GraphValue | float = float(held)
+    if padding_idx >= 0:
+        real = i.compare("ne", index, padding_idx)
+        rows = a.select(insert_dim(ctx, real, 2), rows, -math.inf if mode == MAX else 0.0)
+        count = ctx.emit("reduce", [ctx.cast(real, a.dtype)], kind="sum", dims=[1], keepdim=True)
+    kind = "max" if mode == MAX else "sum"
+    filled = ctx.emit("reduce", [rows], kind=kind, dims=[1], keepdim=False)
+    if mode == MEAN:
+        filled = a.div(filled, count if isinstance(count, float) else a.maximum(count, 1.0))
+    elif mode == MAX and not isinstance(count, float):
+        filled = a.select(a.compare("eq", count, 0.0), 0.0, filled)
+    return finish(ctx, filled, weight.dtype)
 
 
 @rule("embedding_renorm")
