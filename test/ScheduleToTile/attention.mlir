@@ -33,8 +33,8 @@ func.func @main(%q: tensor<1x32x64x32xf32>, %k: tensor<1x8x64x32xf32>, %v: tenso
 
 // -----
 
-// Causal, keys in passes of 32: blocks stop at their last row, the diagonal is masked, the output so far
-// shrinks with the maximum.
+// Causal, keys in passes of 32: blocks stop at their last row, the diagonal is masked, the softmax takes four rows at
+// a time, the output so far shrinks with the maximum.
 
 // CHECK-LABEL: func.func @attention_
 // CHECK:         scf.for %[[UNIT:.*]] =
@@ -43,8 +43,9 @@ func.func @main(%q: tensor<1x32x64x32xf32>, %k: tensor<1x8x64x32xf32>, %v: tenso
 // CHECK:             tile.mma
 // CHECK:             tile.mma
 // CHECK:             arith.cmpi s{{le|ge}}
-// CHECK:             tile.exp2 {{.*}} vector<32xf32>
-// CHECK:             tile.exp2 {{.*}} : f32
+// CHECK:             scf.for %{{.*}} = %c0 to %{{.*}} step %c16
+// CHECK-COUNT-4:       tile.exp2 {{.*}} vector<16xf32>
+// CHECK-COUNT-4:     tile.exp2 {{.*}} : f32
 // CHECK:             tile.mma
 // CHECK:           arith.divf
 func.func @main(%q: tensor<1x2x70x16xf32>, %k: tensor<1x2x90x16xf32>, %v: tensor<1x2x90x16xf32>) -> tensor<1x2x70x16xf32> {
@@ -77,15 +78,15 @@ func.func @main(%q: tensor<1x1x64x16xf32>, %k: tensor<1x1x64x16xf32>, %v: tensor
 
 // -----
 
-// For any number of queries and keys: whole strips, a last panel that is always masked, and the softmax two
-// panels at a time.
+// For any number of queries and keys: whole strips, a last panel that is always masked, and the softmax of rows past
+// the last.
 
 // CHECK-LABEL: func.func @attention_
 // CHECK-DAG:     tile.size 50
 // CHECK-DAG:     tile.size 42
 // CHECK:         tile.mma {{.*}} vector<8x32xf32>
 // CHECK-NOT:     vector<2x32xf32>
-// CHECK:         tile.exp2 {{.*}} vector<64xf32>
+// CHECK-COUNT-4: tile.exp2 {{.*}} vector<16xf32>
 // CHECK:         return
 func.func @main(%q: tensor<4x50x64xf32>, %k: tensor<4x50x64xf32>, %v: tensor<4x50x64xf32>) -> tensor<4x50x64xf32> {
   %0 = schedule.kernel attention(%q, %k, %v) {point = #schedule.attention<br = 32, bc = 64, mr = 8, nr = 32, unroll = 2, anySizes = true>}

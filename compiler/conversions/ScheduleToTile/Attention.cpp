@@ -78,7 +78,7 @@ void AttentionEmitter::plan() {
     nrValue = widestDividing(p.columns, 2 * nr, lanes);
   br = std::min<int64_t>(llvm::alignTo(s.getBr(), mr),
                          llvm::alignTo(std::max<int64_t>(p.queries, 1), mr));
-  // The softmax takes two panels at a time; in code for any size it always does.
+  // In code for any size the softmax takes two panels of a row at a time where rows are few.
   int64_t step = s.getAnySizes() ? 2 * nr : nr;
   bc = std::min<int64_t>(llvm::alignTo(s.getBc(), step),
                          llvm::alignTo(std::max<int64_t>(p.keys, 1), step));

@@ -78,7 +78,10 @@ private:
   // Softmax of one pass (AttentionSoftmax.cpp).
   void clearStatistics();
   void emitSoftmax(mlir::Value keys);
-  void emitSoftmaxRow(mlir::Value row, mlir::Value width);
+  void emitSoftmaxRows(mlir::Value first, int64_t count, mlir::Value width, int64_t step);
+  mlir::Value exp2(mlir::Value x);
+  mlir::Value rowMaximum(mlir::Value row);
+  void finishRow(mlir::Value row, mlir::Value sums, mlir::Value largest, mlir::Value shift);
 
   // Output (AttentionOutput.cpp).
   void emitOutput(mlir::Value firstKey, mlir::Value depth);

@@ -45,58 +45,90 @@ void AttentionEmitter::clearStatistics() {
   });
 }
 
+/// Machine vectors of polynomials under way at once: enough to fill the pipes.
+static constexpr int64_t kVectors = 4;
+
 void AttentionEmitter::emitSoftmax(Value keys) {
-  int64_t step = t.anySizes ? 2 * nr : nr;
-  Value width = t.mul(t.ceilDiv(keys, step), step);
-  t.loop(t.index(0), rows, 1, [&](Value row) { emitSoftmaxRow(row, width); });
+  int64_t panel = t.anySizes ? 2 * nr : nr;
+  Value width = t.mul(t.ceilDiv(keys, panel), panel);
+  // Rows side by side: what their maxima and sums wait for hides in the others' work. Of a shorter
+  // last block the rows that do not exist are taken along; nobody reads them.
+  int64_t count = kVectors;
+  while (br % count != 0)
+    count /= 2;
+  auto known = getConstantIntValue(width);
+  int64_t step = kVectors / count * lanes;
+  while ((known ? *known : panel) % step != 0)
+    step /= 2;
+  t.loop(t.index(0), rows, count, [&](Value row) { emitSoftmaxRows(row, count, width, step); });
 }
 
-void AttentionEmitter::emitSoftmaxRow(Value row, Value width) {
+Value AttentionEmitter::exp2(Value x) {
+  return tile::Exp2Op::create(t.b, t.loc, x.getType(), x, t.b.getF64FloatAttr(kExp2Accuracy));
+}
+
+/// The largest score of `row` so far.
+Value AttentionEmitter::rowMaximum(Value row) {
+  auto type = VectorType::get({lanes}, p.accType);
+  Value largest = vector::ReductionOp::create(t.b, t.loc, vector::CombiningKind::MAXNUMF,
+                                              t.load(type, maxima, {row, t.index(0)}),
+                                              arith::FastMathFlags::nnan);
+  return online ? larger(largest, scalarLoad(rowMax, row)) : largest;
+}
+
+/// `count` rows from `first` on, `step` keys of each at a time.
+void AttentionEmitter::emitSoftmaxRows(Value first, int64_t count, Value width, int64_t step) {
   OpBuilder &b = t.b;
   Location loc = t.loc;
-  // Two register tiles a step, where the width allows: enough independent polynomials to fill the
-  // pipes.
-  auto known = getConstantIntValue(width);
-  int64_t step = t.anySizes || (known && *known % (2 * nr) == 0) ? 2 * nr : nr;
   auto type = VectorType::get({step}, p.accType);
-  auto exp2 = [&](Value x) -> Value {
-    return tile::Exp2Op::create(b, loc, x.getType(), x, b.getF64FloatAttr(kExp2Accuracy));
-  };
-  double factor = scaleFirst ? kLog2E : p.scale * kLog2E;
-
-  auto maxType = VectorType::get({lanes}, p.accType);
-  Value largest = vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXNUMF,
-                                              t.load(maxType, maxima, {row, t.index(0)}),
-                                              arith::FastMathFlags::nnan);
-  if (online)
-    largest = larger(largest, scalarLoad(rowMax, row));
-  // A row that sees nothing keeps its scores at minus infinity: their exponentials are zero, not
-  // NaN.
+  double scale = scaleFirst ? kLog2E : p.scale * kLog2E;
   Value lowest = t.constant(p.accType, kMinusInfinity), zero = t.zero(p.accType);
-  Value sees = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, largest, lowest);
-  Value shift = arith::MulFOp::create(b, loc, arith::SelectOp::create(b, loc, sees, largest, zero),
-                                      t.constant(p.accType, -factor));
-  Value shifts = t.broadcast(shift, type), factors = t.constant(type, factor);
+  Value factor = t.constant(type, scale);
+  SmallVector<Value> largest, shift, shifts;
+  for (int64_t i = 0; i < count; ++i) {
+    largest.push_back(rowMaximum(t.add(first, i)));
+    // A row that sees nothing keeps its scores at minus infinity: their exponentials are zero, not
+    // NaN.
+    Value sees = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, largest[i], lowest);
+    Value from = arith::SelectOp::create(b, loc, sees, largest[i], zero);
+    shift.push_back(arith::MulFOp::create(b, loc, from, t.constant(p.accType, -scale)));
+    shifts.push_back(t.broadcast(shift[i], type));
+  }
+  SmallVector<Value> zeros(count, t.zero(type));
   SmallVector<Value> sums =
-      t.loop(t.index(0), width, step, {t.zero(type)}, [&](Value c, ValueRange carried) {
-        Value x = t.load(type, scores, {row, c});
-        Value e = exp2(math::FmaOp::create(b, loc, x, factors, shifts));
-        if (pairs)
-          t.store(t.roundFactors(e), weights, {row, c});
-        else
-          t.store(e, scores, {row, c});
-        return SmallVector<Value>{arith::AddFOp::create(b, loc, carried[0], e)};
+      t.loop(t.index(0), width, step, zeros, [&](Value c, ValueRange carried) {
+        SmallVector<Value> terms, next;
+        for (int64_t i = 0; i < count; ++i) {
+          Value x = t.load(type, scores, {t.add(first, i), c});
+          terms.push_back(exp2(math::FmaOp::create(b, loc, x, factor, shifts[i])));
+        }
+        for (auto [i, term] : llvm::enumerate(terms)) {
+          t.store(pairs ? t.roundFactors(term) : term, pairs ? weights : scores,
+                  {t.add(first, static_cast<int64_t>(i)), c});
+          next.push_back(arith::AddFOp::create(b, loc, carried[i], term));
+        }
+        return next;
       });
-  Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sums[0],
+  for (int64_t i = 0; i < count; ++i)
+    finishRow(t.add(first, i), sums[i], largest[i], shift[i]);
+}
+
+/// Leaves what the row's output is multiplied by; between passes also what the next one needs.
+void AttentionEmitter::finishRow(Value row, Value sums, Value largest, Value shift) {
+  OpBuilder &b = t.b;
+  Location loc = t.loc;
+  Value sum = vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, sums,
                                           arith::FastMathFlags::reassoc);
   if (online) {
+    double scale = scaleFirst ? kLog2E : p.scale * kLog2E;
     Value old = scalarLoad(rowMax, row);
-    Value shrink = exp2(math::FmaOp::create(b, loc, old, t.constant(p.accType, factor), shift));
+    Value shrink = exp2(math::FmaOp::create(b, loc, old, t.constant(p.accType, scale), shift));
     scalarStore(shrink, rowFactor, row);
     scalarStore(math::FmaOp::create(b, loc, scalarLoad(rowSum, row), shrink, sum), rowSum, row);
     scalarStore(largest, rowMax, row);
     return;
   }
+  Value zero = t.zero(p.accType);
   Value inverse = arith::DivFOp::create(b, loc, t.constant(p.accType, 1.0), sum);
   Value empty = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, sum, zero);
   scalarStore(arith::SelectOp::create(b, loc, empty, zero, inverse), rowFactor, row);
