@@ -223,6 +223,7 @@ static DepthwiseShape depthwiseShape(graph::ConvolutionOp convolution) {
   shape.channels = result.back();
   shape.rows = productOf(result.drop_front().drop_back(2));
   shape.columns = result[result.size() - 2];
+  shape.group = std::max(weight[1], weight[0] / static_cast<int64_t>(convolution.getGroups()));
   shape.kernelColumns = weight.back();
   shape.taps = productOf(weight.drop_front(2));
   shape.accBits = std::max<int64_t>(bitsOf(convolution.getInput()), 32);

@@ -50,7 +50,8 @@ private:
     bool known = llvm::all_of(op->getOperandTypes(), [](Type type) {
       return cast<RankedTensorType>(type).hasStaticShape();
     });
-    return known && op.getChannelsLast() && dependsOnParameters(op.getWeight()) &&
+    return known && op.getChannelsLast() && !graph::hasDepthwiseKernel(op) &&
+           dependsOnParameters(op.getWeight()) &&
            isWorthDirect(convolutionShape(op, bf16Dot), machine);
   }
 

@@ -99,17 +99,17 @@ Value tessera::packPanels(OpBuilder &b, Location loc, Value matrix, int64_t nr, 
   return pack.getOutputs()[0];
 }
 
-/// The kernels of a depthwise convolution, [O, 1, kernel…], as [elements of a kernel, O]; null
+/// The kernels of a depthwise convolution, [O, I, kernel…], as [elements of I kernels, O]; null
 /// where no strides say that.
 static Value channelColumns(OpBuilder &b, KernelOp kernel, unsigned index) {
   Value input = kernel.getInputs()[index];
   auto type = cast<RankedTensorType>(input.getType());
   SmallVector<int64_t> strides = kernel.getInputStrides(index);
   SmallVector<int64_t> shape(type.getShape());
-  int64_t taps = productOf(ArrayRef(shape).drop_front(2)), step = strides.back();
-  auto expected = rowMajorStrides(ArrayRef(shape).drop_front(2));
+  int64_t taps = productOf(ArrayRef(shape).drop_front()), step = strides.back();
+  auto expected = rowMajorStrides(ArrayRef(shape).drop_front());
   for (auto [have, want, size] :
-       llvm::zip_equal(ArrayRef(strides).drop_front(2), expected, ArrayRef(shape).drop_front(2)))
+       llvm::zip_equal(ArrayRef(strides).drop_front(), expected, ArrayRef(shape).drop_front()))
     if (size != 1 && have != want * step)
       return {};
   auto view = input.getDefiningOp<ViewOp>();
@@ -118,13 +118,13 @@ static Value channelColumns(OpBuilder &b, KernelOp kernel, unsigned index) {
       b.getI64IntegerAttr(view ? view.getOffset() : 0), b.getDenseI64ArrayAttr({step, strides[0]}));
 }
 
-/// [elements of a kernel, O] as [O, 1, kernel…].
+/// [elements of I kernels, O] as [O, I, kernel…].
 static Value asKernels(OpBuilder &b, Value columns, ArrayRef<int64_t> shape) {
   auto type = cast<RankedTensorType>(columns.getType());
-  SmallVector<int64_t> split(shape.drop_front(2)), order;
+  SmallVector<int64_t> split(shape.drop_front()), order;
   int64_t dims = split.size();
-  split.append({shape[0], 1});
-  order.append({dims, dims + 1});
+  split.push_back(shape[0]);
+  order.push_back(dims);
   llvm::append_range(order, llvm::seq<int64_t>(0, dims));
   Value kernels = graph::ReshapeOp::create(b, columns.getLoc(), type.clone(split), columns, split);
   return graph::PermuteOp::create(b, columns.getLoc(), type.clone(shape), kernels, order);

@@ -1,4 +1,4 @@
-//===- Depthwise.cpp - convolutions with a channel a group -----------------===//
+//===- Depthwise.cpp - convolutions with few channels a group --------------===//
 //
 // Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -17,6 +17,9 @@
 //
 // Nothing is padded: rows of the kernel that leave the image are skipped by the
 // loop's bounds, columns by code of their own for the tiles at both ends.
+//
+// A vector of lanes holds whole groups. Where a group has several channels, each is
+// in turn given to all of the group's lanes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -74,7 +77,8 @@ private:
   void emitTile(const Tile &tile);
   Sums overKernel(const Tile &tile, int64_t dim, Value input, Value weight, Sums sums);
   Sums overRow(const Tile &tile, Value input, Value weight, Sums sums);
-  Value load(Value buffer, int64_t row, int64_t vector, int64_t repeat, Value valid);
+  Value load(Value buffer, ArrayRef<int64_t> row, int64_t vector, int64_t read, Value valid);
+  Value spread(Value groups, int64_t channel);
   Value validLanes(int64_t vector);
   void emitEpilogue(const Tile &tile, const Sums &sums);
 
@@ -83,9 +87,10 @@ private:
   TileBuilder t;
   BodyEmitter body;
   Image in;
-  Value panels; ///< the weights, [blocks, elements of a kernel, channels of a block]
+  Value panels; ///< the weights, [blocks, inputs of a group, elements, channels of a block]
   int64_t lanes, vectors, tw, rowsPerUnit;
-  int64_t dims, batch, channels, multiplier; ///< channels of the result; and those of one input
+  int64_t dims, batch, channels;   ///< channels of the result
+  int64_t groupIn, groupOut, taps; ///< channels of a group, and elements of one's kernel
   SmallVector<int64_t> places, kernel, stride, dilation, padding;
   int64_t blockChannels, blocks, rows, rowBlocks;
   Type accType;
@@ -107,10 +112,12 @@ DepthwiseEmitter::DepthwiseEmitter(KernelFrame &frame, graph::ConvolutionOp op,
   dims = result.size() - 2;
   batch = result.front();
   channels = result.back();
-  multiplier = channels / op.getGroups();
+  ArrayRef<int64_t> weight = cast<RankedTensorType>(op.getWeight().getType()).getShape();
+  groupIn = weight[1];
+  groupOut = channels / op.getGroups();
   llvm::append_range(places, result.drop_front().drop_back());
-  llvm::append_range(kernel,
-                     cast<RankedTensorType>(op.getWeight().getType()).getShape().drop_front(2));
+  llvm::append_range(kernel, weight.drop_front(2));
+  taps = productOf(kernel);
   accType = registerType(cast<RankedTensorType>(op.getType()).getElementType());
   blockChannels = lanes * vectors;
   blocks = llvm::divideCeil(channels, blockChannels);
@@ -133,7 +140,7 @@ KernelExtent DepthwiseEmitter::extent() const {
   range.units = batch * blocks * rowBlocks;
   if (range.units == 0)
     return range;
-  double unitFlops = 2.0 * blockChannels * productOf(places) / rowBlocks * productOf(kernel);
+  double unitFlops = 2.0 * blockChannels * productOf(places) / rowBlocks * taps * groupIn;
   range.grain = chunkOfUnits(range.units, unitFlops);
   return range;
 }
@@ -194,9 +201,9 @@ void DepthwiseEmitter::emitUnit(Value unit) {
 
 void DepthwiseEmitter::emitTile(const Tile &tile) {
   Sums sums(tile.kind.width * vectors, t.zero(VectorType::get({lanes}, accType)));
-  Value weight = t.mul(block, productOf(kernel));
-  Value input =
-      t.add(t.mul(image, in.strides[0]), t.mul(t.div(channel, multiplier), in.strides[dims + 1]));
+  Value weight = t.mul(block, groupIn * taps);
+  Value input = t.add(t.mul(image, in.strides[0]),
+                      t.mul(t.div(channel, groupOut), groupIn * in.strides[dims + 1]));
   // Where the tile's first window begins, or the image.
   Value column = t.add(t.mul(tile.column, stride.back()), outside(tile.kind) - padding.back());
   input = t.add(input, t.mul(column, in.strides[dims]));
@@ -230,38 +237,42 @@ DepthwiseEmitter::Sums DepthwiseEmitter::overKernel(const Tile &tile, int64_t di
   return t.loop(low, high, 1, sums, inside);
 }
 
-/// Adds the products of one row of the kernel. Every element of the input is loaded once.
+/// Adds the products of one row of the kernel. Of one channel of each group after the other: every
+/// element of the input is then loaded once, and the kernels' stay in registers.
 DepthwiseEmitter::Sums DepthwiseEmitter::overRow(const Tile &tile, Value input, Value weight,
                                                  Sums sums) {
-  int64_t width = tile.kind.width, taps = kernel.back(), step = stride.back();
-  int64_t span = (width - 1) * step + (taps - 1) * dilation.back() + 1;
-  int64_t skipped = outside(tile.kind);
-  Value pixels = t.window(in.memref, input, {span, blockChannels / multiplier},
-                          {in.strides[dims], in.strides[dims + 1]});
-  Value row =
-      t.window(panels, t.mul(weight, blockChannels), {taps, blockChannels}, {blockChannels, 1});
-  SmallVector<Value> factors(taps * vectors);
-  auto factor = [&](int64_t tap, int64_t v) {
-    Value &value = factors[tap * vectors + v];
-    if (!value)
-      value = load(row, tap, v, 1, {});
-    return value;
-  };
-  for (int64_t x = 0; x < span; ++x) {
-    // Places outside of the image; the column of tiles inside is not known here, and not asked for.
-    int64_t place = inputColumn(tile.kind.first, 0) + x;
-    if (!tile.kind.isInside && (place < 0 || place >= in.shape[dims]))
-      continue;
-    SmallVector<Value> pixel(vectors);
-    for (int64_t q = 0; q < width; ++q) {
-      int64_t distance = x - q * step;
-      if (distance < 0 || distance % dilation.back() != 0 || distance / dilation.back() >= taps)
+  int64_t width = tile.kind.width, columns = kernel.back(), step = stride.back();
+  int64_t span = (width - 1) * step + (columns - 1) * dilation.back() + 1;
+  int64_t skipped = outside(tile.kind), read = lanes / groupOut * groupIn;
+  Value pixels =
+      t.window(in.memref, input, {span, read * vectors}, {in.strides[dims], in.strides[dims + 1]});
+  Value row = t.window(panels, t.mul(weight, blockChannels), {groupIn, columns, blockChannels},
+                       {taps * blockChannels, blockChannels, 1});
+  for (int64_t c = 0; c < groupIn; ++c) {
+    SmallVector<Value> factors(columns * vectors);
+    auto factor = [&](int64_t tap, int64_t v) {
+      Value &value = factors[tap * vectors + v];
+      if (!value)
+        value = load(row, {c, tap}, v, lanes, {});
+      return value;
+    };
+    for (int64_t x = 0; x < span; ++x) {
+      // Places outside of the image; the column of tiles inside is not known here, and not asked
+      // for.
+      int64_t place = inputColumn(tile.kind.first, 0) + x;
+      if (!tile.kind.isInside && (place < 0 || place >= in.shape[dims]))
         continue;
-      for (int64_t v = 0; v < vectors; ++v) {
-        if (!pixel[v])
-          pixel[v] = load(pixels, x - skipped, v, multiplier, valid[v]);
-        Value &sum = sums[q * vectors + v];
-        sum = math::FmaOp::create(t.b, t.loc, pixel[v], factor(distance / dilation.back(), v), sum);
+      SmallVector<Value> pixel(vectors);
+      for (int64_t q = 0; q < width; ++q) {
+        int64_t distance = x - q * step, tap = distance / dilation.back();
+        if (distance < 0 || distance % dilation.back() != 0 || tap >= columns)
+          continue;
+        for (int64_t v = 0; v < vectors; ++v) {
+          if (!pixel[v])
+            pixel[v] = spread(load(pixels, {x - skipped}, v, read, valid[v]), c);
+          Value &sum = sums[q * vectors + v];
+          sum = math::FmaOp::create(t.b, t.loc, pixel[v], factor(tap, v), sum);
+        }
       }
     }
   }
@@ -276,23 +287,31 @@ Value DepthwiseEmitter::validLanes(int64_t vector) {
   return t.max(t.min(left, t.index(lanes)), t.index(0));
 }
 
-/// Vector `vector` of the block's channels in row `row` of a window, each `repeat` times.
-Value DepthwiseEmitter::load(Value buffer, int64_t row, int64_t vector, int64_t repeat,
+/// The `vector`-th `read` channels in row `row` of a window. Of the lanes they are for only `valid`
+/// exist, where that is given.
+Value DepthwiseEmitter::load(Value buffer, ArrayRef<int64_t> row, int64_t vector, int64_t read,
                              Value valid) {
   Type element = cast<MemRefType>(buffer.getType()).getElementType();
-  int64_t read = lanes / repeat;
   if (valid)
-    valid = t.div(valid, repeat);
-  Value value = t.load(VectorType::get({read}, element), buffer,
-                       {t.index(row), t.index(vector * read)}, valid);
+    valid = t.mul(t.div(valid, groupOut), groupIn);
+  SmallVector<Value> indices;
+  for (int64_t index : row)
+    indices.push_back(t.index(index));
+  indices.push_back(t.index(vector * read));
+  Value value = t.load(VectorType::get({read}, element), buffer, indices, valid);
   if (element != accType)
     value = arith::ExtFOp::create(t.b, t.loc, VectorType::get({read}, accType), value);
-  if (repeat == 1)
-    return value;
+  return value;
+}
+
+/// Channel `channel` of each group in the lanes of all its results.
+Value DepthwiseEmitter::spread(Value groups, int64_t channel) {
+  if (groupIn == 1 && groupOut == 1)
+    return groups;
   SmallVector<int64_t> from;
   for (int64_t lane = 0; lane < lanes; ++lane)
-    from.push_back(lane / repeat);
-  return vector::ShuffleOp::create(t.b, t.loc, value, value, from);
+    from.push_back(lane / groupOut * groupIn + channel);
+  return vector::ShuffleOp::create(t.b, t.loc, groups, groups, from);
 }
 
 //===----------------------------------------------------------------------===//
@@ -354,11 +373,12 @@ FailureOr<KernelExtent> emitDepthwise(KernelFrame &frame) {
     return frame.kernel.emitOpError("[depthwise] sizes must be positive, got ") << point;
   auto weight = cast<RankedTensorType>(op.getWeight().getType());
   auto type = cast<RankedTensorType>(op.getType());
-  if (!op.getChannelsLast() || !type.hasStaticShape() || weight.getDimSize(1) != 1 ||
-      !isa<FloatType>(type.getElementType()) ||
-      point.getLanes() % (weight.getDimSize(0) / op.getGroups()) != 0)
-    return frame.kernel.emitOpError("[depthwise] takes convolutions of floats with one input "
-                                    "channel a group, channels last and static sizes, got ")
+  int64_t inputs = weight.getDimSize(1), outputs = weight.getDimSize(0) / op.getGroups();
+  if (!op.getChannelsLast() || !type.hasStaticShape() || (inputs != 1 && inputs != outputs) ||
+      !isa<FloatType>(type.getElementType()) || point.getLanes() % outputs != 0)
+    return frame.kernel.emitOpError(
+               "[depthwise] takes convolutions of floats whose groups fill a vector and have one "
+               "input channel or as many as outputs, channels last and static sizes, got ")
            << *op;
   auto input = dyn_cast<BlockArgument>(op.getInput()), panels = findPanels(op);
   if (!input || !panels)

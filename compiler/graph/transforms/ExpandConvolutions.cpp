@@ -65,7 +65,6 @@ private:
   Value takeScale();
   Value grouped();
   Value channelwise();
-  bool hasKernel();
   Value whole();
 
   Value reshape(Value value, ArrayRef<int64_t> shape);
@@ -262,16 +261,20 @@ static void moveBeforeJoin(ReshapeOp join) {
   }
 }
 
-/// Kernels with more columns than this have too much code when they are unrolled.
+/// Kernels with more columns than this, of all channels of a group, have too much code when they
+/// are unrolled.
 static constexpr int64_t mostKernelColumns = 32;
 
-/// Whether kernels of class depthwise take it.
-bool Expansion::hasKernel() {
-  if (!op.getChannelsLast() || kernel.back() > mostKernelColumns ||
+bool hasDepthwiseKernel(ConvolutionOp op) {
+  ArrayRef<int64_t> weight = rankedType(op.getWeight()).getShape();
+  int64_t groups = op.getGroups(), inputs = weight[1];
+  if (groups == 1 || !op.getChannelsLast() || weight.back() * inputs > mostKernelColumns ||
       !isa<FloatType>(rankedType(op.getInput()).getElementType()))
     return false;
-  // The lanes of a vector then read whole channels.
-  return outputsPerGroup == 1 || outputsPerGroup == 2 || outputsPerGroup == 4;
+  // The lanes of a vector then hold whole groups.
+  int64_t outputs = weight[0] / groups;
+  return inputs == 1 ? outputs == 1 || outputs == 2 || outputs == 4
+                     : inputs == outputs && (inputs == 2 || inputs == 4 || inputs == 8);
 }
 
 /// The convolution as it is, on an input whose channels lie side by side and contiguous kernels.
@@ -319,7 +322,7 @@ Value Expansion::emit() {
   Value result;
   if (groups == 1)
     result = dense();
-  else if (perGroup == 1 && hasKernel())
+  else if (hasDepthwiseKernel(op))
     return whole();
   else if (perGroup == 1)
     result = channelwise();

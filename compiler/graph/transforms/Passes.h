@@ -16,6 +16,10 @@ namespace tessera::graph {
 /// On a graph.convolution that a kernel of its own computes: it is not expanded.
 inline constexpr llvm::StringLiteral kClaimed = "graph.claimed";
 
+class ConvolutionOp;
+/// Whether a kernel of class depthwise takes it: few channels a group.
+bool hasDepthwiseKernel(ConvolutionOp op);
+
 #define GEN_PASS_DECL
 #include "compiler/graph/transforms/Passes.h.inc"
 #define GEN_PASS_REGISTRATION

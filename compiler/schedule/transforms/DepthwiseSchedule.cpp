@@ -25,6 +25,8 @@ static constexpr int64_t unitsPerThread = 4;
 static int64_t lanesFor(const DepthwiseShape &shape, const MachineModel &machine) {
   int64_t lanes = std::max<int64_t>(machine.vectorBits, 128) / shape.accBits;
   int64_t channels = std::max<int64_t>(shape.channels, 4);
+  // Whole groups, on machines with short vectors as well.
+  lanes = std::max(lanes, shape.group);
   return std::min(lanes, static_cast<int64_t>(llvm::PowerOf2Ceil(channels)));
 }
 

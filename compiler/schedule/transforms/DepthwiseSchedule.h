@@ -16,6 +16,7 @@ namespace tessera::schedule {
 /// Results [batch, rows, columns, channels], where rows are all spatial dimensions but the last.
 struct DepthwiseShape {
   int64_t batch = 1, rows = 1, columns = 1, channels = 1;
+  int64_t group = 1;         ///< channels of the result that share theirs of the input
   int64_t kernelColumns = 1; ///< the last dimension of a kernel
   int64_t taps = 1;          ///< elements of a kernel
   int64_t accBits = 32;
