@@ -141,3 +141,25 @@ func.func @main(%a: tensor<32x512xf32>) -> tensor<32x512xf32> {
   }
   return %0 : tensor<32x512xf32>
 }
+
+// -----
+
+// A row of halves is widened once: three passes read it. Two would not be worth it.
+
+// CHECK-LABEL: func.func @rows_
+// CHECK:         %[[KEPT:.*]] = memref.view {{.*}} to memref<512xf32>
+// CHECK:         tile.load {{.*}} -> vector<64xbf16>
+// CHECK:         arith.extf
+// CHECK:         tile.store %{{.*}}, %[[KEPT]]
+// CHECK-NOT:     tile.load {{.*}} -> vector<64xbf16>
+// CHECK:         math.sqrt
+// CHECK-NOT:     tile.load {{.*}} -> vector<64xbf16>
+// CHECK:         tile.load %[[KEPT]]
+func.func @halves(%x: tensor<1024x512xbf16>) -> tensor<1024x512xbf16> {
+  %0 = schedule.kernel rows(%x) {point = #schedule.rows<lanes = 64, lanesAlongReduction = true, grain = 32, prefetchRow = false>} : (tensor<1024x512xbf16>) -> tensor<1024x512xbf16> {
+  ^bb0(%a: tensor<1024x512xbf16>):
+    %1 = graph.layer_norm %a axes = 1, eps = 1.0e-5 : (tensor<1024x512xbf16>) -> tensor<1024x512xbf16>
+    schedule.yield %1 : tensor<1024x512xbf16>
+  }
+  return %0 : tensor<1024x512xbf16>
+}

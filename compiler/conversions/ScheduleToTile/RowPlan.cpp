@@ -15,6 +15,8 @@ using namespace tessera;
 constexpr double cacheThreshold = 8;
 /// Kept rows beyond this would push out of the cache what they save reading.
 constexpr int64_t maxCacheBytes = 256 << 10;
+/// Widened rows of halves larger than this would leave the first cache.
+constexpr int64_t maxWidenedBytes = 32 << 10;
 /// An element read by a gather, in additions.
 constexpr double gatherCost = 4;
 
@@ -116,6 +118,20 @@ LinearForm RowPlan::cacheForm() const {
   return form;
 }
 
+/// Whether a value of an earlier pass is cheaper to read again than to compute again.
+bool RowPlan::isWorthKeeping(const PointNode *node) {
+  if (costOf(node) >= cacheThreshold)
+    return true;
+  // Halves are widened by every pass that reads them, which takes as long as the rest of a short
+  // pass; writing them once pays from the second time on.
+  Type element = elementOf(node->value);
+  int64_t count = graph.getSpace().rowLength() * (acrossRows ? lanes : 1);
+  return node->kind == PointNode::Load && isa<FloatType>(element) &&
+         storageType(element) != registerType(element) &&
+         passes.size() - firstPass.lookup(node) > 2 &&
+         count * byteWidth(registerType(element)) <= maxWidenedBytes;
+}
+
 void RowPlan::keep(const PointNode *node) {
   RowPass &pass = passes[firstPass.lookup(node)];
   Type element = elementOf(node->value);
@@ -147,7 +163,7 @@ void RowPlan::planCaches() {
       if (!isFirst && it->second < index) {
         if (caches.contains(node))
           continue;
-        if (costOf(node) >= cacheThreshold)
+        if (isWorthKeeping(node))
           keep(node);
         if (caches.contains(node))
           continue;

@@ -62,6 +62,7 @@ private:
   bool isInRow(const PointNode *node) const { return (node->varies & reducedMask) != 0; }
   double ownCost(const PointNode *node) const;
   double costOf(const PointNode *node);
+  bool isWorthKeeping(const PointNode *node);
   void keep(const PointNode *node);
   LinearForm cacheForm() const;
 
