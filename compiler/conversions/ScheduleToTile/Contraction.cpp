@@ -145,7 +145,7 @@ KernelExtent ContractionEmitter::extent() const {
     return range;
   // A chunk that packs B should use it for many rows; eight chunks still share out evenly.
   if (source != PanelSource::Prepacked)
-    range.grain = products >= 4 ? rowBlocks : llvm::divideCeil(range.units, 8);
+    range.grain = products >= 4 ? rowBlocks : std::max<int64_t>(1, range.units / 8);
   double unitElements =
       static_cast<double>(std::min(p.n, groupPanels * nr)) * std::max<int64_t>(p.k, 1);
   Type element = cast<MemRefType>(p.b.memref.getType()).getElementType();
