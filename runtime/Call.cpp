@@ -32,12 +32,16 @@ Executable::Context::Context(const Executable &executable, const Plan &plan,
   for (const PlannedLaunch &launch : plan.launches)
     launches.push_back({&program.kernels[list[launch.instruction].target],
                         slots.data() + launch.firstSlot, launch.instruction});
+  shareOut();
 }
 
 bool Executable::Context::allocate() {
   int64_t arenaBytes = executable.program->arenaBytes;
   // Only where something runs in parallel does it matter how many there are.
-  threads = plan.phases ? executable.threadsNow() : 1;
+  if (int now = plan.phases ? executable.threadsNow() : 1; now != threads) {
+    threads = now;
+    shareOut();
+  }
   int64_t scratchBytes = executable.tables->scratchBytes * threads;
   if (arenaBytes && !arena) {
     arena = Storage::allocate(arenaBytes);
@@ -50,6 +54,12 @@ bool Executable::Context::allocate() {
   if (!scratch || scratch->bytes() < scratchBytes)
     scratch = Storage::allocate(scratchBytes);
   return bool(scratch);
+}
+
+void Executable::Context::shareOut() {
+  for (Launch &launch : launches)
+    launch.chunk = chunkUnits(*launch.kernel, threads);
+  parts.reset(new PartState[plan.phases * size_t(partsFor(threads))]);
 }
 
 void Executable::Context::placeArena() {
@@ -83,6 +93,7 @@ Call::Call(const Executable &executable, Executable::Context &context,
            const std::vector<Instruction> &list, Host &host, uint64_t *nanoseconds)
     : executable(executable), context(context), plan(context.plan), list(list), host(host) {
   resources.phases = context.phases.get();
+  resources.parts = context.parts.get();
   resources.scratch = static_cast<std::byte *>(context.scratch->data());
   resources.scratchBytes = executable.tables->scratchBytes;
   resources.threads = context.threads;

@@ -61,6 +61,8 @@ struct Executable::Context {
   }
 
   void placeArena();
+  /// Cuts all launches for the number of threads.
+  void shareOut();
 
   const Executable &executable;
   const Plan &plan;
@@ -76,6 +78,7 @@ struct Executable::Context {
   std::vector<StorageRef> owners; ///< by storage, while the call needs them
   std::vector<Launch> launches;
   std::unique_ptr<PhaseState[]> phases;
+  std::unique_ptr<PartState[]> parts;
 };
 
 /// One run through the list a context was made for.

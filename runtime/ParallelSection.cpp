@@ -17,6 +17,13 @@ namespace {
 /// About as long as a short phase: beyond, the core may be needed by whom we wait for.
 constexpr int kSpins = 1 << 11;
 constexpr int kYields = 64;
+/// Chunks a thread from which on an uneven end is a small part.
+constexpr int64_t kManyChunks = 16;
+
+/// To find out that everything is taken, a thread looks at each part.
+constexpr int kMostParts = 16;
+
+int64_t divideCeil(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 uint64_t now() {
   return uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -27,11 +34,12 @@ uint64_t now() {
 class Section {
 public:
   Section(std::span<const Launch> launches, const SectionResources &resources)
-      : launches(launches), resources(resources), caller(std::this_thread::get_id()) {
-    for (size_t i = 0; i < launches.size(); ++i) {
-      resources.phases[i].next.store(0, std::memory_order_relaxed);
+      : launches(launches), resources(resources), caller(std::this_thread::get_id()),
+        parts(partsFor(resources.threads)) {
+    for (size_t i = 0; i < launches.size(); ++i)
       resources.phases[i].done.store(0, std::memory_order_relaxed);
-    }
+    for (size_t i = 0; i < launches.size() * size_t(parts); ++i)
+      resources.parts[i].next.store(0, std::memory_order_relaxed);
   }
 
   static void enter(void *section) { static_cast<Section *>(section)->work(); }
@@ -42,7 +50,9 @@ public:
 
 private:
   void work();
-  void runPhase(const Launch &launch, PhaseState &phase, void *scratch);
+  void runPhase(size_t index, int ticket, void *scratch);
+  int64_t runPart(const Launch &launch, PartState &part, int64_t first, int64_t last,
+                  void *scratch);
   void fail(int32_t status, uint32_t instruction) {
     uint64_t none = 0;
     failed.compare_exchange_strong(none, uint64_t(instruction) << 32 | uint32_t(status),
@@ -52,6 +62,7 @@ private:
   std::span<const Launch> launches;
   const SectionResources &resources;
   std::thread::id caller;
+  int parts;
   std::atomic<int> tickets{0};
   std::atomic<uint64_t> failed{0};
   Sleepers waiting;
@@ -72,7 +83,7 @@ void Section::work() {
     int64_t units = launches[i].kernel->units;
     if (leads && resources.interrupted && resources.interrupted(resources.interruptedContext))
       fail(kInterrupted, launches[i].instruction);
-    runPhase(launches[i], phase, scratch);
+    runPhase(i, ticket, scratch);
     waiting.wait([&] { return phase.done.load(std::memory_order_seq_cst) >= units; }, kSpins,
                  kYields);
     if (leads && resources.nanoseconds) {
@@ -83,14 +94,33 @@ void Section::work() {
   }
 }
 
-void Section::runPhase(const Launch &launch, PhaseState &phase, void *scratch) {
+void Section::runPhase(size_t index, int ticket, void *scratch) {
+  const Launch &launch = launches[index];
+  int64_t units = launch.kernel->units, chunks = divideCeil(units, launch.chunk), finished = 0;
+  int64_t count = std::min<int64_t>(parts, chunks);
+  PartState *states = resources.parts + index * size_t(parts);
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t part = (ticket + i) % count;
+    finished +=
+        runPart(launch, states[part], part * chunks / count, (part + 1) * chunks / count, scratch);
+  }
+  // The last to finish wakes whoever sleeps; everybody else only adds.
+  PhaseState &phase = resources.phases[index];
+  if (finished && phase.done.fetch_add(finished, std::memory_order_seq_cst) + finished == units)
+    waiting.wake();
+}
+
+/// Runs what is left of the chunks [first, last) until there is none; how many units that were.
+int64_t Section::runPart(const Launch &launch, PartState &part, int64_t first, int64_t last,
+                         void *scratch) {
   const KernelSpec &kernel = *launch.kernel;
-  int64_t grain = std::max<int64_t>(kernel.grain, 1), finished = 0;
-  for (;;) {
-    int64_t begin = phase.next.fetch_add(grain, std::memory_order_relaxed);
-    if (begin >= kernel.units)
+  int64_t finished = 0;
+  // The load spares others the line where there is nothing to get.
+  while (part.next.load(std::memory_order_relaxed) < last - first) {
+    int64_t chunk = first + part.next.fetch_add(1, std::memory_order_relaxed);
+    if (chunk >= last)
       break;
-    int64_t end = std::min(begin + grain, kernel.units);
+    int64_t begin = chunk * launch.chunk, end = std::min(begin + launch.chunk, kernel.units);
     finished += end - begin;
     // After a failure the rest is only counted, so that nobody waits for it.
     if (failed.load(std::memory_order_relaxed))
@@ -98,10 +128,25 @@ void Section::runPhase(const Launch &launch, PhaseState &phase, void *scratch) {
     if (int32_t status = kernel.entry(launch.buffers, kernel.symbols.data(), scratch, begin, end))
       fail(status, launch.instruction);
   }
-  // The last to finish wakes whoever sleeps; everybody else only adds.
-  if (finished &&
-      phase.done.fetch_add(finished, std::memory_order_seq_cst) + finished == kernel.units)
-    waiting.wake();
+  return finished;
+}
+
+int tessera::runtime::partsFor(int threads) { return std::min(threads, kMostParts); }
+
+int64_t tessera::runtime::chunkUnits(const KernelSpec &kernel, int threads) {
+  int64_t units = std::max<int64_t>(kernel.units, 1);
+  int64_t grain = std::clamp<int64_t>(kernel.grain, 1, units), chunks = divideCeil(units, grain);
+  if (chunks <= threads)
+    return divideCeil(units, chunks);
+  if (chunks >= kManyChunks * threads)
+    return grain;
+  // What the thread with the most work gets.
+  auto most = [&](int64_t size) { return size * divideCeil(divideCeil(units, size), threads); };
+  int64_t best = grain;
+  for (int64_t rounds = chunks / threads; rounds > 0; --rounds)
+    if (int64_t size = divideCeil(units, threads * rounds); most(size) < most(best))
+      best = size;
+  return best;
 }
 
 LaunchFailure tessera::runtime::runSerially(std::span<const Launch> launches,

@@ -66,13 +66,15 @@ struct Fixture {
   std::vector<KernelSpec> kernels;
   std::vector<Launch> launches;
   std::unique_ptr<PhaseState[]> phases;
+  std::unique_ptr<PartState[]> parts;
   std::vector<std::byte> scratch;
   int64_t units = kUnits;
   SectionResources resources;
 
   Fixture(size_t count, int threads, int64_t grain)
       : counts(count, std::vector<int>(kUnits)), buffers(count), kernels(count),
-        phases(new PhaseState[count]), scratch(size_t(threads) * 128) {
+        phases(new PhaseState[count]), parts(new PartState[count * size_t(partsFor(threads))]),
+        scratch(size_t(threads) * 128) {
     for (size_t i = 0; i < count; ++i) {
       if (i)
         buffers[i].push_back(counts[i - 1].data());
@@ -81,9 +83,11 @@ struct Fixture {
       kernels[i].entry = i ? checkAndCount : countUnits;
       kernels[i].units = kUnits;
       kernels[i].grain = grain;
-      launches.push_back({&kernels[i], buffers[i].data(), uint32_t(i)});
+      launches.push_back(
+          {&kernels[i], buffers[i].data(), uint32_t(i), chunkUnits(kernels[i], threads)});
     }
     resources.phases = phases.get();
+    resources.parts = parts.get();
     resources.scratch = scratch.data();
     resources.scratchBytes = 128;
     resources.threads = threads;
@@ -119,6 +123,30 @@ TEST(ParallelSection, EveryUnitRunsOnceAndPhasesAreOrdered) {
       LaunchFailure failure = runInParallel(fixture.launches, fixture.resources, poolTeam());
       EXPECT_EQ(failure.status, 0);
       fixture.expectAllOnce();
+    }
+}
+
+TEST(ParallelSection, ThreadsFinishTogether) {
+  auto chunk = [](int64_t units, int64_t grain, int threads) {
+    KernelSpec kernel;
+    kernel.units = units;
+    kernel.grain = grain;
+    return chunkUnits(kernel, threads);
+  };
+  EXPECT_EQ(chunk(8, 6, 2), 4);
+  EXPECT_EQ(chunk(6, 2, 2), 3);
+  EXPECT_EQ(chunk(12, 2, 2), 2);
+  // Not more chunks than are worth it, however many threads there are.
+  EXPECT_EQ(chunk(12, 8, 16), 6);
+  EXPECT_EQ(chunk(12, 12, 16), 12);
+  EXPECT_EQ(chunk(1000, 1, 2), 1);
+  EXPECT_EQ(chunk(0, 1, 2), 1);
+  for (int64_t units = 1; units < 200; ++units)
+    for (int64_t grain = 1; grain <= units; ++grain) {
+      int64_t size = chunk(units, grain, 2), chunks = (units + size - 1) / size;
+      ASSERT_GE(3 * size, 2 * std::min(grain, (units + 1) / 2));
+      // Nobody has much more than his half.
+      ASSERT_LE((chunks + 1) / 2 * size, grain == units ? units : (units + 1) / 2 + units / 16 + 1);
     }
 }
 

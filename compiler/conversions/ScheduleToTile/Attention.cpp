@@ -105,8 +105,10 @@ KernelExtent AttentionEmitter::extent() const {
   // A chunk packs the keys and values it reads: whole heads, unless there are too few to share out.
   int64_t perHead = p.group() * blocks;
   range.grain = keyHeads >= 4 ? perHead : llvm::divideCeil(range.units, 4);
-  double unitFlops = 2.0 * br * std::max<int64_t>(p.keys, 1) * (p.depth + p.columns);
-  range.grain = std::max(range.grain, chunkOfUnits(range.units, unitFlops));
+  double elements = 1.0 * std::max<int64_t>(p.keys, 1) * (p.depth + p.columns);
+  range.grain = std::max(range.grain,
+                         chunkOfUnits(range.units, 2.0 * br * elements,
+                                      static_cast<double>(byteWidth(p.elementType)) * elements));
   return range;
 }
 
