@@ -69,3 +69,22 @@ func.func @factors(%a: memref<32xf32>, %c: memref<32xbf16>, %s: memref<?xi8>, %b
   %ok = arith.constant 0 : i32
   return %ok : i32
 }
+
+// -----
+
+// Several vectors are rounded by that instruction as well where no lane is denormal.
+// CHECK-LABEL: func.func @round
+// CHECK:         arith.minui
+// CHECK:         %[[ANY:.*]] = vector.reduction <or>
+// CHECK:         scf.if %[[ANY]] -> (vector<16xbf16>, vector<16xbf16>) {
+// CHECK-NOT:       target.round_factors
+// CHECK:         } else {
+// CHECK-COUNT-2:   target.round_factors
+func.func @round(%a: memref<32xf32>, %c: memref<32xbf16>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %x = tile.load %a[%c0] : memref<32xf32> -> vector<32xf32>
+  %y = arith.truncf %x : vector<32xf32> to vector<32xbf16>
+  tile.store %y, %c[%c0] : vector<32xbf16>, memref<32xbf16>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}

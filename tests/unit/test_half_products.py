@@ -148,3 +148,25 @@ def test_pairs_are_multiplied_as_such() -> None:
     assembly = tess.ir("asm")
     assert "vdpbf16ps" in assembly
     assert "vfmadd" not in assembly
+
+
+class Rounded(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.bfloat16)
+
+
+@pytest.mark.parametrize("denormals", [0, 1, 1000])
+def test_rounding_keeps_denormals(denormals: int, cpu: str) -> None:
+    """Any bits, with denormals in no vector, in one and in most: they take a way of their own."""
+    generator = torch.Generator().manual_seed(denormals)
+    bits = torch.randint(-(1 << 31), 1 << 31, (16411,), generator=generator, dtype=torch.int64)
+    bits = bits.to(torch.int32)
+    bits[bits & 0x7F800000 == 0] = 0
+    where = torch.randperm(len(bits), generator=generator)[:denormals]
+    bits[where] = torch.randint(1, 1 << 23, (denormals,), generator=generator, dtype=torch.int32)
+    x = bits.view(torch.float32)
+    got = ts.from_pytorch(Rounded(), example_inputs=(x,), strict=True)(x)
+    wanted = x.to(torch.bfloat16)
+    assert torch.equal(got.isnan(), wanted.isnan())
+    numbers = ~wanted.isnan()
+    assert torch.equal(got.view(torch.int16)[numbers], wanted.view(torch.int16)[numbers])

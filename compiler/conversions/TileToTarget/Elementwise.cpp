@@ -14,6 +14,7 @@
 #include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/UB/IR/UBOps.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -127,6 +128,46 @@ Value narrow(OpBuilder &b, Location loc, Value x, Type to) {
   return arith::TruncFOp::create(b, loc, vector ? Type(vector.clone(to)) : to, x);
 }
 
+/// Whether a lane of `pieces`, of f32, is denormal and not zero.
+Value hasDenormal(OpBuilder &b, Location loc, ValueRange pieces) {
+  auto type = cast<VectorType>(pieces.front().getType()).clone(b.getI32Type());
+  Value one = splatConstant(b, loc, type, 1), least;
+  for (Value x : pieces) {
+    // Less the sign, less one: zero becomes the largest.
+    Value bits = arith::BitcastOp::create(b, loc, type, x);
+    bits = arith::SubIOp::create(b, loc, arith::AddIOp::create(b, loc, bits, bits), one);
+    least = least ? arith::MinUIOp::create(b, loc, least, bits).getResult() : bits;
+  }
+  Value isBelow = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, least,
+                                        splatConstant(b, loc, type, 0xffffff));
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::OR, isBelow);
+}
+
+/// Several vectors of f32 to bf16: by the machine's instruction where none of their lanes is one
+/// that it takes for zero.
+SmallVector<Value> roundAll(OpBuilder &b, Location loc, ValueRange pieces) {
+  auto type = cast<VectorType>(pieces.front().getType()).clone(b.getBF16Type());
+  SmallVector<Type> types(pieces.size(), type);
+  auto branch =
+      scf::IfOp::create(b, loc, types, hasDenormal(b, loc, pieces), /*withElseRegion=*/true);
+  auto fill = [&](Region &region, llvm::function_ref<Value(Value)> round) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&region.front());
+    SmallVector<Value> rounded = llvm::map_to_vector(pieces, round);
+    scf::YieldOp::create(b, loc, rounded);
+  };
+  fill(branch.getThenRegion(), [&](Value x) { return roundToBF16(b, loc, x); });
+  fill(branch.getElseRegion(),
+       [&](Value x) -> Value { return target::RoundFactorsOp::create(b, loc, type, x); });
+  return SmallVector<Value>(branch.getResults());
+}
+
+/// Whether roundAll is worth its branch.
+bool areSeveral(ValueRange pieces) {
+  return pieces.size() > 1 && isa<VectorType>(pieces.front().getType()) &&
+         llvm::all_equal(pieces.getTypes());
+}
+
 /// What LLVM would turn into calls of a run-time library that need not be there.
 bool needsNarrowing(arith::TruncFOp op) {
   Type from = getElementTypeOrSelf(op.getIn().getType()), to = getElementTypeOrSelf(op.getType());
@@ -143,6 +184,13 @@ public:
       return rewriter.notifyMatchFailure(op,
                                          "expected a conversion to 16 bits that is done by hand");
     SmallVector<Value> results;
+    bool isRounding = getElementTypeOrSelf(op.getIn().getType()).isF32() &&
+                      getElementTypeOrSelf(op.getType()).isBF16();
+    if (isRounding && lowering.machine.hasBF16Dot() && areSeveral(adaptor.getIn())) {
+      results = roundAll(rewriter, op.getLoc(), adaptor.getIn());
+      rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
+      return success();
+    }
     for (Value piece : adaptor.getIn())
       results.push_back(narrow(rewriter, op.getLoc(), piece, getElementTypeOrSelf(op.getType())));
     rewriter.replaceOpWithMultiple(op, {ValueRange(results)});
