@@ -55,6 +55,7 @@ void tessera::buildKernelPipeline(OpPassManager &pm, const PipelineOptions &opti
   function.addPass(graph::createGraphExpandConvolutions());
   function.addPass(graph::createGraphSinkReshapes()); // epilogues take the products' shape
   function.addPass(createConvertGraphToSchedule());
+  function.addPass(schedule::createPadRows());
   function.addPass(createChoosePointsPass(
       {options.vectorBits, options.threads, options.anySizes, options.bf16Dot}, options.recall));
 }

@@ -27,6 +27,20 @@ static Value rootOf(Value value) {
   return view ? view.getSource() : value;
 }
 
+/// The `i`th result as it would be without gaps between its rows: what is in those nobody wrote.
+static Value withoutGaps(OpBuilder &b, KernelOp kernel, unsigned i) {
+  Value output = kernel.getOutputs()[i];
+  auto stored = cast<RankedTensorType>(output.getType());
+  auto yielded = cast<RankedTensorType>(kernel.getYield().getValues()[i].getType());
+  SmallVector<int64_t> shape;
+  for (int64_t d : kernel.getResultPerm(i))
+    shape.push_back(yielded.getDimSize(d));
+  if (stored.getShape() == ArrayRef(shape))
+    return output;
+  return ViewOp::create(b, kernel.getLoc(), stored.clone(shape), output, b.getI64IntegerAttr(0),
+                        b.getDenseI64ArrayAttr(rowMajorStrides(stored.getShape())));
+}
+
 OwningOpRef<ModuleOp> tessera::isolateKernel(KernelOp kernel) {
   // Locations name the user's files; a kernel on its own is nobody's line.
   Location loc = UnknownLoc::get(kernel.getContext());
@@ -60,7 +74,11 @@ OwningOpRef<ModuleOp> tessera::isolateKernel(KernelOp kernel) {
   auto clone = cast<KernelOp>(b.clone(*kernel, map));
   clone->setDiscardableAttrs(DictionaryAttr::get(kernel.getContext()));
   clone.removePlacementAttr();
-  func::ReturnOp::create(b, loc, clone.getOutputs());
+  SmallVector<Value> results;
+  for (unsigned i = 0, e = clone.getOutputs().size(); i != e; ++i)
+    results.push_back(withoutGaps(b, clone, i));
+  main.setFunctionType(b.getFunctionType(given, TypeRange(ValueRange(results))));
+  func::ReturnOp::create(b, loc, results);
   return module;
 }
 

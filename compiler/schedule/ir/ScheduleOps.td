@@ -18,9 +18,9 @@ def Schedule_KernelOp : Schedule_Op<"kernel", [IsolatedFromAbove, RecursiveMemor
   let summary = "one launch: a fusion group and its schedule";
   let description = [{
     Inputs are contiguous roots or `schedule.view`s; the block arguments have the same types. The body holds
-    graph ops (and `schedule.unpack`/`schedule.pack`) and yields one value a result. Results are contiguous;
-    with `result_perms`, dimension d of result i is dimension `result_perms[i][d]` of the i-th yielded value, so
-    that a kernel can store in the order its consumer reads.
+    graph ops (and `schedule.unpack`/`schedule.pack`) and yields one value a result. Results are
+    contiguous, or have longer rows whose ends nobody writes; with `result_perms`, dimension d of result i is dimension
+    `result_perms[i][d]` of the i-th yielded value, so that a kernel can store in the order its consumer reads.
 
     ```mlir
     %y = schedule.kernel elementwise(%a, %b) {point = #schedule.elementwise<lanes = 64, grain = 16384>}
