@@ -32,6 +32,7 @@ struct SimplifyPass : GreedyPass<impl::GraphSimplifyBase<SimplifyPass>> {
     populateEmptyPatterns(owned);
     populateMatmulPatterns(owned);
     populateConvolutionPatterns(owned);
+    populateGatherPatterns(owned);
   }
 };
 } // namespace

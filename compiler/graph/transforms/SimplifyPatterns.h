@@ -24,6 +24,8 @@ void populateConstantPatterns(mlir::RewritePatternSet &patterns);
 void populateEmptyPatterns(mlir::RewritePatternSet &patterns);
 /// Borders before convolutions.
 void populateConvolutionPatterns(mlir::RewritePatternSet &patterns);
+/// Rows of which few elements are read.
+void populateGatherPatterns(mlir::RewritePatternSet &patterns);
 /// Transposes and leading dimensions of matrix products.
 void populateMatmulPatterns(mlir::RewritePatternSet &patterns);
 
