@@ -33,7 +33,7 @@ using namespace tessera;
 static bool isKnown(Operation *op) {
   if (isa<memref::MemRefDialect>(op->getDialect()))
     return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp,
-               memref::AllocaOp>(op);
+               memref::AllocaOp, memref::ExtractAlignedPointerAsIndexOp>(op);
   return isa<arith::ArithDialect, LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect,
              target::TargetDialect, ub::UBDialect, vector::VectorDialect,
              x86vector::X86VectorDialect>(op->getDialect()) ||

@@ -65,7 +65,8 @@ static bool isKnown(Operation *op) {
   if (isa<memref::MemRefDialect>(op->getDialect()))
     return isa<memref::LoadOp, memref::StoreOp, memref::PrefetchOp, memref::ViewOp,
                memref::SubViewOp, memref::CastOp, memref::ReinterpretCastOp,
-               memref::CollapseShapeOp, memref::ExpandShapeOp, memref::AllocaOp>(op);
+               memref::CollapseShapeOp, memref::ExpandShapeOp, memref::AllocaOp, memref::CopyOp>(
+        op);
   if (isa<vector::VectorDialect>(op->getDialect()))
     return isa<vector::BroadcastOp, vector::ExtractOp, vector::InsertOp, vector::ShapeCastOp,
                vector::ExtractStridedSliceOp, vector::InsertStridedSliceOp, vector::ShuffleOp,

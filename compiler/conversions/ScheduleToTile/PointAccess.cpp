@@ -139,6 +139,21 @@ void PointEmitter::store(const PointStore &store, PointScope &scope, bool stream
           scope, stream && writesWholeLines(store, scope));
 }
 
+void PointEmitter::copyRun(const PointStore &store, int64_t count, PointScope &scope) {
+  OpBuilder &b = frame.b;
+  Location loc = store.node->value.getLoc();
+  auto window = [&](Value buffer, const LinearForm &form) -> Value {
+    Value flat = flatView(buffer, 1), offset = emitIndex(loc, form, scope);
+    auto layout = StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic, {1});
+    Type element = cast<MemRefType>(flat.getType()).getElementType();
+    return memref::ReinterpretCastOp::create(
+        b, loc, MemRefType::get({count}, element, layout), flat, OpFoldResult(offset),
+        OpFoldResult(b.getIndexAttr(count)), OpFoldResult(b.getIndexAttr(1)));
+  };
+  memref::CopyOp::create(b, loc, window(store.node->buffer, store.node->form),
+                         window(frame.outputs[store.output], store.form));
+}
+
 void PointEmitter::prefetch(Location loc, Value buffer, Value offset, bool isWrite) {
   memref::PrefetchOp::create(frame.b, loc, flatView(buffer, 1), ValueRange{offset}, isWrite,
                              /*localityHint=*/3, /*isDataCache=*/true);

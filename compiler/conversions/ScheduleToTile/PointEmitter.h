@@ -55,6 +55,8 @@ public:
   void hoist(llvm::ArrayRef<const PointNode *> roots, uint64_t innerDims, PointScope &scope);
   /// With `stream` past the caches, where whole lines are written.
   void store(const PointStore &store, PointScope &scope, bool stream = false);
+  /// Copies `count` neighbouring elements from the point on.
+  void copyRun(const PointStore &store, int64_t count, PointScope &scope);
 
   /// The value of a form whose lanes, where it varies over them, start here.
   mlir::Value emitIndex(mlir::Location loc, const LinearForm &form, PointScope &scope);

@@ -24,6 +24,9 @@ constexpr int64_t vectorsInFlight = 4;
 constexpr int64_t maxGatheredLanes = 16;
 /// The largest square transposed in registers.
 constexpr int64_t maxSquare = 16;
+/// Runs of as many bytes are copied by the C library, which knows how the machine does so without
+/// reading what it overwrites.
+constexpr int64_t copiedBytes = 16 << 10;
 
 double tessera::scoreLaneDim(const PointGraph &graph, unsigned dim) {
   // Lanes may gather what a tensor chooses; other numbers known at run time only are the same for
@@ -132,6 +135,18 @@ static NestPlan planNest(const PointGraph &graph, const PointSchedule &schedule)
   return plan;
 }
 
+/// Whether the nest moves runs of elements as they are, `extent` each.
+static bool isCopy(const PointGraph &graph, const NestPlan &plan, int64_t extent) {
+  if (!plan.isVector || plan.blockDim >= 0 || plan.stream || graph.getStores().size() != 1)
+    return false;
+  const PointStore &store = graph.getStores().front();
+  const PointNode &node = *store.node;
+  if (node.kind != PointNode::Load || !node.form.symbols.empty() || !store.form.symbols.empty())
+    return false;
+  return node.form.dims[plan.laneDim] == 1 && store.form.dims[plan.laneDim] == 1 &&
+         extent * byteWidth(elementOf(node.value)) >= copiedBytes;
+}
+
 namespace {
 /// Emits the body of one item: a block of rows by a piece of the lane dimension.
 class NestEmitter {
@@ -191,6 +206,10 @@ void NestEmitter::emitItem(Value item, const Pieces &lanes, const Pieces &block)
   Value laneStart = startOf(index[sizes.size() - 2], lanes);
   Value blockStart = startOf(index[sizes.size() - 1], block);
 
+  if (isCopy(graph, plan, lanes.extent)) {
+    scope.indices[plan.laneDim] = laneStart;
+    return emitter.copyRun(graph.getStores().front(), lanes.extent, scope);
+  }
   uint64_t inner = uint64_t(1) << plan.laneDim;
   if (plan.blockDim >= 0)
     inner |= uint64_t(1) << plan.blockDim;

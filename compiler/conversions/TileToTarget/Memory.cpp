@@ -13,9 +13,11 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/TileToTarget/Lowering.h"
+#include "compiler/support/Sizes.h"
 #include "compiler/tile/ir/TileOps.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -301,6 +303,35 @@ struct FlattenStore : LoweringPattern<memref::StoreOp> {
   }
 };
 
+/// Of neighbouring elements: a call of the C library.
+struct LowerCopy : LoweringPattern<memref::CopyOp> {
+  using LoweringPattern::LoweringPattern;
+  LogicalResult matchAndRewrite(memref::CopyOp op, OpAdaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    Location loc = op.getLoc();
+    auto type = cast<MemRefType>(op.getSource().getType());
+    if (type.getRank() != 1 || !type.hasStaticShape() || !type.isLastDimUnitStride())
+      return rewriter.notifyMatchFailure(op, "not of neighbouring elements");
+    int64_t width = byteWidth(type.getElementType());
+    auto pointer = [&](Value memref) -> Value {
+      Value zero = indexConstant(rewriter, loc, 0);
+      auto [base, index] = placeOf(lowering, rewriter, loc, memref, zero);
+      Value begin = memref::ExtractAlignedPointerAsIndexOp::create(rewriter, loc, base);
+      Value bytes =
+          arith::MulIOp::create(rewriter, loc, index, indexConstant(rewriter, loc, width));
+      Value address = arith::AddIOp::create(rewriter, loc, begin, bytes);
+      Value number = arith::IndexCastOp::create(rewriter, loc, rewriter.getI64Type(), address);
+      auto pointerType = LLVM::LLVMPointerType::get(rewriter.getContext());
+      return LLVM::IntToPtrOp::create(rewriter, loc, pointerType, number);
+    };
+    Value from = pointer(op.getSource()), to = pointer(op.getTarget());
+    Value count = arith::ConstantIntOp::create(rewriter, loc, rewriter.getI64Type(),
+                                               type.getNumElements() * width);
+    rewriter.replaceOpWithNewOp<LLVM::MemcpyOp>(op, to, from, count, /*isVolatile=*/false);
+    return success();
+  }
+};
+
 struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
   using LoweringPattern::LoweringPattern;
   LogicalResult matchAndRewrite(memref::PrefetchOp op, OpAdaptor adaptor,
@@ -316,6 +347,7 @@ struct FlattenPrefetch : LoweringPattern<memref::PrefetchOp> {
 } // namespace
 
 void tessera::populateMemoryPatterns(RewritePatternSet &patterns, const Lowering &lowering) {
-  patterns.add<LowerLoad, LowerStore, LowerSize, FlattenLoad, FlattenStore, FlattenPrefetch>(
-      lowering);
+  patterns
+      .add<LowerLoad, LowerStore, LowerSize, FlattenLoad, FlattenStore, FlattenPrefetch, LowerCopy>(
+          lowering);
 }
