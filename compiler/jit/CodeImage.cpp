@@ -10,6 +10,7 @@
 #include "runtime/abi/Library.h"
 #include "runtime/abi/Mathematics.h"
 
+#include "llvm/ADT/bit.h"
 #include "llvm/ExecutionEngine/Orc/AbsoluteSymbols.h"
 #include "llvm/ExecutionEngine/Orc/ExecutionUtils.h"
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
@@ -24,6 +25,17 @@ using namespace tessera;
 using namespace tessera::jit;
 
 namespace {
+/// `__truncsfbf2`, which LLVM calls where a lone bf16 passes through a register of a machine that
+/// has none for them. Half to even; the result is the low half of the register of a float.
+float truncateToBF16(float x) {
+  uint32_t bits = llvm::bit_cast<uint32_t>(x);
+  if (x != x)
+    bits |= 0x400000; // quiet, so that no payload is rounded away
+  else
+    bits += 0x7fff + (bits >> 16 & 1);
+  return llvm::bit_cast<float>(bits >> 16);
+}
+
 /// Gives kernels the functions of runtime/abi/Library.h and Mathematics.h by name.
 class RuntimeFunctions : public llvm::orc::DefinitionGenerator {
 public:
@@ -41,6 +53,8 @@ public:
         define(symbol.first, function);
       else if (TesseraMathFn function = tessera_math_function(name.c_str()))
         define(symbol.first, function);
+      else if (name == "__truncsfbf2")
+        define(symbol.first, truncateToBF16);
     }
     if (found.empty())
       return llvm::Error::success();

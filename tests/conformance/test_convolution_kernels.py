@@ -336,3 +336,13 @@ def test_precision_fp32_sums_term_by_term() -> None:
         assert error <= 4 * eager
         x[0, 3, 5, 6] = float("inf")
         assert torch.equal(exact(x).isnan(), model(x).isnan())
+
+
+def test_halves_of_few_channels_a_group(cpu: str) -> None:
+    """Their values pass through registers one by one, which AVX2 has none of bf16 for."""
+    window: dict[str, Any] = {"stride": (2, 1, 2), "padding": (3, 5, 1), "dilation": (1, 2, 2)}
+    model = nn.Conv3d(8, 32, (2, 5, 1), groups=8, **window).bfloat16().eval()
+    x = torch.randn(1, 8, 12, 12, 10, dtype=torch.bfloat16)
+    with torch.no_grad():
+        got = ts.from_pytorch(model, example_inputs=(x,), strict=True)(x)
+        torch.testing.assert_close(got, model(x))
