@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from benchmarks import machine
 
 Candidate = Callable[[], Any]
+#: Seconds that a candidate of several threads runs for before it is timed.
+SETTLING = 0.08
 
 
 @dataclass
@@ -62,6 +65,15 @@ def _calls_for(candidate: Candidate, seconds: float, now: Callable[[], float]) -
     return max(1, int(seconds / once))
 
 
+def _settle(candidate: Candidate, threads: int) -> None:
+    """Warms its weights and the threads it runs on, until the threads of whoever ran before, which
+    spin for more work for tens of milliseconds, have left it the cores."""
+    until = time.perf_counter() + (SETTLING if threads > 1 else 0)
+    candidate()
+    while time.perf_counter() < until:
+        candidate()
+
+
 def interleave(
     candidates: dict[str, Candidate], threads: int, rounds: int = 7, seconds: float = 0.02
 ) -> Round:
@@ -77,7 +89,7 @@ def interleave(
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
             candidate = candidates[name]
-            candidate()  # warms its weights and the threads it runs on
+            _settle(candidate, threads)
             start = now()
             for _ in range(calls[name]):
                 candidate()
