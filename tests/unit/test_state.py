@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -254,3 +255,48 @@ def test_modules_that_share_an_object(root_too: bool) -> None:
     for _ in range(3):
         x = torch.randn(4)
         torch.testing.assert_close(converted(x), reference(x).detach(), rtol=1e-5, atol=1e-6)
+
+
+class Caching(nn.Module):
+    """Computes something in its first call and keeps it, as LeViT's attention its biases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(4))
+        self.kept: dict[str, torch.Tensor] = {}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if "cpu" not in self.kept:
+            self.kept["cpu"] = self.bias[torch.tensor([3, 2, 1, 0])]
+        return x + self.kept["cpu"]
+
+
+class Branching(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def twelve(kind: type[nn.Module]) -> nn.Sequential:
+    return nn.Sequential(*(nn.Sequential(nn.Linear(4, 4), kind()) for _ in range(12))).eval()
+
+
+@pytest.mark.parametrize(("kind", "most"), [(Caching, 5), (Branching, 4)])
+def test_what_fails_alike_is_found_out_once(
+    monkeypatch: pytest.MonkeyPatch, kind: type[nn.Module], most: int
+) -> None:
+    captures = []
+    export = torch.export.export
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        captures.append(1)
+        return export(*args, **kwargs)
+
+    monkeypatch.setattr(torch.export, "export", counted)
+    model, x = twelve(kind), torch.randn(2, 4)
+    converted = ts.from_pytorch(copy.deepcopy(model), example_inputs=(x,))
+    assert len(captures) <= most, len(captures)
+    for example in (x, -x):
+        torch.testing.assert_close(torch.as_tensor(converted(example)), model(example))
+    with pytest.raises(CaptureError) as error:
+        ts.from_pytorch(twelve(kind), example_inputs=(x,), strict=True)
+    assert all(f"{block}.1" in str(error.value) for block in range(12))

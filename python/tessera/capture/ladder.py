@@ -15,6 +15,7 @@ Every failure says which line of the user's code it was and what is tried next.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,8 +41,8 @@ RUNG_CODE = "torch.export of the bytecode"
 RUNG_LEAVES = "torch.export with submodules kept in PyTorch"
 RUNG_SYMBOLIC = "torch.fx.symbolic_trace"
 RUNG_MODULES = "module-wise"
-#: Submodules put aside before the next rung is tried.
-MAX_LEAVES = 16
+#: Times that submodules are put aside before the next rung is tried.
+MAX_ROUNDS = 16
 
 
 @dataclass
@@ -86,6 +87,8 @@ def climb(
 
     result = Climb()
     aside = list(leaves)
+    reasons: set[tuple[type[nn.Module], str, tuple[str, int]]] = set()
+    rounds = 0
     names = {id(child): name for name, child in module.named_modules() if name}
     rung = RUNG_EXPORT
     while True:
@@ -114,8 +117,7 @@ def climb(
         child = dict(module.named_modules()).get(culprit) if culprit else None
         known = any(leaf.fqn == culprit for leaf in aside)
         sharing = failure.others if isinstance(failure, StatefulError) else ()
-        room = MAX_LEAVES - (len(aside) - len(leaves)) - len(sharing)
-        if strict or child is None or known or room <= 0 or "" in sharing:
+        if strict or child is None or known or rounds >= MAX_ROUNDS or "" in sharing:
             # A symbolic trace would not keep state either.
             stateful = isinstance(failure, StatefulError)
             following = RUNG_MODULES if stateful else RUNG_SYMBOLIC
@@ -127,9 +129,10 @@ def climb(
             break
         result.attempts.append(_attempt(rung, failure, f"{RUNG_LEAVES}: {culprit}"))
         rung = RUNG_LEAVES
+        rounds += 1
         # A stand-in may be a copy, with state of its own.
         instead = None if isinstance(failure, StatefulError) or stand_in is None else stand_in
-        for path in (str(culprit), *sharing):
+        for path in (str(culprit), *sharing, *_alike(module, str(culprit), failure, reasons)):
             if any(leaf.fqn == path or path.startswith(f"{leaf.fqn}.") for leaf in aside):
                 continue
             aside = [leaf for leaf in aside if not leaf.fqn.startswith(f"{path}.")]
@@ -146,6 +149,27 @@ def climb(
         result.attempts.append(_attempt(RUNG_SYMBOLIC, error, RUNG_MODULES))
         return result
     return _built(result, RUNG_SYMBOLIC, captured, refusing, strict)
+
+
+def _alike(
+    root: nn.Module,
+    culprit: str,
+    error: Exception,
+    reasons: set[tuple[type[nn.Module], str, tuple[str, int]]],
+) -> Sequence[str]:
+    """The submodules that would fail as `culprit` has: each costs a capture to be found out.
+
+    State says so by itself. Of other failures the second at one line of a class does, since the
+    first may be its module's own (a flag, say); `reasons` are those seen so far.
+    """
+    if isinstance(error, StatefulError):
+        return error.alike
+    kind, place = type(root.get_submodule(culprit)), error_source(error)
+    reason = kind, re.sub(r"\d+", "", first_line(error)), place
+    if not place[0] or reason not in reasons:
+        reasons.add(reason)
+        return ()
+    return [path for path, child in root.named_modules() if path and type(child) is kind]
 
 
 def _by_code(
@@ -230,6 +254,8 @@ def _failed_leaf(
 ) -> Leaf:
     file, line = error_source(error)
     where = f" ({file}:{line})" if file else ""
+    if isinstance(error, StatefulError) and fqn in error.alike:
+        error = error.of(fqn)
     return Leaf(
         fqn,
         child,

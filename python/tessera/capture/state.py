@@ -38,17 +38,26 @@ _Attributes = dict[tuple[str, str], Any]
 class StatefulError(CaptureError):
     """A call changes plain attributes that the next call reads; ``fqn`` is whose they are.
 
-    ``others`` are further modules that have the object whose attributes they are.
+    ``others`` are further modules that have the object whose attributes they are, ``alike`` those
+    of the same class whose attribute of the same name the call changed as well.
     """
 
-    def __init__(self, fqn: str, name: str, others: Sequence[str] = ()) -> None:
+    def __init__(
+        self, fqn: str, name: str, others: Sequence[str] = (), alike: Sequence[str] = ()
+    ) -> None:
         place = f"{fqn}.{name}" if fqn else name
         super().__init__(
             f"forward() changes self.{place}, and what it computes depends on that",
             remedy=_REMEDY,
         )
         self.fqn = fqn
+        self.name = name
         self.others = tuple(others)
+        self.alike = tuple(alike)
+
+    def of(self, fqn: str) -> StatefulError:
+        """The same about another module."""
+        return StatefulError(fqn, self.name)
 
 
 class AttributeState:
@@ -169,7 +178,7 @@ class AttributeState:
                 else:
                     self._holders[path].__dict__.pop(name, None)
 
-    def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str, list[str]]:
+    def _most_telling(self, places: list[tuple[str, str]]) -> tuple[str, str, list[str], list[str]]:
         path, name = next((place for place in places if _is_plain(self._after[place])), places[0])
         module, inside = self._places.get(path, (path, ""))
         others = {
@@ -179,7 +188,15 @@ class AttributeState:
             for item in modules
             if item != module
         }
-        return module, f"{inside}.{name}" if inside else name, list(others)
+        if path in self._places:
+            return module, f"{inside}.{name}" if inside else name, list(others), []
+        kind = type(self._holders[path])
+        alike = [
+            place
+            for place, changed in self.changed()
+            if changed == name and place not in ("", path) and type(self._holders[place]) is kind
+        ]
+        return path, name, list(others), alike
 
     def _get(self, place: tuple[str, str]) -> Any:
         return self._holders[place[0]].__dict__.get(place[1])
