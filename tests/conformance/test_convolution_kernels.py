@@ -146,8 +146,9 @@ def test_long_sums_are_cut() -> None:
         nn.Conv2d(256, 64, 3, 2, padding=1),
         nn.Conv2d(192, 64, 3, padding=1, groups=2),
         nn.Conv2d(128, 64, (1, 7), padding=(0, 3)),
+        nn.Conv2d(48, 96, 3, padding=1, groups=2),
     ]
-    inputs = [torch.randn(1, channels, 17, 17) for channels in (256, 256, 192, 128)]
+    inputs = [torch.randn(1, channels, 17, 17) for channels in (256, 256, 192, 128, 48)]
     _compare(layers, inputs, times=2, units=4)
 
 

@@ -127,6 +127,14 @@ def test_the_other_front_doors() -> None:
 
 
 @torch.no_grad()
+def test_few_channels_a_group_are_no_products() -> None:
+    """The kernel for them gains nothing from rounded operands, so they keep their bits."""
+    model, x = nn.Conv2d(64, 64, 3, padding=1, groups=8).eval(), torch.randn(1, 64, 14, 14)
+    plain, tess = (ts.from_pytorch(model, (x,), precision=p, strict=True) for p in (None, "bf16"))
+    assert torch.equal(tess(x), plain(x))
+
+
+@torch.no_grad()
 def test_native_code() -> None:
     """A function over ts.ops computes what a converted model of the same operators does."""
     weight, x = torch.randn(96, 64), torch.randn(8, 64)

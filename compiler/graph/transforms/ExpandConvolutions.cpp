@@ -13,8 +13,8 @@
 //                            kernels as columns: [N·O…, K…·C] x [O, K…·C]
 //   several groups           the same a group: a batch of products, and the elementwise ops
 //                            behind it in their shape
-//   a channel a group        itself; where the kernels of that class do not take it, windows
-//                            times kernels, summed: rows, nothing copied
+//   a channel a group        itself, also with 2, 4 or 8; where the kernels of that class do not
+//                            take one channel, windows times kernels, summed: nothing copied
 //
 // An image times a number a channel, before a product, scales the weights instead.
 //

@@ -143,8 +143,8 @@ def GraphExpandConvolutions : Pass<"tessera-graph-expand-convolutions", "mlir::f
   let summary = "Turns convolutions into products and sums over views of windows";
   let description = [{
     For every convolution that no kernel of its own computes. Padding and the copy of windows
-    side by side are movement, the rest is a product of matrices; with a channel a group
-    products of windows and kernels are summed instead.
+    side by side are movement, the rest is a product of matrices; with a channel a group that
+    the kernels for few channels do not take, products of windows and kernels are summed.
 
     Before:
     ```mlir

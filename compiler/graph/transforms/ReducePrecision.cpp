@@ -44,8 +44,8 @@ static int64_t depthOf(Operation *op) {
       })
       .Case([](ConvolutionOp convolution) -> int64_t {
         ArrayRef<int64_t> shape = rankedType(convolution.getWeight()).getShape();
-        // A channel a group has no sum over channels: it is no product of matrices.
-        if (shape[1] == 1)
+        // Few channels a group: the kernel for them multiplies elements, not matrices.
+        if (shape[1] == 1 || hasDepthwiseKernel(convolution))
           return 0;
         return ShapedType::isDynamicShape(shape) ? kLeastDepth
                                                  : ShapedType::getNumElements(shape.drop_front());

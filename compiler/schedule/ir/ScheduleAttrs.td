@@ -103,7 +103,7 @@ def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
 }
 
 def Schedule_DepthwiseAttr : Schedule_Attr<"Depthwise", "depthwise"> {
-  let summary = "a convolution with a channel a group: `tw` outputs x `vectors` vectors of `lanes` channels in registers";
+  let summary = "a convolution with few channels a group: `tw` outputs x `vectors` vectors of `lanes` channels in registers";
   let description = [{
     Channels are the outermost loop: what neighbouring windows share is then found in the first cache. One
     parallel unit is `rows` rows of the outputs of `vectors` vectors of channels.
