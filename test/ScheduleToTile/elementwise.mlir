@@ -139,3 +139,22 @@ func.func @main(%a: tensor<16x72xf32>, %b: tensor<16x64xf32>) -> tensor<16x136xf
   }
   return %0 : tensor<16x136xf32>
 }
+
+// -----
+
+// Either definition of GELU is one function.
+
+// CHECK-LABEL: func.func @elementwise_
+// CHECK:         %[[X:.*]] = tile.load
+// CHECK:         %[[G:.*]] = tile.gelu %[[X]] : vector<64xf32>
+// CHECK:         tile.gelu_tanh %[[G]] : vector<64xf32>
+func.func @main(%a: tensor<8x512xf32>) -> tensor<8x512xf32> {
+  %0 = schedule.kernel elementwise(%a) {point = #schedule.elementwise<lanes = 64, grain = 16384>}
+      : (tensor<8x512xf32>) -> tensor<8x512xf32> {
+  ^bb0(%x: tensor<8x512xf32>):
+    %1 = graph.gelu %x : tensor<8x512xf32>
+    %2 = graph.gelu %1 approximate = tanh : tensor<8x512xf32>
+    schedule.yield %2 : tensor<8x512xf32>
+  }
+  return %0 : tensor<8x512xf32>
+}

@@ -23,6 +23,32 @@ func.func @own(%x: memref<24xf32>, %s: memref<?xi8>, %begin: index, %end: index)
   return %ok : i32
 }
 
+// GELU looks polynomials up in registers of sixteen lanes; shorter ones divide.
+// CHECK-LABEL: func.func @gelu
+// OLD-LABEL: func.func @gelu
+func.func @gelu(%x: memref<24xf32>, %y: memref<8xf64>, %s: memref<?xi8>, %begin: index, %end: index) -> i32 {
+  %c0 = arith.constant 0 : index
+  %0 = tile.load %x[%c0] : memref<24xf32> -> vector<24xf32>
+  // CHECK: %[[POSITION:.*]] = llvm.call_intrinsic "llvm.x86.avx512.mask.range.ps.512"
+  // CHECK: %[[INDEX:.*]] = arith.bitcast %{{.*}} : vector<16xf32> to vector<16xi32>
+  // CHECK: llvm.call_intrinsic "llvm.x86.avx512.mask.reduce.ps.512"(%[[POSITION]]
+  // CHECK-COUNT-5: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"(%{{.*}}, %[[INDEX]])
+  // CHECK: arith.divf %{{.*}} : vector<8xf32>
+  // OLD-NOT: permvar
+  // OLD-COUNT-3: arith.divf %{{.*}} : vector<8xf32>
+  %1 = tile.gelu %0 : vector<24xf32>
+  // CHECK-COUNT-5: llvm.call_intrinsic "llvm.x86.avx512.permvar.sf.512"
+  // CHECK: arith.divf %{{.*}} : vector<8xf32>
+  %2 = tile.gelu_tanh %1 : vector<24xf32>
+  tile.store %2, %x[%c0] : vector<24xf32>, memref<24xf32>
+  %3 = tile.load %y[%c0] : memref<8xf64> -> vector<8xf64>
+  // CHECK: target.call_math "_ZGVeN8v_erf"
+  %4 = tile.gelu %3 : vector<8xf64>
+  tile.store %4, %y[%c0] : vector<8xf64>, memref<8xf64>
+  %ok = arith.constant 0 : i32
+  return %ok : i32
+}
+
 // CHECK-LABEL: func.func @library
 // NONE-LABEL: func.func @library
 // OLD-LABEL: func.func @library

@@ -164,6 +164,17 @@ def test_erfinv_up_to_its_ends() -> None:
     check(cases)
 
 
+def test_gelu_over_a_wide_range() -> None:
+    """By the factor between 0 and 1: an error shows where x is small as where it is large."""
+    x = torch.cat([torch.linspace(-20, 20, 400_000), torch.logspace(-30, 30, 2000)])
+    check(
+        [
+            Case(name, lambda x, f=ACTIVATIONS[name]: f(x) / x, [x], rtol=0, atol=3e-7)
+            for name in ("gelu", "gelu tanh")
+        ]
+    )
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 def test_activations(dtype: torch.dtype) -> None:
     check(

@@ -23,7 +23,7 @@ def TileToTarget : Pass<"tessera-tile-to-target", "::mlir::ModuleOp"> {
       buffer begins;
     - arguments nothing writes are `llvm.readonly`, written ones `llvm.noalias` unless marked `tile.inplace`;
     - tile.mma is a loop over the depth with one register an accumulator, tile.pack transposes in registers,
-      tile.exp, exp2, erf and tanh are polynomials, other functions calls of libmvec or libm.
+      tile.exp, exp2, erf, tanh and gelu are polynomials, other functions calls of libmvec or libm.
 
     Before:
     ```mlir

@@ -190,6 +190,9 @@ def Tile_ExpOp : Tile_FunctionOp<"exp", "e to the x">;
 def Tile_Exp2Op : Tile_FunctionOp<"exp2", "2 to the x">;
 def Tile_ErfOp : Tile_FunctionOp<"erf", "the error function">;
 def Tile_TanhOp : Tile_FunctionOp<"tanh", "the hyperbolic tangent">;
+// Their accuracy is relative to x.
+def Tile_GeluOp : Tile_FunctionOp<"gelu", "x times the normal distribution function of x">;
+def Tile_GeluTanhOp : Tile_FunctionOp<"gelu_tanh", "x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2">;
 
 def Tile_SpecialOp : Tile_Op<"special", [Pure, SameOperandsAndResultType]> {
   let summary = "a function of runtime/abi/Mathematics.h, lane by lane";

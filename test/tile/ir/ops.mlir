@@ -34,6 +34,10 @@ func.func @functions(%x: vector<64xf32>, %y: f64) {
   %2 = tile.erf %y : f64
   // CHECK: tile.tanh %{{.*}} : vector<64xf32>
   %3 = tile.tanh %x : vector<64xf32>
+  // CHECK: tile.gelu %{{.*}} : vector<64xf32>
+  %5 = tile.gelu %x : vector<64xf32>
+  // CHECK: tile.gelu_tanh %{{.*}} : f64
+  %6 = tile.gelu_tanh %y : f64
   // CHECK: tile.special "zeta"(%{{.*}}, %{{.*}}) : vector<64xf32>
   %4 = tile.special "zeta"(%x, %x) : vector<64xf32>
   return
