@@ -37,6 +37,7 @@ static const Entry functions[] = {
     TESSERA_LIBRARY_ENTRY(tessera_qr),
     TESSERA_LIBRARY_ENTRY(tessera_real_fft),
     TESSERA_LIBRARY_ENTRY(tessera_running_extremum),
+    TESSERA_LIBRARY_ENTRY(tessera_running_reduce),
     TESSERA_LIBRARY_ENTRY(tessera_scatter),
     TESSERA_LIBRARY_ENTRY(tessera_search_sorted),
     TESSERA_LIBRARY_ENTRY(tessera_sort),

@@ -38,6 +38,9 @@ TESSERA_LIBRARY_FUNCTION(tessera_order_statistic);
 /// Source → values, indices; dim, greatest. The last of equal elements wins, a NaN from then on.
 TESSERA_LIBRARY_FUNCTION(tessera_running_extremum);
 
+/// Source → partial results; dim, product. Of numbers of at least 32 bits or integers.
+TESSERA_LIBRARY_FUNCTION(tessera_running_reduce);
+
 /// Sequence, values → positions; right. Rows lie along the last dimension; a unit is a value.
 TESSERA_LIBRARY_FUNCTION(tessera_search_sorted);
 

@@ -1,4 +1,4 @@
-//===- Searching.cpp - running extrema, places in sorted rows --------------===//
+//===- Searching.cpp - places in sorted rows -------------------------------===//
 //
 // Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -13,32 +13,6 @@
 using namespace tessera::runtime::library;
 
 namespace {
-
-/// `wins` says whether an element replaces the one that leads so far.
-template <typename T, typename Wins>
-void runExtremum(const Call &call, int64_t dim, int64_t row, Wins wins) {
-  const View &source = call[0], &values = call[1], &indices = call[2];
-  const T *from = source.as<T>() + source.rowOffset(row, dim);
-  T *value = values.as<T>() + values.rowOffset(row, dim);
-  int64_t *index = indices.as<int64_t>() + indices.rowOffset(row, dim);
-  int64_t length = source.sizes[dim], stride = source.strides[dim];
-  int64_t valueStride = values.strides[dim], indexStride = indices.strides[dim];
-  if (length == 0)
-    return;
-  T best = from[0];
-  KeyOf<T> bestKey = keyOf(best);
-  int64_t leader = 0;
-  for (int64_t i = 0; i < length; ++i) {
-    T element = from[i * stride];
-    KeyOf<T> key = keyOf(element);
-    bool won = wins(key, bestKey);
-    best = won ? element : best;
-    bestKey = won ? key : bestKey;
-    leader = won ? i : leader;
-    value[i * valueStride] = best;
-    index[i * indexStride] = leader;
-  }
-}
 
 /// Whether an element of the sequence comes before `value`: as PyTorch's comparisons have it, a NaN
 /// on either side says so, too.
@@ -79,25 +53,6 @@ void searchRow(const Call &call, int64_t row, int64_t first, int64_t last, bool 
 }
 
 } // namespace
-
-TESSERA_LIBRARY_FUNCTION(tessera_running_extremum) {
-  Call call(buffers, description);
-  int64_t dim = call.parameters[0];
-  bool greatest = call.parameters[1];
-  withElement(call[0].dtype, [&](auto element) {
-    using T = decltype(element);
-    using Key = KeyOf<T>;
-    for (int64_t row = begin; row < end; ++row) {
-      if (greatest)
-        runExtremum<T>(call, dim, row, [](Key x, Key leader) { return x >= leader; });
-      else
-        runExtremum<T>(call, dim, row, [](Key x, Key leader) {
-          return isNaNKey<T>(x) || (!isNaNKey<T>(leader) && x <= leader);
-        });
-    }
-  });
-  return TESSERA_OK;
-}
 
 TESSERA_LIBRARY_FUNCTION(tessera_search_sorted) {
   Call call(buffers, description);

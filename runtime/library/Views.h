@@ -115,6 +115,10 @@ public:
     }
   }
 
+  /// How many elements from number `linear` on have one stride, which is the span's last.
+  int64_t runFrom(int64_t linear) const { return sizes[rank - 1] - linear % sizes[rank - 1]; }
+  int64_t lastStride() const { return strides[rank - 1]; }
+
   /// Whether all elements are one.
   bool isBroadcast() const {
     for (int64_t d = 0; d < rank; ++d)

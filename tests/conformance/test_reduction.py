@@ -13,6 +13,8 @@ import torch
 from harness import FLOATS, INTEGERS, Case, check, layouts, values
 from torch import Tensor
 
+import tessera as ts
+
 REDUCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "sum": torch.sum,
     "sum 0": lambda x: x.sum(0),
@@ -64,6 +66,7 @@ REDUCTIONS: dict[str, Callable[[Tensor], Any]] = {
     "nanmean": lambda x: torch.nanmean(x, 1),
     "cumsum": lambda x: torch.cumsum(x, 1),
     "cumsum -1": lambda x: torch.cumsum(x, -1),
+    "cumsum 0": lambda x: torch.cumsum(x, 0),
     "cumprod": lambda x: torch.cumprod(x[:, :4], 1),
     "logcumsumexp": lambda x: torch.logcumsumexp(x, 1),
     "softmax": lambda x: torch.softmax(x, -1),
@@ -190,3 +193,47 @@ def test_integers(dtype: torch.dtype) -> None:
             "logsumexp": lambda x: torch.logsumexp(x, 1), "cumprod": lambda x: x[:, :3].cumprod(1),
         }  # fmt: skip
     check([Case(name, function, [x]) for name, function in functions.items()])
+
+
+SCANS: dict[str, Callable[[Tensor, int], Any]] = {
+    "cumsum": torch.cumsum,
+    "cumprod": torch.cumprod,
+    "cummax": torch.cummax,
+    "cummin": torch.cummin,
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.int8], ids=str)
+def test_partial_results(dtype: torch.dtype) -> None:
+    """In torch's order and accumulator, so to the bit, wherever rows lie."""
+    wide = values(3, 11, 600, dtype=dtype, low=-2, high=2)
+    if dtype.is_floating_point:
+        wide.view(-1)[::97] = math.nan
+        wide.view(-1)[5::89] = math.inf
+        wide.view(-1)[7::83] = -math.inf
+    tensors = {
+        "whole": wide, "permuted": wide.permute(2, 0, 1), "every other": wide[:, ::2, 1::2],
+        "broadcast": wide[:, :1].expand(3, 7, 600), "one row": wide[0, 0],
+        "one column": wide[..., :1], "no row": wide[:0], "no column": wide[:, :, :0],
+    }  # fmt: skip
+    check(
+        [
+            Case(f"{name} {what} {dim}", lambda x, f=function, d=dim: f(x, d), [x], exact=True)
+            for name, function in SCANS.items()
+            for what, x in tensors.items()
+            for dim in range(x.ndim)
+            if x.numel() or not name.startswith("cumm")
+        ]
+    )
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_long_sums_stay_exact(dim: int) -> None:
+    class Sums(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cumsum(x, dim)
+
+    x = torch.rand(*((40_000, 3) if dim == 0 else (3, 40_000)))
+    wanted = torch.cumsum(x.double(), dim)
+    got = torch.as_tensor(ts.from_pytorch(Sums(), example_inputs=(x,), strict=True)(x))
+    assert ((got - wanted).abs() / wanted).max() < 1e-7

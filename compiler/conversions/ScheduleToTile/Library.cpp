@@ -39,7 +39,17 @@ static LibraryCall callOnRows(StringRef callee, Value operand, int64_t dim,
   return call;
 }
 
-/// The same, with scratch to put a row in order.
+/// The same for rows that are walked side by side where they lie so: enough of them at a time.
+static LibraryCall callOnRowsTogether(StringRef callee, Value operand, int64_t dim,
+                                      ArrayRef<int64_t> parameters, int64_t grain) {
+  constexpr int64_t enoughRows = 256;
+  LibraryCall call = callOnRows(callee, operand, dim, parameters);
+  if (productOf(typeOf(operand).getShape().drop_front(dim + 1)) > 1)
+    call.unitElements = std::min(call.unitElements, std::max<int64_t>(grain / enoughRows, 1));
+  return call;
+}
+
+/// A call on rows with scratch to put a row in order.
 static LibraryCall callOnOrderedRows(StringRef callee, Value operand, int64_t dim,
                                      ArrayRef<int64_t> parameters) {
   LibraryCall call = callOnRows(callee, operand, dim, parameters);
@@ -144,9 +154,14 @@ static FailureOr<LibraryCall> callFor(Operation *op, schedule::KernelOp kernel) 
             "tessera_order_statistic", statistic.getOperand(), statistic.getDim(),
             {codeOf(statistic.getKind()), static_cast<int64_t>(statistic.getK())});
       })
-      .Case([](graph::RunningExtremumOp extremum) {
-        return callOnRows("tessera_running_extremum", extremum.getOperand(), extremum.getDim(),
-                          {extremum.getKind() == graph::ArgReduceKind::Max});
+      .Case([&](graph::RunningExtremumOp extremum) {
+        return callOnRowsTogether("tessera_running_extremum", extremum.getOperand(),
+                                  extremum.getDim(),
+                                  {extremum.getKind() == graph::ArgReduceKind::Max}, grain);
+      })
+      .Case([&](graph::RunningReduceOp running) {
+        return callOnRowsTogether("tessera_running_reduce", running.getOperand(), running.getDim(),
+                                  {running.getKind() == graph::ReduceKind::Prod}, grain);
       })
       .Case([](graph::SearchSortedOp search) {
         LibraryCall call{"tessera_search_sorted", {search.getRight()}};

@@ -20,6 +20,10 @@ Attribute ArgReduceOp::coerceAttribute(StringRef name, Attribute given, std::str
   return coerceEnum<ArgReduceKindAttr>(given, symbolizeArgReduceKind, "max, min", allowed);
 }
 
+Attribute RunningReduceOp::coerceAttribute(StringRef name, Attribute given, std::string &allowed) {
+  return coerceEnum<ReduceKindAttr>(given, symbolizeReduceKind, "sum, prod", allowed);
+}
+
 /// The operand's shape without `dims`, or with ones in their place.
 static SmallVector<int64_t> reducedShape(RankedTensorType type, ArrayRef<int64_t> dims,
                                          bool keepdim) {
@@ -66,4 +70,18 @@ FailureOr<RankedTensorType> ArgReduceOp::inferType(const InferContext &ctx, Adap
                      " has no position in the empty dimension ", dim);
   return RankedTensorType::get(reducedShape(type, dim, adaptor.getKeepdim()),
                                IntegerType::get(ctx.getContext(), 64));
+}
+
+FailureOr<RankedTensorType> RunningReduceOp::inferType(const InferContext &ctx, Adaptor adaptor) {
+  RankedTensorType type = rankedType(adaptor.getOperand());
+  ReduceKind kind = adaptor.getKind();
+  if (failed(checkDim(ctx, "dim", adaptor.getDim(), type.getRank())))
+    return failure();
+  if (kind != ReduceKind::Sum && kind != ReduceKind::Prod)
+    return ctx.error("`kind` ", stringifyReduceKind(kind),
+                     " has no partial results here; use sum or prod, or graph.running_extremum");
+  if (type.getElementType().isF16() || type.getElementType().isBF16())
+    return ctx.error("`operand` of ", type.getElementType(),
+                     " would lose what it adds up; insert graph.cast to f32");
+  return type;
 }

@@ -48,4 +48,23 @@ def Graph_ArgReduceOp : Graph_InferredOp<"arg_reduce", [Graph_Rows], ["coerceAtt
   }];
 }
 
+def Graph_RunningReduceOp : Graph_InferredOp<"running_reduce", [Graph_Library],
+                                             ["coerceAttribute"]> {
+  let summary = "sum or product of the elements so far";
+  let description = [{
+    Elements are combined one after another. f32 is accumulated in f64, and each partial result
+    rounded by itself; integers wrap around.
+
+    Example:
+    ```mlir
+    %1 = graph.running_reduce sum %0 dim = 1 : (tensor<8x512xf32>) -> tensor<8x512xf32>
+    ```
+  }];
+  let arguments = (ins Graph_ReduceKindAttr:$kind, Graph_NumericTensor:$operand, I64Attr:$dim);
+  let results = (outs Graph_Tensor:$result);
+  let assemblyFormat = [{
+    `` $kind $operand `dim` `=` $dim attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 #endif // TESSERA_GRAPH_REDUCTION

@@ -69,6 +69,8 @@ func.func @reduction(%x: tensor<2x3x4xf32>, %b: tensor<2x3xi1>, %s: tensor<f32>,
   %v136 = graph.arg_reduce max %x dim = 1 : (tensor<2x3x4xf32>) -> tensor<2x4xi64>
   // CHECK: graph.arg_reduce min %{{.*}} dim = 1 {keepdim} : (tensor<2x3x4xf32>) -> tensor<2x1x4xi64>
   %v137 = graph.arg_reduce min %x dim = 1 {keepdim} : (tensor<2x3x4xf32>) -> tensor<2x1x4xi64>
+  // CHECK: graph.running_reduce sum %{{.*}} dim = 1 : (tensor<2x3x4xf32>) -> tensor<2x3x4xf32>
+  %running = graph.running_reduce sum %x dim = 1 : (tensor<2x3x4xf32>) -> tensor<2x3x4xf32>
   return
 }
 

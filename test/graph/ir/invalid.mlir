@@ -320,6 +320,30 @@ func.func @arg_reduce_dim(%x: tensor<8x9xf32>) {
 
 // -----
 
+func.func @running_reduce_dim(%x: tensor<8x9xf32>) {
+  // expected-error@+1 {{'graph.running_reduce' op [running_reduce] `dim` is 2, which is no dimension of a tensor of rank 2}}
+  %0 = graph.running_reduce sum %x dim = 2 : (tensor<8x9xf32>) -> tensor<8x9xf32>
+  return
+}
+
+// -----
+
+func.func @running_reduce_kind(%x: tensor<8x9xf32>) {
+  // expected-error@+1 {{'graph.running_reduce' op [running_reduce] `kind` max has no partial results here; use sum or prod, or graph.running_extremum}}
+  %0 = graph.running_reduce max %x dim = 1 : (tensor<8x9xf32>) -> tensor<8x9xf32>
+  return
+}
+
+// -----
+
+func.func @running_reduce_half(%x: tensor<8x9xf16>) {
+  // expected-error@+1 {{'graph.running_reduce' op [running_reduce] `operand` of 'f16' would lose what it adds up; insert graph.cast to f32}}
+  %0 = graph.running_reduce sum %x dim = 1 : (tensor<8x9xf16>) -> tensor<8x9xf16>
+  return
+}
+
+// -----
+
 func.func @arg_reduce_empty(%x: tensor<8x0xf32>) {
   // expected-error@+1 {{'graph.arg_reduce' op [arg_reduce] `kind` min has no position in the empty dimension 1}}
   %0 = graph.arg_reduce min %x dim = 1 : (tensor<8x0xf32>) -> tensor<8xi64>

@@ -2,20 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Reductions that keep every partial result: cumulative sums, products, sums of exponentials.
 
-Written as log2(n) additions of the tensor to itself, shifted by 1, 2, 4, …: each is one
-elementwise kernel over its neighbour's padding.
+Sums and products are the runtime's, which walks rows side by side. Sums of exponentials are
+written as log2(n) combinations of the tensor with itself, shifted by 1, 2, 4, …: each is one
+elementwise kernel over its neighbour's padding, where vectors compute the exponentials.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 
 from tessera.lowering.aten.elementwise_binary import logaddexp
 from tessera.lowering.aten.rules import (
-    Number,
     finish,
     is_integral,
     normalize_dim,
@@ -26,30 +25,20 @@ from tessera.lowering.aten.rules import (
 from tessera.lowering.context import GraphValue, LoweringContext
 
 
-def _scan(
+def _running(
     ctx: LoweringContext,
-    op: str,
-    neutral: Number,
+    kind: str,
     self: GraphValue,
     dim: int,
     dtype: torch.dtype | None,
-    combine: Callable[[GraphValue, GraphValue], GraphValue] | None = None,
 ) -> GraphValue:
-    """Partial results along `dim` of the graph op `op`, or of what `combine` writes for it."""
+    """Partial sums or products along `dim`."""
     result = dtype or (torch.int64 if is_integral(self.dtype) else self.dtype)
-    axis = normalize_dim(dim, self.ndim, f"cumulative {op}")
-    if not self.ndim:
-        return ctx.cast(self, result)
+    axis = normalize_dim(dim, self.ndim, f"cum{kind}")
     # torch converts first, so that the partial results are of the type asked for.
     x = ctx.cast(ctx.cast(self, result), opmath(result))
-    fill = number(ctx, neutral, x.dtype)
-    shift = 1
-    while shift < x.shape[axis]:
-        low, high = [0] * x.ndim, [0] * x.ndim
-        low[axis], high[axis] = shift, -shift
-        shifted = ctx.emit("pad", [x, fill], low=low, high=high)
-        x = ctx.emit(op, [x, shifted]) if combine is None else combine(x, shifted)
-        shift *= 2
+    if self.ndim:
+        x = ctx.emit("running_reduce", [x], kind=kind, dim=axis)
     return finish(ctx, x, result)
 
 
@@ -57,19 +46,27 @@ def _scan(
 def cumsum(
     ctx: LoweringContext, self: GraphValue, dim: int, *, dtype: torch.dtype | None = None
 ) -> GraphValue:
-    return _scan(ctx, "add", 0, self, dim, dtype)
+    return _running(ctx, "sum", self, dim, dtype)
 
 
 @rule("cumprod")
 def cumprod(
     ctx: LoweringContext, self: GraphValue, dim: int, *, dtype: torch.dtype | None = None
 ) -> GraphValue:
-    return _scan(ctx, "mul", 1, self, dim, dtype)
+    return _running(ctx, "prod", self, dim, dtype)
 
 
 @rule("logcumsumexp")
 def logcumsumexp(ctx: LoweringContext, self: GraphValue, dim: int) -> GraphValue:
-    def combine(x: GraphValue, shifted: GraphValue) -> GraphValue:
-        return logaddexp(ctx, x, shifted)
-
-    return _scan(ctx, "logaddexp", -math.inf, self, dim, None, combine)
+    axis = normalize_dim(dim, self.ndim, "logcumsumexp")
+    if not self.ndim:
+        return self
+    x = ctx.cast(self, opmath(self.dtype))
+    fill = number(ctx, -math.inf, x.dtype)
+    shift = 1
+    while shift < x.shape[axis]:
+        low, high = [0] * x.ndim, [0] * x.ndim
+        low[axis], high[axis] = shift, -shift
+        x = logaddexp(ctx, x, ctx.emit("pad", [x, fill], low=low, high=high))
+        shift *= 2
+    return finish(ctx, x, self.dtype)
