@@ -237,3 +237,16 @@ def test_long_sums_stay_exact(dim: int) -> None:
     wanted = torch.cumsum(x.double(), dim)
     got = torch.as_tensor(ts.from_pytorch(Sums(), example_inputs=(x,), strict=True)(x))
     assert ((got - wanted).abs() / wanted).max() < 1e-7
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_a_nan_wins_wherever_it_is(dtype: torch.dtype) -> None:
+    x = values(150, 150, dtype=dtype, low=-100, high=100)
+    x.fill_diagonal_(math.nan)
+    x[:, 75:] += 1000
+    functions: dict[str, Callable[[Tensor], Any]] = {
+        "amax": lambda x: x.amax(1), "amin": lambda x: x.amin(1),
+        "amax columns": lambda x: x.amax(0), "amin columns": lambda x: x.amin(0),
+        "max of all": torch.max, "pool": lambda x: torch.max_pool2d(x[None, None], 3, 1, 1),
+    }  # fmt: skip
+    check([Case(name, function, [x], exact=True) for name, function in functions.items()])

@@ -133,15 +133,12 @@ Value RowReduction::combineValues(Value a, Value b) {
     return s.select(s.compare(CmpFPredicate::OGT, b, a), b, a);
   case CombiningKind::MINNUMF:
     return s.select(s.compare(CmpFPredicate::OLT, b, a), b, a);
-  // Here a is kept only if it is better or a NaN. arith.maximumf also orders the zeros, which
-  // compare equal: twice the instructions, in a chain.
+  // Without the order of zeros, which compare equal, a machine's own instruction does it where a is
+  // a NaN, and only b, which nothing waits for, is to be asked whether it is one.
   case CombiningKind::MAXIMUMF:
-  case CombiningKind::MINIMUMF: {
-    bool isMax = kind == CombiningKind::MAXIMUMF;
-    Value keeps = s.compare(isMax ? CmpFPredicate::OGT : CmpFPredicate::OLT, a, b);
-    Value better = s.select(keeps, a, b);
-    return s.select(s.compare(CmpFPredicate::UNO, a, a), a, better);
-  }
+    return arith::MaximumFOp::create(s, b, a, arith::FastMathFlags::nsz);
+  case CombiningKind::MINIMUMF:
+    return arith::MinimumFOp::create(s, b, a, arith::FastMathFlags::nsz);
   default:
     return vector::makeArithReduction(s, s.getLoc(), kind, a, b);
   }
