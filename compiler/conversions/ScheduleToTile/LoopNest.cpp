@@ -19,12 +19,13 @@ static Value constantIndex(OpBuilder &b, Location loc, int64_t value) {
   return arith::ConstantIndexOp::create(b, loc, value);
 }
 
-static void emitFor(OpBuilder &b, Location loc, Value low, Value high, Value step,
-                    llvm::function_ref<void(Value)> body) {
+static scf::ForOp emitFor(OpBuilder &b, Location loc, Value low, Value high, Value step,
+                          llvm::function_ref<void(Value)> body) {
   auto loop = scf::ForOp::create(b, loc, low, high, step);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPoint(loop.getBody()->getTerminator());
   body(loop.getInductionVar());
+  return loop;
 }
 
 void tessera::emitLoop(OpBuilder &b, Location loc, int64_t low, int64_t high, int64_t step,
@@ -61,22 +62,44 @@ SmallVector<Value> tessera::emitDelinearize(OpBuilder &b, Location loc, Value it
   return index;
 }
 
-void UnitRange::addLoop(Location loc, int64_t items, int64_t perUnit,
-                        llvm::function_ref<void(Value)> body) {
-  if (items <= 0)
-    return;
+Value UnitRange::itemOf(Location loc, Value unit, int64_t items, int64_t perUnit) const {
   OpBuilder &b = frame.b;
-  int64_t first = units;
+  // The kernel's units less the first, clamped to what there is.
+  Value local = b.createOrFold<arith::SubIOp>(loc, unit, constantIndex(b, loc, first));
+  local = first == 0 ? local : b.createOrFold<arith::MaxSIOp>(loc, local, constantIndex(b, loc, 0));
+  Value item = b.createOrFold<arith::MulIOp>(loc, local, constantIndex(b, loc, perUnit));
+  return b.createOrFold<arith::MinSIOp>(loc, item, constantIndex(b, loc, items));
+}
+
+scf::ForOp UnitRange::addLoop(Location loc, int64_t items, int64_t perUnit,
+                              llvm::function_ref<void(Value)> body) {
+  if (items <= 0)
+    return {};
+  first = units;
   units += llvm::divideCeil(items, perUnit);
-  // Items of this loop within [begin, end): the kernel's units less the first, clamped to what
-  // there is.
-  auto toItem = [&](Value unit) {
-    Value start = constantIndex(b, loc, first), limit = constantIndex(b, loc, items);
-    Value zero = constantIndex(b, loc, 0);
-    Value local = b.createOrFold<arith::SubIOp>(loc, unit, start);
-    local = first == 0 ? local : b.createOrFold<arith::MaxSIOp>(loc, local, zero);
-    Value item = b.createOrFold<arith::MulIOp>(loc, local, constantIndex(b, loc, perUnit));
-    return b.createOrFold<arith::MinSIOp>(loc, item, limit);
-  };
-  emitFor(b, loc, toItem(frame.begin), toItem(frame.end), constantIndex(b, loc, 1), body);
+  rows = {};
+  return emitFor(frame.b, loc, itemOf(loc, frame.begin, items, perUnit),
+                 itemOf(loc, frame.end, items, perUnit), constantIndex(frame.b, loc, 1), body);
+}
+
+void UnitRange::addRows(Location loc, int64_t items, int64_t work, int64_t grain,
+                        llvm::function_ref<void(Value)> body) {
+  OpBuilder &b = frame.b;
+  auto perUnit = [&] { return std::max<int64_t>(1, grain / std::max<int64_t>(rowWork, 1)); };
+  if (!rows || rowItems != items) {
+    rowItems = items;
+    rowWork = work;
+    rows = addLoop(loc, items, perUnit(), body);
+    return;
+  }
+  rowWork += work;
+  units = first + llvm::divideCeil(items, perUnit());
+  // Behind what has been emitted for this body since.
+  rows->moveBefore(b.getInsertionBlock(), b.getInsertionPoint());
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(rows);
+  rows.setLowerBound(itemOf(loc, frame.begin, items, perUnit()));
+  rows.setUpperBound(itemOf(loc, frame.end, items, perUnit()));
+  b.setInsertionPoint(rows.getBody()->getTerminator());
+  body(rows.getInductionVar());
 }

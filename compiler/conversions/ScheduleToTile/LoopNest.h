@@ -15,6 +15,8 @@
 
 #include "compiler/conversions/ScheduleToTile/KernelEmitter.h"
 
+#include "mlir/Dialect/SCF/IR/SCF.h"
+
 namespace tessera {
 
 /// for index in [low, high) by `step`. A static range of one step has no loop, of none no body.
@@ -37,13 +39,23 @@ public:
   explicit UnitRange(KernelFrame &frame) : frame(frame) {}
 
   /// Emits a loop over those of `items` steps, `perUnit` to a unit, that the kernel is called for.
-  void addLoop(mlir::Location loc, int64_t items, int64_t perUnit,
+  mlir::scf::ForOp addLoop(mlir::Location loc, int64_t items, int64_t perUnit,
+                           llvm::function_ref<void(mlir::Value item)> body);
+  /// The same for items of `work` elements each, about `grain` to a unit. Loops behind one another
+  /// over as many items become one: parts of the same rows are then touched together.
+  void addRows(mlir::Location loc, int64_t items, int64_t work, int64_t grain,
                llvm::function_ref<void(mlir::Value item)> body);
   int64_t getUnits() const { return units; }
 
 private:
+  /// The first item, at or behind unit `first`, of a unit of the kernel.
+  mlir::Value itemOf(mlir::Location loc, mlir::Value unit, int64_t items, int64_t perUnit) const;
+
   KernelFrame &frame;
   int64_t units = 0;
+  /// Of the last loop: its first unit, and, where it is one of rows, the loop and its work.
+  int64_t first = 0, rowItems = 0, rowWork = 0;
+  mlir::scf::ForOp rows;
 };
 
 } // namespace tessera

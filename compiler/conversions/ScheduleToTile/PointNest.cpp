@@ -261,8 +261,11 @@ void tessera::emitPointNest(KernelFrame &frame, PointGraph &graph, const PointSc
   int64_t blockSize = plan.blockDim < 0 ? 1 : space.sizes[plan.blockDim];
   for (const Pieces &lanes : cut(laneSize, plan.chunk))
     for (const Pieces &block : cut(blockSize, plan.block)) {
-      int64_t perUnit = std::max<int64_t>(1, schedule.grain / (lanes.extent * block.extent));
-      units.addLoop(loc, outer * lanes.count * block.count, perUnit,
-                    [&](Value item) { nest.emitItem(item, lanes, block); });
+      int64_t items = outer * lanes.count * block.count, work = lanes.extent * block.extent;
+      auto emit = [&](Value item) { nest.emitItem(item, lanes, block); };
+      if (plan.laneDim >= 0 && plan.blockDim < 0 && lanes.count == 1)
+        units.addRows(loc, items, work, schedule.grain, emit);
+      else
+        units.addLoop(loc, items, std::max<int64_t>(1, schedule.grain / work), emit);
     }
 }
