@@ -13,6 +13,7 @@
 #include "compiler/api/DTypes.h"
 #include "compiler/api/GraphModuleImpl.h"
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -110,7 +111,7 @@ Result<SmallVector<Value>> GraphBuilder::Impl::lookup(const std::string &op,
 
 GraphBuilder::GraphBuilder(const std::string &precision) : impl(std::make_unique<Impl>()) {
   if (!precision.empty())
-    impl->function->setAttr("graph.precision", impl->builder.getStringAttr(precision));
+    impl->function->setAttr(graph::kPrecision, impl->builder.getStringAttr(precision));
 }
 GraphBuilder::~GraphBuilder() = default;
 GraphBuilder::GraphBuilder(GraphBuilder &&) noexcept = default;

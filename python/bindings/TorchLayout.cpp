@@ -25,6 +25,7 @@ int64_t tessera::bindings::readTorchVersion(PyObject *) { return -1; }
 #include <torch/version.h>
 
 #include <bit>
+#include <optional>
 
 // Not before PyTorch's headers, which name the same things without their namespace.
 using namespace tessera::runtime;
@@ -44,43 +45,34 @@ bool isDenseOnCPU(c10::DispatchKeySet keys) {
   return (keys | allowed) == allowed && (keys & dense) == dense;
 }
 
-bool dtypeOf(const c10::TensorImpl &impl, DType &dtype) {
+/// None for a dtype that Tessera has not.
+std::optional<DType> dtypeOf(const c10::TensorImpl &impl) {
   // The conversion that PyTorch offers is a function of its library.
   caffe2::TypeMeta meta = impl.dtype();
   static_assert(sizeof(meta) == sizeof(uint16_t));
   switch (static_cast<c10::ScalarType>(std::bit_cast<uint16_t>(meta))) {
   case c10::ScalarType::Float:
-    dtype = DType::F32;
-    return true;
+    return DType::F32;
   case c10::ScalarType::Double:
-    dtype = DType::F64;
-    return true;
+    return DType::F64;
   case c10::ScalarType::Half:
-    dtype = DType::F16;
-    return true;
+    return DType::F16;
   case c10::ScalarType::BFloat16:
-    dtype = DType::BF16;
-    return true;
+    return DType::BF16;
   case c10::ScalarType::Long:
-    dtype = DType::I64;
-    return true;
+    return DType::I64;
   case c10::ScalarType::Int:
-    dtype = DType::I32;
-    return true;
+    return DType::I32;
   case c10::ScalarType::Short:
-    dtype = DType::I16;
-    return true;
+    return DType::I16;
   case c10::ScalarType::Char:
-    dtype = DType::I8;
-    return true;
+    return DType::I8;
   case c10::ScalarType::Byte:
-    dtype = DType::U8;
-    return true;
+    return DType::U8;
   case c10::ScalarType::Bool:
-    dtype = DType::Bool;
-    return true;
+    return DType::Bool;
   default:
-    return false;
+    return std::nullopt;
   }
 }
 
@@ -94,8 +86,10 @@ bool tessera::bindings::knowsTorchLayout(std::string_view version) {
 bool tessera::bindings::readTorchTensor(PyObject *object, TensorView &view) {
   const c10::TensorImpl &impl = implOf(object);
   c10::StorageImpl *storage = impl.unsafe_storage().unsafeGetStorageImpl();
-  if (!isDenseOnCPU(impl.key_set()) || !storage || !dtypeOf(impl, view.dtype))
+  std::optional<DType> dtype = dtypeOf(impl);
+  if (!isDenseOnCPU(impl.key_set()) || !storage || !dtype)
     return false;
+  view.dtype = *dtype;
   auto *data = static_cast<std::byte *>(storage->_mutable_data_ptr_no_checks().get());
   view.data = data ? data + impl.storage_offset() * int64_t(sizeOf(view.dtype)) : nullptr;
   c10::IntArrayRef sizes = impl.sizes();

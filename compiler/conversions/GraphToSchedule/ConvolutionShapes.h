@@ -9,6 +9,7 @@
 #define TESSERA_CONVERSIONS_GRAPHTOSCHEDULE_CONVOLUTIONSHAPES_H
 
 #include "compiler/graph/ir/GraphOps.h"
+#include "compiler/graph/transforms/Passes.h"
 #include "compiler/schedule/transforms/ConvolutionSchedule.h"
 
 namespace tessera {
@@ -36,7 +37,7 @@ inline schedule::ConvolutionShape convolutionShape(graph::ConvolutionOp op, bool
   shape.pairs = bf16Dot && input.getElementType().isBF16() && shape.channels % 2 == 0;
   auto function = op->getParentOfType<mlir::func::FuncOp>();
   auto precision =
-      function ? function->getAttrOfType<mlir::StringAttr>("graph.precision") : nullptr;
+      function ? function->getAttrOfType<mlir::StringAttr>(graph::kPrecision) : nullptr;
   llvm::StringRef wanted = precision ? precision.getValue() : "";
   // A model's own halves leave no error for transforms to add to.
   shape.isExact = shape.operandBits < 32 ? wanted != "bf16" : wanted == "fp32";

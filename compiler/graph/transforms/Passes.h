@@ -16,6 +16,9 @@ namespace tessera::graph {
 /// On a graph.convolution that a kernel of its own computes: it is not expanded.
 inline constexpr llvm::StringLiteral kClaimed = "graph.claimed";
 
+/// On a function: what the user wants products, convolutions and attention computed in.
+inline constexpr llvm::StringLiteral kPrecision = "graph.precision";
+
 class ConvolutionOp;
 /// Whether a kernel of class depthwise takes it: few channels a group.
 bool hasDepthwiseKernel(ConvolutionOp op);

@@ -137,7 +137,7 @@ private:
 
 struct GraphReducePrecision : impl::GraphReducePrecisionBase<GraphReducePrecision> {
   void runOnOperation() override {
-    auto precision = getOperation()->getAttrOfType<StringAttr>("graph.precision");
+    auto precision = getOperation()->getAttrOfType<StringAttr>(kPrecision);
     if (!precision || precision.getValue() != "bf16")
       return;
     SmallVector<Operation *> found;

@@ -46,16 +46,16 @@ struct Readers {
   bool others = false;
 };
 
-/// A layout over rows of `from` elements as one over rows of `to`. None where an index walks across
-/// the ends of rows.
+/// The offset and strides of a view over rows of `from` elements for rows of `to`. None where an
+/// index walks across the ends of rows.
 struct Repitch {
   int64_t from, to;
 
-  std::optional<std::pair<int64_t, SmallVector<int64_t>>>
-  operator()(int64_t offset, ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides) const {
-    int64_t lastInRow = offset % from;
+  std::optional<std::pair<int64_t, SmallVector<int64_t>>> operator()(ViewOp view) const {
+    int64_t offset = view.getOffset(), lastInRow = offset % from;
     SmallVector<int64_t> moved;
-    for (auto [size, stride] : llvm::zip_equal(sizes, strides)) {
+    ArrayRef<int64_t> sizes = cast<RankedTensorType>(view.getType()).getShape();
+    for (auto [size, stride] : llvm::zip_equal(sizes, view.getStrides())) {
       if (stride < 0 || size == 0)
         return std::nullopt;
       if (stride % from == 0) {
@@ -123,20 +123,17 @@ void pad(KernelOp kernel, Value result) {
     return;
   int64_t row = type.getShape().back();
   Repitch repitch{row, row + kLineBytes / byteWidth(type.getElementType())};
-  for (ViewOp view : readers.views)
-    if (!repitch(view.getOffset(), cast<RankedTensorType>(view.getType()).getShape(),
-                 view.getStrides()))
-      return;
+  auto moved = llvm::map_to_vector(readers.views, repitch);
+  if (!llvm::all_of(moved, [](const auto &layout) { return layout.has_value(); }))
+    return;
 
   SmallVector<int64_t> shape(type.getShape());
   shape.back() = repitch.to;
   result.setType(type.clone(shape));
   OpBuilder b(kernel.getContext());
-  for (ViewOp view : readers.views) {
-    auto moved = repitch(view.getOffset(), cast<RankedTensorType>(view.getType()).getShape(),
-                         view.getStrides());
-    view.setOffset(moved->first);
-    view.setStrides(moved->second);
+  for (auto [view, layout] : llvm::zip_equal(readers.views, moved)) {
+    view.setOffset(layout->first);
+    view.setStrides(layout->second);
   }
   b.setInsertionPointAfter(kernel);
   auto whole = ViewOp::create(b, kernel.getLoc(), type, result, b.getI64IntegerAttr(0),

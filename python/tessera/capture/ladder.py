@@ -43,6 +43,8 @@ RUNG_SYMBOLIC = "torch.fx.symbolic_trace"
 RUNG_MODULES = "module-wise"
 #: Times that submodules are put aside before the next rung is tried.
 MAX_ROUNDS = 16
+#: Why a module failed: its class, the message without its numbers, and the line.
+_Reason = tuple[type[nn.Module], str, tuple[str, int]]
 
 
 @dataclass
@@ -87,7 +89,7 @@ def climb(
 
     result = Climb()
     aside = list(leaves)
-    reasons: set[tuple[type[nn.Module], str, tuple[str, int]]] = set()
+    reasons: set[_Reason] = set()
     rounds = 0
     names = {id(child): name for name, child in module.named_modules() if name}
     rung = RUNG_EXPORT
@@ -155,7 +157,7 @@ def _alike(
     root: nn.Module,
     culprit: str,
     error: Exception,
-    reasons: set[tuple[type[nn.Module], str, tuple[str, int]]],
+    reasons: set[_Reason],
 ) -> Sequence[str]:
     """The submodules that would fail as `culprit` has: each costs a capture to be found out.
 

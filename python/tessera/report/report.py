@@ -237,7 +237,7 @@ class Report:
         if not copies:
             return ""
         moved = sum(kernel.bytes for kernel in copies)
-        share = moved / max(sum(kernel.bytes for kernel in self.kernels), moved, 1)
+        share = moved / (sum(kernel.bytes for kernel in self.kernels) or 1)
         return (
             f"copies: {size(int(moved))} a call only to change layout or place, in "
             f"{_count(len(copies), 'launch')} ({share:.1%} of what all read and write)"
