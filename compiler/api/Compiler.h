@@ -201,6 +201,7 @@ struct TunableKernel {
   /// Names the kernel, its shapes and layouts, the machine, the threads and this build.
   std::string key;
   std::string kind;
+  std::string shape;    ///< of what it reads, for people: "128x768 · 3072x768 float32"
   std::string standard; ///< its default point
   std::string present;  ///< the one it has
   std::string module;   ///< Schedule IR of the kernel alone, for compileKernel()

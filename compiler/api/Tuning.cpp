@@ -11,7 +11,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/api/CompiledProgramImpl.h"
+#include "compiler/api/DTypes.h"
 #include "compiler/api/ProgramLoader.h"
+#include "compiler/conversions/GraphToSchedule/Prepared.h"
 #include "compiler/conversions/ScheduleToTile/TileKernel.h"
 #include "compiler/schedule/ir/KernelNotes.h"
 #include "compiler/tuning/CostModel.h"
@@ -38,6 +40,31 @@ std::string CompiledProgram::Impl::tuningKey(KernelOp kernel) const {
                                 tuningIdentity(kernel, pipeline.anySizes)});
 }
 
+/// What the kernel reads as it reads it, without the gaps that rows in memory may have: the first
+/// tensor that calls give, the first weights, and what they are made of.
+static std::string shapeOf(KernelOp kernel) {
+  RankedTensorType given, weights;
+  for (Value input : kernel.getInputs()) {
+    auto type = cast<RankedTensorType>(input.getType());
+    if (!isPrepared(input))
+      given = given ? given : type;
+    else if (type.getRank() > 1)
+      weights = weights ? weights : type;
+  }
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (RankedTensorType type : {given, weights}) {
+    if (!type)
+      continue;
+    os << (text.empty() ? "" : " · ");
+    llvm::interleave(type.getShape(), os, "x");
+    os << (type.getRank() == 0 ? "scalar" : "");
+  }
+  if (RankedTensorType first = given ? given : weights)
+    os << ' ' << runtime::nameOf(*dtypeOf(first.getElementType()));
+  return text;
+}
+
 /// The kernel as it is before its tuned point takes its place.
 static TunableKernel describe(const CompiledProgram::Impl &impl, KernelOp kernel) {
   TunableKernel result;
@@ -49,6 +76,7 @@ static TunableKernel describe(const CompiledProgram::Impl &impl, KernelOp kernel
   result.standard = print(standard);
   result.key = impl.tuningKey(kernel);
   result.kind = stringifyKernelKind(kernel.getKind()).str();
+  result.shape = shapeOf(kernel);
   result.space = spaceOf(kernel);
   result.parameters = parametersOf(standard);
   result.origins = sourcesOf(kernel.getLoc());

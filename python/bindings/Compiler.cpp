@@ -147,6 +147,7 @@ void defineTuning(nb::module_ &m) {
   nb::class_<TunableKernel>(m, "TunableKernel", "A kernel that has points to choose from.")
       .def_ro("key", &TunableKernel::key)
       .def_ro("kind", &TunableKernel::kind)
+      .def_ro("shape", &TunableKernel::shape)
       .def_ro("standard", &TunableKernel::standard)
       .def_ro("present", &TunableKernel::present)
       .def_ro("module", &TunableKernel::module)

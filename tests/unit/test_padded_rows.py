@@ -56,5 +56,9 @@ def test_tuning_compares_rows_without_gaps() -> None:
     kernels = _core.tunable_kernels(compiled._current.program.compiled)
     benches = [Bench(kernel, 1, cold=False) for kernel in kernels]
     assert any("1040" in kernel.module for kernel in kernels)
+    assert [kernel.shape for kernel in kernels] == [
+        "64x32 · 1024x32 float32",
+        "64x1024 · 32x1024 float32",
+    ]
     shapes = {tuple(result.shape) for bench in benches for result in bench._expected}
     assert shapes == {(64, 1024), (64, 32)}

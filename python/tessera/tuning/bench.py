@@ -107,14 +107,6 @@ class Bench:
         self.default_s = once
         self.default_s = self.race([self.reference], rounds=10)[0].best
 
-    @property
-    def shape(self) -> str:
-        """Of what goes in, for people."""
-        specs = [*self._inputs[:1], *[item for item in self._weights if item.dim() > 1][:1]]
-        dtype = str(specs[0].dtype).removeprefix("torch.") if specs else ""
-        sizes = " · ".join("x".join(map(str, item.shape)) or "scalar" for item in specs)
-        return f"{sizes} {dtype}".strip()
-
     # --- candidates -----------------------------------------------------------------------
 
     def load(self, points: Sequence[Point]) -> list[Candidate]:

@@ -182,7 +182,6 @@ class Session:
                 row.status = "failed"
                 self._keep(row, "timed")  # nor will it be tried again
                 continue
-            row.shape = bench.shape
             row.default_us = row.best_us = bench.default_s * 1e6
             row.measured += bench.timed
         total = sum(row.default_us * row.launches for row in rows.values())
@@ -214,7 +213,6 @@ class Session:
             waiting.pop(0)
             self._progress.kernel(f"{row.kind} {row.module}", self.left)
             bench = Bench(kernel, threads, cold=cold)
-            row.shape = bench.shape
             search = Search(kernel, bench, patience=self._effort.patience, told=self._progress.told)
             try:
                 found = search.run(seconds)
@@ -240,12 +238,11 @@ def _row(kernel: Any, threads: int, entry: Entry | None) -> TunedKernel:
     names = list(dict.fromkeys(origin.fqn for origin in kernel.origins if origin.fqn))
     more = f" (+{len(names) - 1})" if len(names) > 1 else ""
     row = TunedKernel(
-        kernel.key, kernel.kind, "", (names[0] if names else "(root)") + more, kernel.launches,
-        threads, "default", kernel.standard, kernel.standard,
+        kernel.key, kernel.kind, kernel.shape, (names[0] if names else "(root)") + more,
+        kernel.launches, threads, "default", kernel.standard, kernel.standard,
     )  # fmt: skip
     if entry is not None:
         row.status = "short" if entry.effort == "timed" else "stored"
-        row.shape = entry.shape
         row.point, row.default_us, row.best_us = entry.point, entry.default_us, entry.best_us
         if entry.is_tuned:
             row.change = _parsed(entry.point).difference(Point.default(kernel))
