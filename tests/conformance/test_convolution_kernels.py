@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hardware import HAS_DOT
 from torch import Tensor, nn
 
 import tessera as ts
 from tessera import _core
-
-HAS_DOT = "+avx512bf16" in _core.host_info().features.split(",")
 
 CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 NORMS: dict[int, Any] = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from hardware import HAS_AVX512, HAS_DOT
 from torch import nn
 from torch.nn import functional as F
 
 import tessera as ts
 from tessera import _core
 
-HAS_DOT = "+avx512bf16" in _core.host_info().features.split(",")
-CPUS = ["", "avx2"] + (["avx512"] if _core.host_info().vector_bits == 512 else [])
+CPUS = ["", "avx2"] + (["avx512"] if HAS_AVX512 else [])
 HALVES = [torch.bfloat16, torch.float16]
 
 

@@ -8,6 +8,7 @@ import random
 
 import pytest
 import torch
+from hardware import HAS_AVX512
 from torch import nn
 from torch.nn import functional as F
 
@@ -194,7 +195,7 @@ def test_the_model_prefers_tiles_that_fit_to_tiles_of_one_row():
 
 
 def test_a_panel_is_as_wide_as_leaves_least_of_it_empty():
-    if _core.host_info().vector_bits < 512:
+    if not HAS_AVX512:
         pytest.skip("there are registers for two vectors only")
     widths = {
         columns: dict(tunable(Product(100, 64, columns, prepacked=True))[0].parameters)["nr"]

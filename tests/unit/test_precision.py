@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from hardware import HAS_DOT
 from torch import nn
 from torch.nn import functional as F
 
 import tessera as ts
-from tessera import _core
 from tessera.errors import ArgumentError
-
-HAS_DOT = "+avx512bf16" in _core.host_info().features.split(",")
 
 
 class Layer(nn.Module):
