@@ -85,17 +85,42 @@ func.func @before_a_product(%x: tensor<1x20x20x16xf32>) -> tensor<1x20x20x8xf32>
 
 // -----
 
-// A weight that the call computes, rows too short for a tile: products of rows of windows.
+// A weight that a call is given or computes is packed by every call; one in the kernel's order is not copied before.
+
+// CHECK-LABEL: func.func @computed
+// CHECK:         %[[V:.*]] = schedule.view %arg1 offset 0 strides [144, 3, 1, 9] : tensor<16x16x3x3xf32> to tensor<16x3x3x16xf32>
+// CHECK:         %[[C:.*]] = schedule.kernel elementwise(%[[V]])
+// CHECK-NOT:     prepare
+// CHECK:         schedule.kernel pack
+// CHECK:         schedule.kernel convolution(%arg0
+func.func @computed(%x: tensor<1x20x20x16xf32>, %w: tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32> {
+  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
+  return %0 : tensor<1x20x20x16xf32>
+}
+
+// CHECK-LABEL: func.func @computed_in_order
+// CHECK:         %[[W:.*]] = schedule.kernel elementwise
+// CHECK-NOT:     schedule.kernel elementwise
+// CHECK:         schedule.view %[[W]] offset 0 strides [2304, 1, 144] : tensor<16x3x3x16xf32> to tensor<1x144x16xf32>
+// CHECK-NEXT:    schedule.kernel pack
+func.func @computed_in_order(%x: tensor<1x20x20x16xf32>, %w: tensor<16x3x3x16xf32>) -> tensor<1x20x20x16xf32> {
+  %0 = graph.abs %w : tensor<16x3x3x16xf32>
+  %1 = graph.permute %0 dims = [0, 3, 1, 2] : (tensor<16x3x3x16xf32>) -> tensor<16x16x3x3xf32>
+  %2 = graph.convolution %x, %1 stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
+  return %2 : tensor<1x20x20x16xf32>
+}
+
+// -----
+
+// Rows too short for a tile: products of rows of windows.
 
 // CHECK-LABEL: func.func @expanded
 // CHECK-NOT:     kernel convolution
 // CHECK:         schedule.kernel contraction
-// CHECK:         schedule.kernel contraction
-func.func @expanded(%x: tensor<1x20x20x16xf32>, %w: tensor<16x16x3x3xf32>) -> (tensor<1x20x20x16xf32>, tensor<1x18x1x16xf32>) {
+func.func @expanded(%x: tensor<1x20x20x16xf32>) -> tensor<1x18x1x16xf32> {
   %v = graph.parameter "v" : tensor<16x16x3x20xf32>
-  %0 = graph.convolution %x, %w stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x3xf32>) -> tensor<1x20x20x16xf32>
-  %1 = graph.convolution %x, %v stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x20xf32>) -> tensor<1x18x1x16xf32>
-  return %0, %1 : tensor<1x20x20x16xf32>, tensor<1x18x1x16xf32>
+  %0 = graph.convolution %x, %v stride = [1, 1], padding_low = [0, 0], padding_high = [0, 0], dilation = [1, 1], groups = 1 {channels_last} : (tensor<1x20x20x16xf32>, tensor<16x16x3x20xf32>) -> tensor<1x18x1x16xf32>
+  return %0 : tensor<1x18x1x16xf32>
 }
 
 // -----

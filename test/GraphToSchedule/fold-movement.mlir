@@ -52,3 +52,24 @@ func.func @strides(%x: tensor<8xf32>) -> (tensor<4x8xf32>, tensor<8xf32>) {
   %1 = graph.reverse %x dims = [0] : (tensor<8xf32>) -> tensor<8xf32>
   return %0, %1 : tensor<4x8xf32>, tensor<8xf32>
 }
+
+// -----
+
+// What every call reads element by element of a parameter in another order is brought into that order once; what is
+// repeated, or only a part, is read in place.
+
+// CHECK-LABEL: func.func @turned_parameter
+// CHECK:         %[[W:.*]] = graph.parameter "w"
+// CHECK:         %[[V:.*]] = schedule.view %[[W]] offset 0 strides [1, 4] : tensor<8x4xf32> to tensor<4x8xf32>
+// CHECK:         %[[C:.*]] = schedule.kernel elementwise(%[[V]]) {prepare}
+// CHECK:         schedule.kernel elementwise(%arg0, %[[C]])
+// CHECK:         %[[P:.*]] = schedule.view %[[W]] offset 0 strides [1, 4] : tensor<8x4xf32> to tensor<2x8xf32>
+// CHECK:         schedule.kernel elementwise(%arg1, %[[P]])
+func.func @turned_parameter(%x: tensor<4x8xf32>, %y: tensor<2x8xf32>) -> (tensor<4x8xf32>, tensor<2x8xf32>) {
+  %w = graph.parameter "w" : tensor<8x4xf32>
+  %0 = graph.permute %w dims = [1, 0] : (tensor<8x4xf32>) -> tensor<4x8xf32>
+  %1 = graph.add %x, %0 : tensor<4x8xf32>
+  %2 = graph.slice %0 starts = [0, 0], limits = [2, 8], steps = [1, 1] : (tensor<4x8xf32>) -> tensor<2x8xf32>
+  %3 = graph.add %y, %2 : tensor<2x8xf32>
+  return %1, %3 : tensor<4x8xf32>, tensor<2x8xf32>
+}

@@ -1,6 +1,6 @@
 # Part of Tessera, under the Apache License v2.0 with LLVM Exceptions.
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Convolutions of parameters, which have a kernel of their own, against PyTorch in float64.
+"""Convolutions that have a kernel of their own, against PyTorch in float64.
 
 Sizes, strides, padding, dilation, groups and what follows are drawn at random, many convolutions to
 a program.
@@ -157,6 +157,72 @@ def test_winograd(seed: int, cpu: str) -> None:
     drawn = [_draw(dice, 2, winograd=True) for _ in range(8)]
     tess = _compare([layer for layer, _ in drawn], [x for _, x in drawn])
     assert any("algorithm = winograd" in text for text in _schedules(tess))
+
+
+class Modulated(nn.Module):
+    """Kernels scaled by what an image's style says, and normalized: of each image its own."""
+
+    def __init__(self, channels: int, outputs: int, size: int, transposed: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, channels, size, size) / channels**0.5)
+        self.style = nn.Linear(12, channels)
+        self.transposed = transposed
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        weight = self.weight * self.style(z).reshape(n, 1, c, 1, 1)
+        weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + 1e-8)
+        x = x.reshape(1, n * c, h, w)
+        if self.transposed:
+            weight = weight.transpose(1, 2).flatten(0, 1)
+            y = F.conv_transpose2d(x, weight, stride=2, padding=1, groups=n)
+        else:
+            y = F.conv2d(x, weight.flatten(0, 1), padding=1, groups=n)
+        return F.leaky_relu(y.reshape(n, -1, *y.shape[2:]), 0.2)
+
+
+class Generated(nn.Module):
+    """Kernels from a small network; with `times` a parameter read across is one factor."""
+
+    def __init__(self, shape: tuple[int, ...], times: bool) -> None:
+        super().__init__()
+        self.shape, self.make = shape, nn.Linear(12, torch.Size(shape).numel())
+        self.factor = nn.Parameter(torch.randn(shape[::-1])) if times else None
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        weight = self.make(z[0]).reshape(self.shape)
+        if self.factor is not None:
+            weight = weight * self.factor.permute(3, 2, 1, 0)
+        return F.relu(F.conv2d(x, weight, padding=1))
+
+
+@pytest.mark.parametrize(("size", "prepack"), [(10, True), (40, True), (10, False)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Modulated(24, 40, 3, transposed=False),
+        lambda: Modulated(24, 40, 4, transposed=True),
+        lambda: Generated((40, 24, 3, 3), times=False),
+        lambda: Generated((40, 24, 3, 2), times=True),
+    ],
+    ids=["modulated", "transposed", "generated", "scaled"],
+)
+def test_weights_that_calls_compute(
+    make: Callable[[], nn.Module], size: int, prepack: bool, cpu: str
+) -> None:
+    model = make().eval()
+    inputs = (torch.randn(3, 24, size, size + 3), torch.randn(3, 12))
+    with torch.no_grad():
+        wanted = copy.deepcopy(model).double()(*(x.double() for x in inputs))
+        tess = ts.from_pytorch(model, example_inputs=inputs, strict=True, prepack=prepack)
+        tess(inputs[0], torch.randn(3, 12))
+        error = (tess(*inputs) - wanted).abs().max().item()
+        least = (model(*inputs) - wanted).abs().max().item()
+        assert error <= 2 * max(least, 2e-7 * wanted.abs().max().item())
+        assert _schedules(tess)
+        half = ts.from_pytorch(model, example_inputs=inputs, strict=True, precision="bf16")
+        error = (half(*inputs) - wanted).abs().max().item()
+        assert error <= 0.02 * wanted.abs().max().item()
 
 
 def test_images_of_another_layout() -> None:

@@ -325,6 +325,8 @@ private:
     for (auto convolution : kernel.getBody().front().getOps<graph::ConvolutionOp>()) {
       ConvolutionShape shape = convolutionShape(convolution, bf16Dot);
       shape.pairs &= stridesOf(kernel, convolution.getInput()).back() == 1;
+      auto weight = dyn_cast<BlockArgument>(convolution.getWeight());
+      shape.isComputed = weight && !isPrepared(kernel.getInputs()[weight.getArgNumber()]);
       kernel.setPointAttr(chooseConvolution(kernel.getContext(), shape, machine()));
       kernel.setSpaceAttr(convolutionSpace(kernel.getContext(), shape, machine()));
     }

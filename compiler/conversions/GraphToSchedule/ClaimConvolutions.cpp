@@ -7,8 +7,8 @@
 //
 // Marks the convolutions that become kernels of class convolution; the others are
 // expanded to products and sums before ops are grouped. The rule is
-// isWorthDirect's. Weights that a call computes would have to be packed in every
-// call, and code for any size has no place for borders: those are expanded.
+// isWorthDirect's. Code for any size has no place for borders: its convolutions are
+// expanded.
 //
 //===----------------------------------------------------------------------===//
 
@@ -51,7 +51,6 @@ private:
       return cast<RankedTensorType>(type).hasStaticShape();
     });
     return known && op.getChannelsLast() && !graph::hasDepthwiseKernel(op) &&
-           dependsOnParameters(op.getWeight()) &&
            isWorthDirect(convolutionShape(op, bf16Dot), machine);
   }
 
@@ -68,22 +67,5 @@ private:
     Value copy = graph::ConcatOp::create(b, op.getLoc(), type, input, /*dim=*/0);
     op.getInputMutable().set(copy);
   }
-
-  /// Whether nothing but parameters and constants is behind `value`.
-  bool dependsOnParameters(Value value) {
-    auto [known, isNew] = prepared.try_emplace(value, false);
-    if (!isNew)
-      return known->second;
-    Operation *op = value.getDefiningOp();
-    bool result = op && (isa<graph::ParameterOp, graph::ConstantOp>(op) ||
-                         (op->getNumOperands() != 0 && op->getNumRegions() == 0 &&
-                          isa<graph::GraphDialect>(op->getDialect()) && !isa<graph::IslandOp>(op) &&
-                          llvm::all_of(op->getOperands(), [&](Value operand) {
-                            return dependsOnParameters(operand);
-                          })));
-    return prepared[value] = result;
-  }
-
-  llvm::DenseMap<Value, bool> prepared;
 };
 } // namespace

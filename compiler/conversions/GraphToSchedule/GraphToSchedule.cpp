@@ -53,6 +53,7 @@ private:
   Value use(Value value, Location loc);
   Value useSplat(graph::ConstantOp splat);
   Value copy(Value source, Location loc, bool prepare = false);
+  Value inOrder(Value input, schedule::KernelKind kind, Location loc);
   Value emittedRoot(Value root);
   Value clonedInto(Value value, IRMapping &map, OpBuilder &body);
   bool escapes(Operation *op, Group &group, unsigned result);
@@ -157,6 +158,25 @@ Value Writer::copy(Value source, Location loc, bool prepare) {
   Value yielded = computed ? inner.clone(*def)->getResult(0) : Value(body.addArgument(type, loc));
   schedule::YieldOp::create(inner, loc, yielded);
   return kernel.getResult(0);
+}
+
+/// What every call reads of parameters element by element, and finds in another order, is brought
+/// into its reader's order once.
+Value Writer::inOrder(Value input, schedule::KernelKind kind, Location loc) {
+  auto view = input.getDefiningOp<schedule::ViewOp>();
+  bool walks = kind == schedule::KernelKind::Elementwise || kind == schedule::KernelKind::Rows;
+  if (!view || !walks || !isPrepared(input))
+    return input;
+  // The fastest dimension that is stored: all of the parameter, and not its own fastest one.
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(view.getType()).getShape();
+  auto source = cast<RankedTensorType>(view.getSource().getType());
+  int64_t innermost = 1;
+  for (auto [size, stride] : llvm::zip_equal(shape, view.getStrides()))
+    if (size != 1)
+      innermost = stride;
+  if (innermost <= 1 || productOf(shape) != source.getNumElements())
+    return input;
+  return copy(input, loc, /*prepare=*/true);
 }
 
 void Writer::writeCopy(Operation *movement, Group &group) {
@@ -283,8 +303,11 @@ void Writer::writeGroup(Group &group) {
 
   SmallVector<Value> operands =
       llvm::map_to_vector(inputs, [](auto &entry) { return entry.second; });
-  auto kernel = schedule::KernelOp::create(b, loc, types, group.kind, operands, {}, {},
-                                           isPrepare(operands, group.ops), {},
+  bool prepare = isPrepare(operands, group.ops);
+  if (!prepare)
+    for (Value &operand : operands)
+      operand = inOrder(operand, group.kind, loc);
+  auto kernel = schedule::KernelOp::create(b, loc, types, group.kind, operands, {}, {}, prepare, {},
                                            permuted ? b.getArrayAttr(perms) : ArrayAttr());
   if (ArrayAttr note = apartNote(b, group))
     kernel->setDiscardableAttr(schedule::kApartNote, note);

@@ -33,8 +33,13 @@ static Value weightKernel(OpBuilder &b, Location loc, KernelKind kind, Attribute
   return kernel.getOutputs()[0];
 }
 
+/// `source` is stored, or a view of what is stored in one piece.
 static Value view(OpBuilder &b, Location loc, Value source, RankedTensorType type, int64_t offset,
                   ArrayRef<int64_t> strides) {
+  if (auto whole = source.getDefiningOp<ViewOp>()) {
+    source = whole.getSource();
+    offset += whole.getOffset();
+  }
   return ViewOp::create(b, loc, type, source, b.getI64IntegerAttr(offset),
                         b.getDenseI64ArrayAttr(strides));
 }
@@ -58,6 +63,9 @@ static Value channelsInnermost(OpBuilder &b, KernelOp kernel, unsigned index, bo
   RankedTensorType stored = type.clone(shape);
   if (point.getAlgorithm() == ConvolutionAlgorithm::Winograd)
     stored = stored.clone(b.getF32Type());
+  // Computed in this order already.
+  if (stored == turned.getType() && llvm::equal(strides, rowMajorStrides(shape)))
+    return turned;
   return weightKernel(b, kernel.getLoc(), KernelKind::Elementwise,
                       ElementwiseAttr::get(b.getContext(), /*lanes=*/64, /*grain=*/16384, false),
                       stored, turned, prepare, [&](OpBuilder &inner, ValueRange inputs) -> Value {

@@ -14,14 +14,19 @@
 // for every op that can say what it does to x, whoever else reads the permute. One
 // walk from the top visits each op once; permutes that meet their inverse vanish.
 //
+// Parameters of which calls compute weights, as modulated convolutions do, take the
+// order in which windows are read, and what is computed of them follows.
+//
 //===----------------------------------------------------------------------===//
 
 #include "compiler/graph/ir/GraphOps.h"
 #include "compiler/graph/transforms/ChannelsLastNorm.h"
 #include "compiler/graph/transforms/Passes.h"
+#include "compiler/support/Sizes.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -95,6 +100,7 @@ public:
   explicit Propagation(MLIRContext *context) : rewriter(context) {}
 
   void run(func::FuncOp function) {
+    function.walk([&](ConvolutionOp op) { orderKernels(op); });
     for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
       visit(&op);
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
@@ -103,6 +109,8 @@ public:
   }
 
 private:
+  void orderKernels(ConvolutionOp op);
+  void order(ParameterOp parameter, int64_t spatial);
   void visit(Operation *op);
   std::optional<Ordered> rewrite(Operation *op);
   Ordered convolution(ConvolutionOp op);
@@ -121,6 +129,7 @@ private:
     auto it = orders.find(value);
     return it == orders.end() ? nullptr : &it->second;
   }
+  const Ordered *findLargest(ValueRange operands, int64_t rank) const;
   /// The operand of the permute by `dims` that `value` is; made where there is none.
   Value before(Value value, ArrayRef<int64_t> dims);
   Value permute(Value value, ArrayRef<int64_t> dims);
@@ -188,6 +197,22 @@ Ordered Propagation::convolution(ConvolutionOp op) {
   return {remade(op, {input, op.getWeight()}, flag), dims};
 }
 
+/// The order of the largest operand, which is repeated, as an image's weights are for each of them.
+const Ordered *Propagation::findLargest(ValueRange operands, int64_t rank) const {
+  const Ordered *order = nullptr;
+  int64_t most = 0;
+  for (Value operand : operands) {
+    RankedTensorType type = rankedType(operand);
+    if (!type.hasStaticShape())
+      return nullptr;
+    if (type.getNumElements() <= most)
+      continue;
+    most = type.getNumElements();
+    order = type.getRank() == rank ? find(operand) : nullptr;
+  }
+  return order;
+}
+
 std::optional<Ordered> Propagation::elementwise(Operation *op) {
   RankedTensorType type = rankedType(op->getResult(0));
   const Ordered *leader = nullptr;
@@ -195,6 +220,8 @@ std::optional<Ordered> Propagation::elementwise(Operation *op) {
     if (const Ordered *known = find(operand);
         known && rankedType(operand).getShape() == type.getShape())
       leader = known;
+  if (!leader)
+    leader = findLargest(op->getOperands(), type.getRank());
   if (!leader)
     return std::nullopt;
   Dims dims = leader->dims;
@@ -320,6 +347,53 @@ std::optional<Ordered> Propagation::normalized(GroupNormOp op, const Ordered &so
   if (!isLast || type.getRank() < 3 || !type.hasStaticShape() || type.getNumElements() == 0)
     return std::nullopt;
   return Ordered{normalizeGroups(rewriter, op, source.value), source.dims};
+}
+
+//===----------------------------------------------------------------------===//
+// Weights that calls compute
+//===----------------------------------------------------------------------===//
+
+/// Orders the parameters behind the weight of `op` where something else is behind it as well: what
+/// is made of parameters alone is made once, in any order.
+void Propagation::orderKernels(ConvolutionOp op) {
+  int64_t spatial = rankedType(op.getWeight()).getRank() - 2;
+  SetVector<Value> behind;
+  behind.insert(op.getWeight());
+  SmallVector<ParameterOp> parameters;
+  bool isComputed = false;
+  for (size_t i = 0; i < behind.size(); ++i) {
+    Operation *source = behind[i].getDefiningOp();
+    if (auto parameter = dyn_cast_or_null<ParameterOp>(source))
+      parameters.push_back(parameter);
+    else if (source && (source->hasTrait<Elementwise>() ||
+                        isa<ReshapeOp, PermuteOp, SliceOp, ReverseOp, BroadcastOp>(source)))
+      behind.insert(source->operand_begin(), source->operand_end());
+    else
+      isComputed |= !isa_and_nonnull<ConstantOp>(source);
+  }
+  if (isComputed)
+    for (ParameterOp parameter : parameters)
+      order(parameter, spatial);
+}
+
+/// Kernels [..., C, spatial...] are read as [..., spatial..., C].
+void Propagation::order(ParameterOp parameter, int64_t spatial) {
+  Value value = parameter.getResult();
+  RankedTensorType type = rankedType(value);
+  int64_t channels = type.getRank() - 1 - spatial;
+  // One of two convolutions has done so.
+  bool isOrdered = value.hasOneUse() && isa<PermuteOp>(*value.user_begin());
+  if (isOrdered || channels < 1 || productOf(type.getShape().take_back(spatial)) == 1)
+    return;
+  Dims dims = iota(channels);
+  dims.push_back(type.getRank() - 1);
+  llvm::append_range(dims, llvm::seq<int64_t>(channels, type.getRank() - 1));
+  rewriter.setInsertionPointAfter(parameter);
+  loc = parameter.getLoc();
+  Value turned = permute(value, inverted(dims));
+  Value replacement = permute(turned, dims);
+  orders[replacement] = {turned, dims};
+  value.replaceAllUsesExcept(replacement, turned.getDefiningOp());
 }
 
 //===----------------------------------------------------------------------===//

@@ -124,7 +124,8 @@ static bool canWinograd(const ConvolutionShape &shape) {
 }
 
 /// Whether sixteen products of tiles cost less than nine of pixels, with what the transforms move
-/// and with weights that are nearly twice as large.
+/// and with weights that are nearly twice as large, and that every call transforms where it
+/// computes them.
 static bool isWorthWinograd(const ConvolutionShape &shape) {
   if (!canWinograd(shape))
     return false;
@@ -140,6 +141,9 @@ static bool isWorthWinograd(const ConvolutionShape &shape) {
   double winograd =
       std::max(tiles * kProducts * products * flop, kProducts * weights * kWeightByte) +
       moved * kTransformByte;
+  // Written once, and read and written as panels.
+  if (shape.isComputed)
+    winograd += 3 * kProducts * weights * kWeightByte;
   return winograd < kWinogradGain * direct;
 }
 

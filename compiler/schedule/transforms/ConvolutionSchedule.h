@@ -21,8 +21,9 @@ struct ConvolutionShape {
   llvm::SmallVector<int64_t> sizes, places, kernel, stride, dilation, padding;
   int64_t operandBits = 32, accBits = 32;
   bool isFloat = true;
-  bool isExact = false; ///< no algorithm that sums, or rounds, otherwise
-  bool pairs = false;   ///< of channels of bf16, on a machine that multiplies them
+  bool isExact = false;    ///< no algorithm that sums, or rounds, otherwise
+  bool isComputed = false; ///< weights are computed, and brought into order, by every call
+  bool pairs = false;      ///< of channels of bf16, on a machine that multiplies them
 };
 
 /// Whether a kernel that reads windows in place is at least as good as a product of rows of

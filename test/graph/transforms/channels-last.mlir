@@ -101,6 +101,36 @@ func.func @group_norm(%x: tensor<2x3x4x6xf32>, %w: tensor<8x3x1x1xf32>, %s: tens
   return %1 : tensor<2x8x4x6xf32>
 }
 
+// A parameter of which a call computes weights is read in the order of windows, and what is computed follows, also
+// where it is repeated.
+// CHECK-LABEL: @modulated
+func.func @modulated(%x: tensor<1x16x6x6xf32>, %s: tensor<2x1x8x1x1xf32>) -> tensor<1x8x6x6xf32> {
+  // CHECK: %[[W:.*]] = graph.parameter
+  // CHECK: %[[O:.*]] = graph.permute %[[W]] dims = [0, 2, 3, 1] : (tensor<4x8x3x3xf32>) -> tensor<4x3x3x8xf32>
+  // CHECK: %[[R:.*]] = graph.reshape %[[O]] {{.*}} -> tensor<1x4x3x3x8xf32>
+  // CHECK: %[[M:.*]] = graph.mul %[[R]], %{{.*}} -> tensor<2x4x3x3x8xf32>
+  // CHECK: %[[F:.*]] = graph.reshape %[[M]] {{.*}} -> tensor<8x3x3x8xf32>
+  // CHECK: graph.permute %[[F]] dims = [0, 3, 1, 2]
+  %w = graph.parameter "w" : tensor<4x8x3x3xf32>
+  %0 = graph.reshape %w shape = [1, 4, 8, 3, 3] : (tensor<4x8x3x3xf32>) -> tensor<1x4x8x3x3xf32>
+  %1 = graph.mul %0, %s : (tensor<1x4x8x3x3xf32>, tensor<2x1x8x1x1xf32>) -> tensor<2x4x8x3x3xf32>
+  %2 = graph.reshape %1 shape = [8, 8, 3, 3] : (tensor<2x4x8x3x3xf32>) -> tensor<8x8x3x3xf32>
+  %3 = graph.convolution %x, %2 stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 2 : (tensor<1x16x6x6xf32>, tensor<8x8x3x3xf32>) -> tensor<1x8x6x6xf32>
+  return %3 : tensor<1x8x6x6xf32>
+}
+
+// A weight of parameters alone is made once, in any order.
+// CHECK-LABEL: @made_once
+func.func @made_once(%x: tensor<1x8x6x6xf32>) -> tensor<1x4x6x6xf32> {
+  // CHECK: %[[W:.*]] = graph.parameter
+  // CHECK: %[[A:.*]] = graph.abs %[[W]]
+  // CHECK: graph.convolution %{{.*}}, %[[A]]
+  %w = graph.parameter "w" : tensor<4x8x3x3xf32>
+  %0 = graph.abs %w : tensor<4x8x3x3xf32>
+  %1 = graph.convolution %x, %0 stride = [1, 1], padding_low = [1, 1], padding_high = [1, 1], dilation = [1, 1], groups = 1 : (tensor<1x8x6x6xf32>, tensor<4x8x3x3xf32>) -> tensor<1x4x6x6xf32>
+  return %1 : tensor<1x4x6x6xf32>
+}
+
 // Nothing without convolutions.
 // CHECK-LABEL: @none
 func.func @none(%x: tensor<2x3x4xf32>) -> tensor<2x3x4xf32> {
