@@ -37,3 +37,17 @@ func.func @main(%q: tensor<2x1x16xf32>, %k: tensor<2x16x8xf32>, %v: tensor<2x8x1
   }
   return %0 : tensor<2x1x16xf32>
 }
+
+// -----
+
+func.func @main(%q: tensor<2x1x16xf32>, %k: tensor<2x7x16xf32>, %n: tensor<2x1x16xf32>, %v: tensor<2x8x16xf32>) -> tensor<2x1x16xf32> {
+  // expected-error @below {{[attention] keys and values are put together only by queries that read all of them in place}}
+  %0 = schedule.kernel attention(%q, %k, %n, %v) {point = #schedule.attention<br = 1, bc = 32, mr = 1, nr = 32, unroll = 2>}
+      : (tensor<2x1x16xf32>, tensor<2x7x16xf32>, tensor<2x1x16xf32>, tensor<2x8x16xf32>) -> tensor<2x1x16xf32> {
+  ^bb0(%a: tensor<2x1x16xf32>, %b: tensor<2x7x16xf32>, %d: tensor<2x1x16xf32>, %c: tensor<2x8x16xf32>):
+    %j = graph.concat %b, %d dim = 1 : (tensor<2x7x16xf32>, tensor<2x1x16xf32>) -> tensor<2x8x16xf32>
+    %1 = graph.attention %a, %j, %c scale = 1.0 : (tensor<2x1x16xf32>, tensor<2x8x16xf32>, tensor<2x8x16xf32>) -> tensor<2x1x16xf32>
+    schedule.yield %1 : tensor<2x1x16xf32>
+  }
+  return %0 : tensor<2x1x16xf32>
+}

@@ -117,3 +117,29 @@ func.func @main(%q: tensor<2x1x32xf32>, %k: tensor<2x90x32xf32>, %v: tensor<2x90
   }
   return %0 : tensor<2x1x64xf32>
 }
+
+// -----
+
+// Keys in two pieces that are kept together: of the two query heads that share them one unit stores them.
+
+// CHECK-LABEL: func.func @attention_
+// CHECK:         %[[KEEPS:.*]] = arith.cmpi eq
+// CHECK:         scf.for
+// CHECK:           memref.prefetch
+// CHECK:           %[[ROW:.*]] = tile.load {{.*}} memref<40x16xf32
+// CHECK:           scf.if %[[KEEPS]]
+// CHECK:             tile.store %[[ROW]]{{.*}} {nontemporal} {{.*}} memref<41x16xf32
+// CHECK:           vector.reduction <add>
+// CHECK:         tile.load {{.*}} memref<1x16xf32
+// CHECK:         tile.mma
+func.func @main(%q: tensor<4x1x16xf32>, %k: tensor<2x40x16xf32>, %n: tensor<2x1x16xf32>, %v: tensor<2x41x16xf32>)
+    -> (tensor<4x1x16xf32>, tensor<2x41x16xf32>) {
+  %0:2 = schedule.kernel attention(%q, %k, %n, %v) {point = #schedule.attention<br = 1, bc = 64, mr = 1, nr = 32, unroll = 2, inPlace = true, stream = true>}
+      : (tensor<4x1x16xf32>, tensor<2x40x16xf32>, tensor<2x1x16xf32>, tensor<2x41x16xf32>) -> (tensor<4x1x16xf32>, tensor<2x41x16xf32>) {
+  ^bb0(%a: tensor<4x1x16xf32>, %b: tensor<2x40x16xf32>, %d: tensor<2x1x16xf32>, %c: tensor<2x41x16xf32>):
+    %j = graph.concat %b, %d dim = 1 : (tensor<2x40x16xf32>, tensor<2x1x16xf32>) -> tensor<2x41x16xf32>
+    %1 = graph.attention %a, %j, %c scale = 0.25 : (tensor<4x1x16xf32>, tensor<2x41x16xf32>, tensor<2x41x16xf32>) -> tensor<4x1x16xf32>
+    schedule.yield %1, %j : tensor<4x1x16xf32>, tensor<2x41x16xf32>
+  }
+  return %0#0, %0#1 : tensor<4x1x16xf32>, tensor<2x41x16xf32>
+}

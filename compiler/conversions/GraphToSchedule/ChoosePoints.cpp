@@ -12,6 +12,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/conversions/GraphToSchedule/ConvolutionShapes.h"
+#include "compiler/conversions/GraphToSchedule/FuseCaches.h"
 #include "compiler/conversions/GraphToSchedule/Grouping.h"
 #include "compiler/conversions/GraphToSchedule/Passes.h"
 #include "compiler/conversions/GraphToSchedule/Prepared.h"
@@ -79,6 +80,20 @@ static bool shouldStream(KernelOp kernel, int64_t l3Bytes) {
     if (!isOnlyReturned(result))
       return false;
   }
+  return bytes >= l3Bytes / streamedShare;
+}
+
+/// Whether what the program returns has left the caches when the next call reads it: all that a
+/// call is given passes through them in between.
+static bool outgrowsCaches(func::FuncOp function, int64_t l3Bytes) {
+  int64_t bytes = 0;
+  auto add = [&](Type type) {
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      bytes += byteSize(tensor);
+  };
+  llvm::for_each(function.getArgumentTypes(), add);
+  for (auto parameter : function.getOps<graph::ParameterOp>())
+    add(parameter.getType());
   return bytes >= l3Bytes / streamedShare;
 }
 
@@ -237,11 +252,9 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
       : ChoosePointsBase(options), recall(std::move(recall)) {}
 
   void runOnOperation() override {
-    for (auto kernel : getOperation().getOps<KernelOp>())
-      if (!kernel.getPointAttr()) {
-        choose(kernel);
-        takeTuned(kernel);
-      }
+    for (auto kernel : llvm::make_early_inc_range(getOperation().getOps<KernelOp>()))
+      if (!kernel.getPointAttr())
+        takeTuned(choose(kernel));
   }
 
   /// Puts a tuned point in the place of the chosen one, which is noted.
@@ -253,7 +266,8 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     kernel.setPointAttr(tuned);
   }
 
-  void choose(KernelOp kernel) {
+  /// Returns the kernel that has a point now: `kernel`, or the one that has taken its place.
+  KernelOp choose(KernelOp kernel) {
     switch (kernel.getKind()) {
     case KernelKind::Elementwise:
     case KernelKind::Indexing:
@@ -273,8 +287,7 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
       chooseWindows(kernel);
       break;
     case KernelKind::Attention:
-      chooseFlash(kernel);
-      break;
+      return chooseFlash(kernel);
     case KernelKind::Library:
       kernel.setPointAttr(LibraryAttr::get(kernel.getContext(), elementsPerUnit));
       break;
@@ -284,6 +297,7 @@ struct ChoosePoints : tessera::impl::ChoosePointsBase<ChoosePoints> {
     case KernelKind::Pack:
       break; // the panel width is in its type
     }
+    return kernel;
   }
 
 private:
@@ -332,14 +346,30 @@ private:
     }
   }
 
-  void chooseFlash(KernelOp kernel) {
-    for (auto attention : kernel.getBody().front().getOps<graph::AttentionOp>()) {
-      AttentionShape shape = attentionShape(kernel, attention);
-      shape.anySizes = anySizes;
-      shape.pairs = bf16Dot && isBF16(attention.getQuery());
-      kernel.setPointAttr(chooseAttention(kernel.getContext(), shape, machine()));
-      kernel.setSpaceAttr(attentionSpace(kernel.getContext(), shape, machine()));
+  AttentionShape flashShape(KernelOp kernel, graph::AttentionOp attention) {
+    AttentionShape shape = attentionShape(kernel, attention);
+    shape.anySizes = anySizes;
+    shape.pairs = bf16Dot && isBF16(attention.getQuery());
+    return shape;
+  }
+
+  KernelOp chooseFlash(KernelOp kernel) {
+    auto find = [](KernelOp kernel) {
+      return *kernel.getBody().front().getOps<graph::AttentionOp>().begin();
+    };
+    AttentionShape shape = flashShape(kernel, find(kernel));
+    MLIRContext *context = kernel.getContext();
+    // A head of keys is written by one thread: there must be one for each.
+    if (chooseAttention(context, shape, machine()).getInPlace() &&
+        shape.heads / shape.group >= static_cast<int64_t>(threads)) {
+      KernelOp fused = fuseCaches(kernel, find(kernel));
+      shape.stream = fused != kernel && outgrowsCaches(getOperation(), machine().l3Bytes) &&
+                     llvm::all_of(fused.getOutputs().drop_front(), isOnlyReturned);
+      kernel = fused;
     }
+    kernel.setPointAttr(chooseAttention(context, shape, machine()));
+    kernel.setSpaceAttr(attentionSpace(context, shape, machine()));
+    return kernel;
   }
 };
 } // namespace

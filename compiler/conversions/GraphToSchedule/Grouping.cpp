@@ -295,7 +295,8 @@ Group *Grouping::findHost(Operation *op, ArrayRef<int64_t> domain, ArrayRef<int6
 /// What lies behind movement is read from memory, in another layout.
 void Grouping::noteMoved(Value operand, SmallVectorImpl<Group::Apart> &apart) {
   Operation *def = operand.getDefiningOp();
-  if (!def || !def->hasTrait<graph::Movement>())
+  // concat and pad compute: they are producers like any other.
+  if (!def || !def->hasTrait<graph::Movement>() || byOp.lookup(def))
     return;
   llvm::SmallSetVector<Group *, 4> producers;
   collectProducers(operand, producers);

@@ -35,7 +35,10 @@ FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
   if (point.getBr() < 1 || point.getBc() < 1 || point.getMr() < 1 || point.getNr() < 1 ||
       point.getUnroll() < 1)
     return frame.kernel.emitOpError("[attention] tile sizes must be positive, got ") << point;
-  if (point.getInPlace() && (problem->k.colStride != 1 || problem->v.colStride != 1))
+  auto inRows = [](const HeadedRows &rows) {
+    return llvm::all_of(rows.pieces, [](const HeadedMatrix &m) { return m.colStride == 1; });
+  };
+  if (point.getInPlace() && (!inRows(problem->k) || !inRows(problem->v)))
     return frame.kernel.emitOpError(
         "[attention] keys and values are read in place only where their elements lie side by "
         "side; drop inPlace");
@@ -44,6 +47,10 @@ FailureOr<KernelExtent> emitAttention(KernelFrame &frame) {
 
 FailureOr<KernelExtent> AttentionEmitter::emit() {
   plan();
+  if ((p.k.join || p.v.join) && (!inPlace || p.causal || t.anySizes))
+    return frame.kernel.emitOpError(
+        "[attention] keys and values are put together only by queries that read all of them in "
+        "place; put them together in a kernel of its own");
   KernelExtent range = extent();
   if (range.units == 0 || p.columns == 0)
     return KernelExtent{0, 1};
@@ -73,6 +80,9 @@ void AttentionEmitter::plan() {
   nrValue = p.columns <= nr / 2 ? nr / 2 : nr;
   lanes = chunkLanes(nr);
   inPlace = s.getInPlace() && p.columns % lanes == 0;
+  for (const HeadedRows *rows : {&p.k, &p.v})
+    if (rows->joined.memref)
+      body.leaveOut(rows->join);
   // Few rows need wide tiles, so that the additions' latency is hidden.
   if (inPlace)
     nrValue = widestDividing(p.columns, 2 * nr, lanes);
@@ -106,9 +116,9 @@ KernelExtent AttentionEmitter::extent() const {
   int64_t perHead = p.group() * blocks;
   range.grain = keyHeads >= 4 ? perHead : llvm::divideCeil(range.units, 4);
   double elements = 1.0 * std::max<int64_t>(p.keys, 1) * (p.depth + p.columns);
-  range.grain = std::max(range.grain,
-                         chunkOfUnits(range.units, 2.0 * br * elements,
-                                      static_cast<double>(byteWidth(p.elementType)) * elements));
+  range.grain =
+      std::max(range.grain, chunkOfUnits(range.units, 2.0 * br * elements,
+                                         static_cast<double>(byteWidth(p.elementType)) * elements));
   return range;
 }
 
@@ -163,7 +173,7 @@ void AttentionEmitter::emitUnit(Value unit) {
   }
 
   if (inPlace) {
-    placeHead();
+    placeHead(unit);
   } else {
     // Keys and values stay packed while the units of their head follow each other.
     Value fresh = t.equal(t.rem(unit, t.size(p.group() * blocks)), t.index(0));

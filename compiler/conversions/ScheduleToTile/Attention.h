@@ -56,10 +56,28 @@ private:
   mlir::Value asPairs(mlir::Value buffer);
 
   // Keys and values read where they lie (AttentionInPlace.cpp).
-  void placeHead();
+  /// The head's rows: [rows, columns] a piece, and where all of them are kept, or null.
+  struct PlacedRows {
+    llvm::SmallVector<mlir::Value, 2> pieces;
+    mlir::Value joined;
+    bool streams = false; ///< what is kept goes past the caches
+  };
+  void placeHead(mlir::Value unit);
+  PlacedRows placeRows(const HeadedRows &rows, int64_t columns);
+  /// Calls `body(matrix, first key of the matrix, low, high)` for the parts of the pieces that hold
+  /// keys [low, high) of [c0, c1).
+  using PieceBody = llvm::function_ref<void(mlir::Value, int64_t, mlir::Value, mlir::Value)>;
+  void forPieces(const HeadedRows &rows, const PlacedRows &placed, mlir::Value c0, mlir::Value c1,
+                 PieceBody body);
+  void keep(const PlacedRows &placed, llvm::ArrayRef<mlir::Value> vectors, mlir::Value row,
+            mlir::Value column, int64_t columns);
+  void prefetchRow(mlir::Value matrix, mlir::Value row, mlir::Value column, int64_t columns);
   /// Products of every query with keys [c0, c1), into the scores.
   void emitKeyProducts(mlir::Value c0, mlir::Value c1);
-  mlir::Value loadWide(mlir::Value matrix, mlir::Value row, int64_t at, int64_t count);
+  mlir::Value joinedProducts(mlir::Value acc, const Strip &strip, mlir::Value column,
+                             mlir::Value firstKey, mlir::Value depth);
+  mlir::Value loadNarrow(mlir::Value matrix, mlir::Value row, int64_t at, int64_t count);
+  mlir::Value widen(mlir::Value vector);
   TileBuilder::Prefetch nextValues(mlir::Value column, mlir::Value firstKey);
 
   // Scores of one pass over keys [c0, c1) (AttentionScores.cpp).
@@ -121,7 +139,9 @@ private:
   // The current unit.
   llvm::SmallVector<mlir::Value> item; ///< batch indices
   mlir::Value head, keyHead, q0, rows, queryMatrix, queryPairs;
-  mlir::Value keyMatrix, valueMatrix; ///< [keys, depth], [keys, columns]; in place only
+  PlacedRows placedKeys, placedValues; ///< in place only
+  mlir::Value
+      keeps; ///< whether this unit is the one of its head that keeps keys and values; null: it is
 };
 
 } // namespace tessera

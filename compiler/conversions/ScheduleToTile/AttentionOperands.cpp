@@ -19,13 +19,13 @@ using namespace mlir;
 namespace tessera {
 
 void AttentionEmitter::packHead() {
-  Value keyOffset = t.add(t.linearize(item, p.k.batchStrides), t.mul(keyHead, p.k.headStride));
+  const HeadedMatrix &k = p.k.pieces.front(), &v = p.v.pieces.front();
+  Value keyOffset = t.add(t.linearize(item, k.batchStrides), t.mul(keyHead, k.headStride));
   // K^T: depth runs along the columns of K.
-  Value keys = t.window(p.k.memref, keyOffset, {p.depth, p.keys}, {p.k.colStride, p.k.rowStride});
+  Value keys = t.window(k.memref, keyOffset, {p.depth, p.keys}, {k.colStride, k.rowStride});
   packPanels(keys, p.depth, p.keys, keyScratch, nr);
-  Value valueOffset = t.add(t.linearize(item, p.v.batchStrides), t.mul(keyHead, p.v.headStride));
-  Value values =
-      t.window(p.v.memref, valueOffset, {p.keys, p.columns}, {p.v.rowStride, p.v.colStride});
+  Value valueOffset = t.add(t.linearize(item, v.batchStrides), t.mul(keyHead, v.headStride));
+  Value values = t.window(v.memref, valueOffset, {p.keys, p.columns}, {v.rowStride, v.colStride});
   packPanels(values, p.keys, p.columns, valueScratch, nrValue);
 }
 

@@ -37,10 +37,12 @@ void AttentionEmitter::emitOutput(Value firstKey, Value depth) {
         acc = t.tileOfRows(old);
       }
       Value zero = t.index(0);
-      if (inPlace)
-        acc =
-            t.mma(acc, scores, {strip.block, zero}, valueMatrix, {firstKey, t.mul(panel, nrValue)},
-                  depth, s.getUnroll(), nextValues(t.mul(panel, nrValue), firstKey));
+      Value column = t.mul(panel, nrValue);
+      if (inPlace && p.v.join)
+        acc = joinedProducts(acc, strip, column, firstKey, depth);
+      else if (inPlace)
+        acc = t.mma(acc, scores, {strip.block, zero}, placedValues.pieces.front(),
+                    {firstKey, column}, depth, s.getUnroll(), nextValues(column, firstKey));
       else if (pairs) // a pass begins at a whole pair
         acc = t.mma(acc, asPairs(weights), {strip.block, zero, zero}, valueScratch,
                     {panel, t.div(firstKey, 2), zero, zero}, depth, s.getUnroll(), {}, true);

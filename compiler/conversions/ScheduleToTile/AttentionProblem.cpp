@@ -11,18 +11,11 @@ using namespace mlir;
 
 namespace tessera {
 
-/// The layout of a […, heads, rows, columns] input; an operand without heads serves them all.
-static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, StringRef name,
-                                           size_t batchRank) {
-  auto argument = dyn_cast<BlockArgument>(value);
-  if (!argument)
-    return frame.kernel.emitOpError("[attention] ")
-           << name << " must be an input of the kernel; compute it in a kernel of its own";
+/// The matrices of a […, heads, rows, columns] buffer; one without heads serves them all.
+static HeadedMatrix layOut(Value memref, ArrayRef<int64_t> shape, ArrayRef<int64_t> strides,
+                           size_t batchRank) {
   HeadedMatrix matrix;
-  unsigned i = argument.getArgNumber();
-  matrix.memref = frame.inputs[i];
-  SmallVector<int64_t> strides = frame.kernel.getInputStrides(i);
-  auto shape = cast<RankedTensorType>(argument.getType()).getShape();
+  matrix.memref = memref;
   int64_t rank = shape.size();
   matrix.rowStride = strides[rank - 2];
   matrix.colStride = strides[rank - 1];
@@ -33,6 +26,48 @@ static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, Stri
     if (shape[d] != 1)
       matrix.batchStrides[batchRank - (rank - 3) + d] = strides[d];
   return matrix;
+}
+
+static FailureOr<HeadedMatrix> readOperand(KernelFrame &frame, Value value, StringRef name,
+                                           size_t batchRank) {
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument)
+    return frame.kernel.emitOpError("[attention] ")
+           << name << " must be an input of the kernel; compute it in a kernel of its own";
+  unsigned i = argument.getArgNumber();
+  return layOut(frame.inputs[i], cast<RankedTensorType>(argument.getType()).getShape(),
+                frame.kernel.getInputStrides(i), batchRank);
+}
+
+/// Keys or values: an input, or inputs that a concat puts together along the rows.
+static FailureOr<HeadedRows> readRows(KernelFrame &frame, Value value, StringRef name,
+                                      size_t batchRank) {
+  HeadedRows rows;
+  auto add = [&](Value piece) -> LogicalResult {
+    FailureOr<HeadedMatrix> matrix = readOperand(frame, piece, name, batchRank);
+    if (failed(matrix))
+      return failure();
+    auto type = cast<RankedTensorType>(piece.getType());
+    rows.pieces.push_back(*matrix);
+    rows.counts.push_back(type.getDimSize(type.getRank() - 2));
+    return success();
+  };
+  auto type = cast<RankedTensorType>(value.getType());
+  auto join = value.getDefiningOp<graph::ConcatOp>();
+  if (!join || static_cast<int64_t>(join.getDim()) != type.getRank() - 2)
+    return failed(add(value)) ? FailureOr<HeadedRows>() : rows;
+  for (Value piece : join.getInputs())
+    if (failed(add(piece)))
+      return failure();
+  rows.join = value;
+  for (auto [i, result] : llvm::enumerate(frame.kernel.getYield().getValues())) {
+    if (result != value)
+      continue;
+    auto buffer = cast<MemRefType>(frame.outputs[i].getType());
+    auto [strides, offset] = buffer.getStridesAndOffset();
+    rows.joined = layOut(frame.outputs[i], type.getShape(), strides, batchRank);
+  }
+  return rows;
 }
 
 FailureOr<AttentionProblem> readAttention(KernelFrame &frame) {
@@ -65,8 +100,8 @@ FailureOr<AttentionProblem> readAttention(KernelFrame &frame) {
   p.accType = registerType(p.elementType);
 
   auto q = readOperand(frame, p.attention.getQuery(), "query", p.batch.size());
-  auto k = readOperand(frame, p.attention.getKey(), "key", p.batch.size());
-  auto v = readOperand(frame, p.attention.getValue(), "value", p.batch.size());
+  auto k = readRows(frame, p.attention.getKey(), "key", p.batch.size());
+  auto v = readRows(frame, p.attention.getValue(), "value", p.batch.size());
   if (failed(q) || failed(k) || failed(v))
     return failure();
   p.q = *q;

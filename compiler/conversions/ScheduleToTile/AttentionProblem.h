@@ -21,13 +21,22 @@ struct HeadedMatrix {
   int64_t headStride = 0, rowStride = 0, colStride = 0;
 };
 
+/// Keys or values: the rows of one matrix a head, or of several, one after the other.
+struct HeadedRows {
+  llvm::SmallVector<HeadedMatrix, 2> pieces;
+  llvm::SmallVector<int64_t, 2> counts; ///< rows of each piece
+  mlir::Value join;                     ///< what puts the pieces together, or null
+  HeadedMatrix joined;                  ///< where they are stored together; no memref: nowhere
+};
+
 struct AttentionProblem {
   graph::AttentionOp attention;
   llvm::SmallVector<int64_t> batch;
   int64_t queryHeads = 0, keyHeads = 0;
   int64_t queries = 0, keys = 0;  ///< L and S
   int64_t depth = 0, columns = 0; ///< E and Ev
-  HeadedMatrix q, k, v;
+  HeadedMatrix q;
+  HeadedRows k, v;
   mlir::Value mask; ///< the body's value, or null
   bool maskIsBool = false;
   double scale = 1.0;

@@ -93,6 +93,8 @@ FailureOr<Value> BodyEmitter::emit(Value value, const TilePoint &point) {
 
 LogicalResult BodyEmitter::storeResults(Location loc, const TilePoint &point) {
   for (auto [result, value] : llvm::enumerate(frame.kernel.getYield().getValues())) {
+    if (leftOut.contains(value))
+      continue;
     FailureOr<Value> vector = emit(value, point);
     if (failed(vector))
       return failure();

@@ -50,8 +50,11 @@ public:
   /// Stores `vector` (register type) as the points of output `index`, converting to its storage
   /// type.
   void store(mlir::Location loc, unsigned index, const TilePoint &point, mlir::Value vector);
-  /// Computes and stores every result of the kernel at `point`.
+  /// Computes and stores every result of the kernel at `point`, but for those left out.
   mlir::LogicalResult storeResults(mlir::Location loc, const TilePoint &point);
+
+  /// The kernel's class stores this result itself.
+  void leaveOut(mlir::Value result) { leftOut.insert(result); }
 
 private:
   /// The graph, emitter and computed values for values of one shape.
@@ -67,6 +70,7 @@ private:
   KernelFrame &frame;
   std::map<std::vector<int64_t>, std::unique_ptr<Shape>> shapes;
   llvm::DenseMap<mlir::Value, mlir::Value> bound;
+  llvm::DenseSet<mlir::Value> leftOut;
 };
 
 } // namespace tessera

@@ -155,8 +155,9 @@ Value TileBuilder::load(VectorType type, Value memref, ValueRange indices, Value
   return tile::LoadOp::create(b, loc, type, memref, indices, valid, pad);
 }
 
-void TileBuilder::store(Value vector, Value memref, ValueRange indices, Value valid) {
-  tile::StoreOp::create(b, loc, vector, memref, indices, valid);
+void TileBuilder::store(Value vector, Value memref, ValueRange indices, Value valid,
+                        bool nontemporal) {
+  tile::StoreOp::create(b, loc, vector, memref, indices, valid).setNontemporal(nontemporal);
 }
 
 void TileBuilder::prefetch(Value memref, ValueRange indices, int locality) {

@@ -72,7 +72,7 @@ public:
   mlir::Value load(mlir::VectorType type, mlir::Value memref, mlir::ValueRange indices,
                    mlir::Value valid = {}, mlir::Value pad = {});
   void store(mlir::Value vector, mlir::Value memref, mlir::ValueRange indices,
-             mlir::Value valid = {});
+             mlir::Value valid = {}, bool nontemporal = false);
   void prefetch(mlir::Value memref, mlir::ValueRange indices, int locality = 3);
 
   // Vectors.

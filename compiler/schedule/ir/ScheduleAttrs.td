@@ -93,12 +93,14 @@ def Schedule_AttentionAttr : Schedule_Attr<"Attention", "attention"> {
   let description = [{
     With `anySizes` the code has the numbers of queries and keys in numbers only; see `anyRows` of
     `schedule.contraction`. With `inPlace` keys and values are read where they lie, once: so few queries use
-    them that packing them would cost more than it brings. `pairs` is that of `schedule.contraction`.
+    them that packing them would cost more than it brings. `pairs` is that of `schedule.contraction`. With
+    `stream` the keys and values that the kernel puts together are written past the caches.
   }];
   let parameters = (ins "int64_t":$br, "int64_t":$bc, "int64_t":$mr, "int64_t":$nr, "int64_t":$unroll,
                         DefaultValuedParameter<"bool", "false">:$anySizes,
                         DefaultValuedParameter<"bool", "false">:$inPlace,
-                        DefaultValuedParameter<"bool", "false">:$pairs);
+                        DefaultValuedParameter<"bool", "false">:$pairs,
+                        DefaultValuedParameter<"bool", "false">:$stream);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -38,10 +38,11 @@ AttentionAttr chooseAttention(MLIRContext *context, const AttentionShape &shape,
   int64_t bc = llvm::alignTo(keys, nr);
   if (bc > most)
     bc = std::max<int64_t>(nr, llvm::alignDown(std::min<int64_t>(most, 1024), nr));
-  bool inPlace = shape.wholeRows && shape.columns % lanes == 0 && !shape.anySizes &&
-                 queries * shape.group < kQueriesWorthPacking;
+  // The emitter works on 16 columns at a time, where a panel holds as many.
+  bool inPlace = shape.wholeRows && shape.columns % std::min<int64_t>(nr, 16) == 0 &&
+                 !shape.anySizes && queries * shape.group < kQueriesWorthPacking;
   return AttentionAttr::get(context, br, bc, mr, nr, /*unroll=*/2, shape.anySizes, inPlace,
-                            shape.pairs);
+                            shape.pairs, shape.stream);
 }
 
 DictionaryAttr attentionSpace(MLIRContext *context, const AttentionShape &shape,

@@ -22,6 +22,7 @@ struct AttentionShape {
   /// The elements of a key and of a value lie side by side.
   bool wholeRows = false;
   bool anySizes = false; ///< the code is to serve other numbers of queries and keys as well
+  bool stream = false;   ///< what is written of keys and values is not read again soon
   bool pairs = false;    ///< operands of bf16, on a machine that multiplies pairs of them
 };
 
