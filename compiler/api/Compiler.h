@@ -79,6 +79,25 @@ private:
   std::shared_ptr<Impl> impl;
 };
 
+/// A function that computes gradients as well, taken apart.
+struct SplitGraph {
+  GraphModule forward;  ///< its results are the model's, then what is saved
+  GraphModule backward; ///< its results are the gradients
+  /// Where the arguments of `backward` come from: the number of an argument of the whole, or of a
+  /// result of `forward`.
+  struct Source {
+    bool saved = false;
+    int64_t index = 0;
+  };
+  std::vector<Source> arguments;
+  int64_t savedBytes = 0;
+};
+/// Splits `@main`, the first `results` of whose results are the model's and the others gradients,
+/// and whose last `tangents` arguments are the gradients of results. `rematerialize` is "auto",
+/// "none" or "full": what the backward function computes again.
+Result<SplitGraph> splitJoint(const GraphModule &joint, int64_t results, int64_t tangents,
+                              const std::string &rematerialize);
+
 /// Builds `@main` op by op. Result types are inferred; an op that does not verify is an error
 /// carrying the verifier's text.
 class GraphBuilder {

@@ -200,6 +200,29 @@ void tessera::bindings::init_graph(nb::module_ &m) {
           "parse", [](const std::string &text) { return unwrap(GraphModule::parse(text)); },
           "text"_a, "Reads Graph IR text.")
       .def("str", &GraphModule::str, "locations"_a = false)
+      .def(
+          "split_joint",
+          [](const GraphModule &joint, int64_t results, int64_t tangents,
+             const std::string &rematerialize) {
+            return unwrap(splitJoint(joint, results, tangents, rematerialize));
+          },
+          "results"_a, "tangents"_a, "rematerialize"_a = "auto",
+          "A graph whose results after the first `results` are gradients, and whose last "
+          "`tangents` inputs are gradients of results, as a forward and a backward graph.")
       .def("__str__", [](const GraphModule &module) { return module.str(); });
+  nb::class_<SplitGraph>(m, "SplitGraph", "A graph with gradients, taken apart.")
+      .def_ro("forward", &SplitGraph::forward, "Its results: the model's, then what is saved.")
+      .def_ro("backward", &SplitGraph::backward, "Its results: the gradients.")
+      .def_prop_ro(
+          "sources",
+          [](const SplitGraph &split) {
+            nb::list sources;
+            for (const SplitGraph::Source &source : split.arguments)
+              sources.append(nb::make_tuple(source.saved, source.index));
+            return sources;
+          },
+          "Of each input of `backward`: (whether it is a result of `forward`, number of that, or "
+          "else of the input of the whole).")
+      .def_ro("saved_bytes", &SplitGraph::savedBytes);
   defineBuilder(m);
 }

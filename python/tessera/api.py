@@ -33,11 +33,6 @@ from tessera.precision import checked_precision
 from tessera.threads import check_threads
 from tessera.tuning.api import mode_of, tuning
 
-_LATER = {
-    "capture_backward": "leave it out for inference; train the PyTorch model, whose parameters the "
-    "converted one shares",
-}
-
 
 def from_pytorch(
     model: nn.Module,
@@ -84,7 +79,6 @@ def from_pytorch(
     Raises ArgumentError, ArgumentTypeError, NotYetSupportedError, CaptureError, ConversionError or
     CompileError.
     """
-    _refuse_later(capture_backward=capture_backward)
     mode = mode_of(tune, "from_pytorch")
     _check_target(target)
     _check_model(model)
@@ -92,8 +86,6 @@ def from_pytorch(
     _check_call(model, args, kwargs)
     if threads is not None:
         check_threads("threads", threads)
-    if not isinstance(prepack, bool):
-        raise ArgumentTypeError(f"prepack must be True or False, not {prepack!r}")
     dynamic = None
     if dynamic_shapes is not None:
         dynamic = DynamicShapes.of(model.forward, args, kwargs, dynamic_shapes)
@@ -103,8 +95,9 @@ def from_pytorch(
             strict,
             threads or 0,
             tune="off" if mode == "off" else "cached",
-            prepack=prepack,
+            prepack=_checked_flag("prepack", prepack),
             precision=checked_precision("from_pytorch", precision),
+            gradients=_checked_flag("capture_backward", capture_backward),
         ),
         example_tree(args, kwargs),
         dynamic=None if dynamic is None or dynamic.is_static else dynamic,
@@ -113,18 +106,18 @@ def from_pytorch(
     with tuning(mode):
         execution = module._execution()
     if execution.report.mode != "compiled":
-        error = own_error(model, args, kwargs)
+        error = own_error(
+            model, args, kwargs, gradients=capture_backward and torch.is_grad_enabled()
+        )
         if error is not None:
             raise error
     return module
 
 
-def _refuse_later(**arguments: Any) -> None:
-    for name, value in arguments.items():
-        if value is not None and value is not False:
-            raise NotYetSupportedError(
-                f"from_pytorch: {name}={value!r} does not work yet", remedy=_LATER[name]
-            )
+def _checked_flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} must be True or False, not {value!r}")
+    return value
 
 
 def _check_target(target: str | None) -> None:

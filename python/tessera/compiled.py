@@ -58,6 +58,8 @@ class Options:
     prepack: bool = True
     #: "bf16": products, convolutions and attention of float32 on operands rounded to bfloat16
     precision: str | None = None
+    #: whether results carry gradients where autograd records
+    gradients: bool = False
 
 
 class CompiledModule(Mirror):
@@ -142,6 +144,8 @@ class CompiledModule(Mirror):
         known, form = self._quick, _form(args, kwargs)
         if form is not None and autocasting():
             form = (autocast_state(), form)
+        if form is not None and self._options.gradients:
+            form = (torch.is_grad_enabled(), form)
         made = known.get(form)
         if made is not None:
             execution, quick = made
@@ -168,6 +172,7 @@ class CompiledModule(Mirror):
                 known.clear()
             known[form] = (execution, quick)
         static = self._example is not None and self._dynamic is None
+        static = static and not self._options.gradients  # there are two ways then
         if static and self._fast is None and not autocasting():
             fast = execution.fast
             with self._lock:
@@ -322,7 +327,7 @@ class CompiledModule(Mirror):
         training = self._mode
         if training is None:
             training = self.__dict__["_mode"] = self._modes()
-        return autocast_state(), training
+        return autocast_state(), training, self._options.gradients and torch.is_grad_enabled()
 
     def _modes(self) -> tuple[bool, ...]:
         return tuple(module.training for module in self._mirrors())

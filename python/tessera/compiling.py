@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.utils import _pytree as pytree
 
 from tessera import phases
@@ -73,12 +74,13 @@ def _make_execution(
         return in_python(owner, signature, report)
     flat = [as_torch(item) for item in signature.match(args, kwargs, report.model)]
     leaves = kept_leaves(owner)
+    gradients = options.gradients and torch.is_grad_enabled()
     captures: SizedCaptures | None = None
     sized = owner._dynamic is not None
 
     def symbolic() -> Captured | None:
         nonlocal captures, sized
-        captures = None if leaves else owner._captures(signature)
+        captures = None if leaves or gradients else owner._captures(signature)
         if captures is None:
             return None
         captured = captures.at(signature, (plain_args, plain_kwargs))
@@ -112,6 +114,7 @@ def _make_execution(
                 training=owner._training_flags(),
                 strict=options.strict,
                 symbolic=symbolic,
+                gradients=gradients,
                 stand_in=lambda path: _hybrid_child(owner, path, hybrid),
             )
     except CaptureError as error:
@@ -179,7 +182,7 @@ def kept_leaves(owner: CompiledModule) -> list[Leaf]:
                 native=True,
             )
         )
-    for path, hooked in outermost_hooked(owner._torch).items():
+    for path, hooked in outermost_hooked(owner._torch, owner._options.gradients).items():
         if any(path == other or path.startswith(f"{other}.") for other in replaced):
             continue
         inside = [other for other in replaced if other.startswith(f"{path}.")]

@@ -56,7 +56,7 @@ class Execution:
 
     def _hooked(self, module: nn.Module) -> Call:
         """`_answer`, or where the user hooked the root, a call that goes through the hooks."""
-        if not has_user_hooks(module):
+        if not has_user_hooks(module, self.owner._options.gradients):
             return self._answer
         shim: nn.Module = object.__new__(module.__class__)
         shim.__dict__.update(module.__dict__)
@@ -146,7 +146,7 @@ class ProgramExecution(Execution):
         #: what answers once a child in PyTorch returned another form than the program is for
         self._instead: Execution | None = None
         certain = all(item.succeeded for item in report.capture) and not program.may_refuse
-        self._certain = certain and not outermost_hooked(owner._torch)
+        self._certain = certain and not outermost_hooked(owner._torch, owner._options.gradients)
 
     def _parts(self) -> dict[str, AnyModule]:
         if self._instead is not None:
@@ -270,11 +270,14 @@ class EagerExecution(Execution):
             self.signature, self.signature.match(args, kwargs, self.report.model)
         )
 
+    def _refuses_gradients(self) -> bool:
+        return torch.is_grad_enabled() and not self.owner._options.gradients
+
     def _in_pytorch(self, signature: CallSignature, flat: list[Any]) -> Any:
         native = any(isinstance(item, Tensor) for item in flat)
         given = [as_torch(item) for item in flat]
         for name, item in zip(signature.names, given, strict=True):
-            if isinstance(item, torch.Tensor) and item.requires_grad and torch.is_grad_enabled():
+            if isinstance(item, torch.Tensor) and item.requires_grad and self._refuses_gradients():
                 raise ArgumentError(
                     f"argument {name!r} requires grad, and this module computes no gradients",
                     remedy="call under torch.no_grad(), or pass the tensor's .detach()",
@@ -283,7 +286,8 @@ class EagerExecution(Execution):
         if self._modes[0] is not self._flags:
             self._set_modes()
         begin = time.perf_counter_ns()
-        with torch.no_grad():
+        gradients = self.owner._options.gradients and torch.is_grad_enabled()
+        with torch.set_grad_enabled(gradients):
             result = self._module(*call_args, **call_kwargs)
         self._calls.add(time.perf_counter_ns() - begin)
         return pytree.tree_map_only(torch.Tensor, from_torch, opened(result)) if native else result
@@ -314,7 +318,7 @@ class ModulewiseExecution(EagerExecution):
             where = f"{path}.{name}" if path else name
             if mirror._is_mirror(name) and is_container(original):
                 self._collect(child, where, replace, compiled)
-            elif not has_user_hooks(original):
+            elif not has_user_hooks(original, self.owner._options.gradients):
                 shim = SequenceShim if hasattr(original, "__len__") else ChildShim
                 replace[id(mirror._torch), name] = shim(original, adapter(child))
                 compiled[where] = child

@@ -43,6 +43,9 @@ PROFILED_CALLS = 5
 class Program:
     """One static program: a model for one form of its arguments. Never changes once made."""
 
+    #: whether results carry gradients, in a mode that asks for them
+    gradients = False
+
     def __init__(
         self,
         name: str,
@@ -129,19 +132,16 @@ class Program:
         tensors = [flat[index] for index in self._positions]
         native = any(isinstance(item, Tensor) for item in tensors)
         given = [as_torch(item) for item in flat] if native else flat
-        _refuse_gradients(self.signature, given, self._positions)
+        if not self.gradients:
+            _refuse_gradients(self.signature, given, self._positions)
         if self._writes:
             self._refuse_overlaps(given)
         results = run([given[index] for index in self._positions])
         values = [results] if self._single else list(results or ())
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.gradients and torch.is_grad_enabled()):
             self._separate(given, values)
-            for write in self._writes:
-                target: Any = write.tensor if write.argument is None else given[write.argument]
-                value = values[write.result]
-                if target.shape != value.shape:  # out= of another size
-                    target.resize_(value.shape)
-                target.copy_(value)
+            with torch.no_grad():
+                self._write_back(given, values)
             leaves = self._assemble(flat, given, values, native)
         if not self._has_objects:
             return pytree.tree_unflatten(leaves, self._out_spec)
@@ -149,6 +149,14 @@ class Program:
             result, changes = pytree.tree_unflatten(leaves, self._out_spec)
         apply_changes(changes, flat)
         return result
+
+    def _write_back(self, given: list[Any], values: list[Any]) -> None:
+        for write in self._writes:
+            target: Any = write.tensor if write.argument is None else given[write.argument]
+            value = values[write.result]
+            if target.shape != value.shape:  # out= of another size
+                target.resize_(value.shape)
+            target.copy_(value)
 
     def _refuse_overlaps(self, given: list[Any]) -> None:
         """Writes take place after the call, so what is written must be nobody else's memory."""
@@ -378,6 +386,12 @@ def build_program(
     family: Any = None,
 ) -> Program:
     """Imports and compiles a capture; fills `report`. Raises ConversionError under `strict`."""
+    if captured.gradients:
+        from tessera.differentiable import build_differentiable
+
+        return build_differentiable(
+            name, root, signature, captured, report, threads=threads, strict=strict, example=example
+        )
     if depends_on_data(captured.program, result_nodes(captured)):
         from tessera.staged import build_staged
 

@@ -218,7 +218,6 @@ def test_values_that_are_no_tensors_are_part_of_the_program():
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"capture_backward": True}, "capture_backward"),
         ({"target": "cuda"}, "target"),
     ],
 )

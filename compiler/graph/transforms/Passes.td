@@ -162,4 +162,45 @@ def GraphExpandConvolutions : Pass<"tessera-graph-expand-convolutions", "mlir::f
   }];
 }
 
+def GraphSplitJoint : Pass<"tessera-graph-split-joint", "mlir::ModuleOp"> {
+  let summary = "Takes a function with gradients apart into a forward and a backward one";
+  let description = [{
+    `@main`, with `graph.joint = [results, tangents]`: its first results are the model's, the
+    others gradients; its last arguments are the gradients of the model's results. `@forward`
+    gives the results and the values that `@backward` needs of it, saved in memory. What is
+    cheaper to compute again is not saved: with `rematerialize=auto` elementwise ops whose readers
+    compute them on the way, with `full` everything without side effects, with `none` nothing
+    but views.
+
+    Before:
+    ```mlir
+    func.func @main(%x: tensor<8xf32>, %dy: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>)
+        attributes {graph.joint = array<i64: 1, 1>} {
+      %0 = graph.exp %x : tensor<8xf32>
+      %1 = graph.mul %dy, %0 : tensor<8xf32>
+      return %0, %1 : tensor<8xf32>, tensor<8xf32>
+    }
+    ```
+    After, with `rematerialize=none`:
+    ```mlir
+    func.func @forward(%x: tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>) {
+      %0 = graph.exp %x : tensor<8xf32>
+      return %0, %0 : tensor<8xf32>, tensor<8xf32>
+    }
+    func.func @backward(%0: tensor<8xf32> {graph.saved = 1 : i64},
+                        %dy: tensor<8xf32> {graph.argument = 1 : i64}) -> tensor<8xf32> {
+      %1 = graph.mul %dy, %0 : tensor<8xf32>
+      return %1 : tensor<8xf32>
+    }
+    ```
+  }];
+  let options = [
+    Option<"rematerialize", "rematerialize", "::tessera::graph::Rematerialize",
+           "::tessera::graph::Rematerialize::Auto", "what is computed again",
+           [{::llvm::cl::values(
+             clEnumValN(::tessera::graph::Rematerialize::Auto, "auto", "what costs nothing"),
+             clEnumValN(::tessera::graph::Rematerialize::None, "none", "views only"),
+             clEnumValN(::tessera::graph::Rematerialize::Full, "full", "all there is"))}]>];
+}
+
 #endif // TESSERA_GRAPH_PASSES

@@ -38,6 +38,7 @@ from torch.utils import _pytree as pytree
 from tessera.capture import autocast
 from tessera.capture.agreement import require_agreement
 from tessera.capture.asked import Answers
+from tessera.capture.autograd import plain_derivatives, require_visible_writes
 from tessera.capture.bytecode import require_plain
 from tessera.capture.decompose import functionalize, needs_functionalization
 from tessera.capture.dynamic import DynamicShapes
@@ -88,6 +89,8 @@ class Captured:
     session: LeafSession
     #: what products are computed in, where not in what they have: `Options.precision`
     precision: str | None = None
+    #: whether the graph is what autograd sees: with the regions that forward() keeps from it
+    gradients: bool = False
 
 
 class _WithoutGraphs:
@@ -145,8 +148,11 @@ def export(
     *,
     leaves: Sequence[Leaf] = (),
     training: Mapping[int, bool] | None = None,
+    gradients: bool = False,
 ) -> Captured:
-    """Captures `module`, whose submodules in `leaves` stay opaque. Torch's errors pass through."""
+    """Captures `module`, whose submodules in `leaves` stay opaque. Torch's errors pass through.
+
+    With `gradients`, as it computes where autograd records."""
     session = LeafSession()
     try:
         if leaves:
@@ -156,7 +162,8 @@ def export(
         # The root's own hooks run around the program, not inside of it.
         strip_user_hooks(copy)
         make_traceable(copy)
-        with quiet(), torch.no_grad():
+        derivatives = plain_derivatives() if gradients else contextlib.nullcontext()
+        with quiet(), torch.set_grad_enabled(gradients), derivatives:
             state = AttributeState(copy)
             answers = Answers()
             reshaped: set[int] = set()
@@ -177,7 +184,10 @@ def export(
                 state.require_harmless(raw, capture)
                 require_unseen_copies(raw)
                 aliases = output_aliases(_user_outputs(raw))
-                program = functionalize(raw) if needs_functionalization(raw) else raw
+                writes = needs_functionalization(raw)
+                if writes and gradients:
+                    require_visible_writes(raw)
+                program = functionalize(raw) if writes else raw
             except (AssertionError, IndexError) as error:
                 if not reshaped:
                     raise
@@ -188,7 +198,7 @@ def export(
                     remedy="make a new tensor (x = x.unsqueeze(0), not x.unsqueeze_(0)), and give "
                     "out= one of the result's shape",
                 ) from error
-        return _boundary(program, aliases, positions, session)
+        return _boundary(program, aliases, positions, session, gradients)
     except BaseException:
         session.close()
         raise
@@ -489,6 +499,7 @@ def _boundary(
     aliases: list[Alias | None],
     positions: Sequence[int],
     session: LeafSession,
+    gradients: bool = False,
 ) -> Captured:
     nodes = {node.name: node for node in program.graph.nodes}
     numbers = program.numbers if isinstance(program, SpecializedProgram) else {}
@@ -529,4 +540,5 @@ def _boundary(
         dict(zip(names, positions, strict=True)),
         tensors,
         session,
+        gradients=gradients,
     )

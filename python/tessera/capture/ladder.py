@@ -67,6 +67,7 @@ def climb(
     training: Mapping[int, bool] | None = None,
     strict: bool = False,
     symbolic: Callable[[], Captured | None] | None = None,
+    gradients: bool = False,
     stand_in: Callable[[str], Callable[..., Any] | None] | None = None,
 ) -> Climb:
     """Captures `module` by the first rung that works and hands the result to `build`.
@@ -74,7 +75,8 @@ def climb(
     `build` may refuse a capture by raising CannotCross. With `strict` a failure of the first rung
     is an error. `stand_in` gives what runs a submodule that failed, if not that itself. `symbolic`
     gives the first rung's capture, out of one that was made for many sizes,
-    or None where that one does not hold.
+    or None where that one does not hold. With `gradients` there are two rungs, the first and the
+    last: autograd itself connects what is module-wise.
     """
 
     def refusing(captured: Captured) -> Any:
@@ -82,7 +84,7 @@ def climb(
             return build(captured)
         except InternalError:
             # PyTorch's fake tensors let pass some of what PyTorch refuses, mixed dtypes say.
-            error = own_error(module, args, kwargs, training)
+            error = own_error(module, args, kwargs, training, gradients)
             if error is None:
                 raise
             raise error from None
@@ -96,7 +98,11 @@ def climb(
     while True:
         try:
             ready = symbolic() if symbolic is not None and rung == RUNG_EXPORT else None
-            captured = ready or export(module, args, kwargs, leaves=aside, training=training)
+            if gradients and aside:
+                raise CaptureError(f"{aside[0].reason}, and so do gradients through it")
+            captured = ready or export(
+                module, args, kwargs, leaves=aside, training=training, gradients=gradients
+            )
         except TesseraError as error:
             if not isinstance(error, CaptureError):
                 raise
@@ -106,11 +112,14 @@ def climb(
         else:
             return _built(result, rung, captured, refusing, strict)
         by_code = None
-        if rung == RUNG_EXPORT and not aside and looks_at_data(failure):
+        if rung == RUNG_EXPORT and not aside and not gradients and looks_at_data(failure):
             by_code = _by_code(module, args, kwargs, training)
         if by_code is not None:
             result.attempts.append(_attempt(rung, failure, RUNG_CODE))
             return _built(result, RUNG_CODE, by_code, refusing, strict)
+        if gradients and not strict:
+            result.attempts.append(_attempt(rung, failure, RUNG_MODULES))
+            return result
         culprit = (
             failure.fqn
             if isinstance(failure, StatefulError)

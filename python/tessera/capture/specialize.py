@@ -14,7 +14,7 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 import torch
@@ -71,7 +71,14 @@ class SpecializedProgram:
         return fx.GraphModule(self.owner, self.graph)
 
 
-def owner_of(program: ExportedProgram | SpecializedProgram) -> fx.GraphModule:
+class WithModule(Protocol):
+    """A program whose nodes' attributes are read from its own module."""
+
+    @property
+    def graph_module(self) -> fx.GraphModule: ...
+
+
+def owner_of(program: SpecializedProgram | WithModule) -> fx.GraphModule:
     """The module that the attributes in a program's nodes are read from."""
     return program.owner if isinstance(program, SpecializedProgram) else program.graph_module
 

@@ -17,10 +17,15 @@ from tessera.capture.structure import copy_structure
 from tessera.tensor import Tensor
 
 
-def call_once(copy: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """What `copy`, with buffers of its own, gives; arguments and random numbers are left alone."""
+def call_once(
+    copy: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any], gradients: bool = False
+) -> Any:
+    """What `copy`, with buffers of its own, gives; arguments and random numbers are left alone.
+
+    With `gradients`, where autograd records.
+    """
     given = copied_arguments((tuple(args), dict(kwargs)), torch.clone)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.set_grad_enabled(gradients), torch.random.fork_rng(devices=[]):
         return copy(*given[0], **given[1])
 
 
@@ -29,6 +34,7 @@ def own_error(
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     training: Mapping[int, bool] | None = None,
+    gradients: bool = False,
 ) -> Exception | None:
     """What the model itself raises for these arguments; None when it takes them.
 
@@ -37,7 +43,7 @@ def own_error(
     copy = copy_structure(model, training=training, clone_buffers=True)
     given = pytree.tree_map_only(Tensor, as_torch, (tuple(args), dict(kwargs)))
     try:
-        call_once(copy, *given)
+        call_once(copy, given[0], given[1], gradients)
     except Exception as error:
         error.add_note(f"raised by {type(model).__name__} itself, in PyTorch as well")
         return error

@@ -9,7 +9,7 @@ partition gathers them into islands and a second pass builds the graph around th
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from tessera.capture.joint import JointProgram
 from tessera.capture.leaves import TensorSpec, leaf_call
 from tessera.capture.provenance import location_of
 from tessera.capture.specialize import SpecializedProgram, owner_of
@@ -38,6 +39,10 @@ from tessera.report.report import IslandRow, NodeRow
 
 #: Tensors created in forward() are constants of the program up to this size, parameters beyond.
 INLINE_CONSTANT_BYTES = 4096
+
+
+#: What captures leave behind; the importer reads their graphs, signatures and tensors.
+AnyProgram = ExportedProgram | SpecializedProgram | JointProgram
 
 
 class CannotCross(Exception):
@@ -88,12 +93,24 @@ def crossable_spec(value: Any) -> TensorSpec | None:
     return TensorSpec.of(value)
 
 
+def own_tensor(root: nn.Module, program: Any, name: str) -> torch.Tensor:
+    """The tensor that a captured program calls `name`: the model's, or else the capture's own."""
+    value: Any = root
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    if not isinstance(value, torch.Tensor):
+        value = program.state_dict.get(name, program.constants.get(name))
+    if not isinstance(value, torch.Tensor):
+        raise InternalError(f"the captured program refers to {name!r}, which has no value")
+    return value
+
+
 class Importer:
     """Imports one exported program; see :func:`import_program`."""
 
     def __init__(
         self,
-        program: ExportedProgram | SpecializedProgram,
+        program: AnyProgram,
         root: nn.Module,
         input_names: Sequence[str],
         outputs: Sequence[fx.Node],
@@ -113,13 +130,7 @@ class Importer:
 
     def live_tensor(self, name: str) -> torch.Tensor:
         """The user's own tensor, so that what they write to it is what the program reads."""
-        value: Any = self.root
-        for part in name.split("."):
-            value = getattr(value, part, None)
-        if not isinstance(value, torch.Tensor):
-            value = self.program.state_dict.get(name, self.program.constants.get(name))
-        if not isinstance(value, torch.Tensor):
-            raise InternalError(f"the captured program refers to {name!r}, which has no value")
+        value = own_tensor(self.root, self.program, name)
         if type(value) not in (torch.Tensor, nn.Parameter) and crossable_spec(value) is not None:
             return value.detach().as_subclass(torch.Tensor)
         return value
@@ -144,14 +155,39 @@ class Importer:
         return attempt, attempt.failures
 
     def partition(self, failures: Mapping[fx.Node, Failure], costs: CostModel | None) -> Partition:
-        """The nodes in compiled stretches and islands for `failures`, as `costs` has it."""
+        """The nodes in compiled stretches and islands for `failures`, as `costs` has it.
+
+        An island belongs to one half of a program with a backward pass.
+        """
+        whole = Partition([])
+        late = self.program.late if isinstance(self.program, JointProgram) else frozenset()
+        halves = (
+            [node for node in self.nodes if node not in late],
+            [node for node in self.nodes if node in late],
+        )
+        outputs = {*self.outputs, *(source for node in late for source in node.all_input_nodes)}
+        for nodes in halves:
+            if nodes:
+                half = self._partition(nodes, failures, outputs, costs)
+                whole.groups += half.groups
+                whole.moved.update(half.moved)
+        return whole
+
+    def _partition(
+        self,
+        nodes: Sequence[fx.Node],
+        failures: Mapping[fx.Node, Failure],
+        outputs: Collection[fx.Node],
+        costs: CostModel | None,
+    ) -> Partition:
+        here = set(nodes)
         return partition(
-            self.nodes,
-            failures,
+            nodes,
+            {node: failure for node, failure in failures.items() if node in here},
             crossable=lambda node: crossable_spec(node.meta.get("val")) is not None,
             mergeable=lambda node: leaf_call(node) is None,
             movable=self._is_ours,
-            outputs=self.outputs,
+            outputs=outputs,
             costs=costs,
         )
 
@@ -478,7 +514,7 @@ class _Attempt:
 
 
 def import_program(
-    program: ExportedProgram | SpecializedProgram,
+    program: AnyProgram,
     root: nn.Module,
     *,
     input_names: Sequence[str],
