@@ -9,6 +9,7 @@ of them, all from one captured graph; see docs/decisions/0015-training.md.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Sequence
 from contextvars import copy_context
@@ -34,6 +35,7 @@ from tessera.program import Program, escaped
 from tessera.random_keys import draw_keys
 from tessera.report.attach import attach_kernels
 from tessera.report.report import Report, strict_message
+from tessera.tuning.stored import using
 
 _WRITES_ARGUMENTS = (OutputKind.USER_INPUT_MUTATION,)
 
@@ -202,7 +204,10 @@ class PairMaker:
 
     def _code(self, what: str, graph: Any, imported: Imported, report: Report) -> Code:
         alone = replace(imported, graph=graph, random_keys=0)
-        return make_code(f"{self.name}{what}", alone, self.threads, report)
+        # Whoever trains writes parameters, also where PyTorch does not count it (.data): a copy of
+        # them, packed before, might be an old one.
+        with using(None, prepack=False):
+            return make_code(f"{self.name}{what}", alone, self.threads, report)
 
 
 class _Call(torch.autograd.Function):
@@ -269,7 +274,7 @@ class DifferentiableExecutable:
         #: those of the model, in the order of the flags
         self._tensors = tensors
         self._pairs: dict[Flags, Pair] = {flags: pair}
-        self._first = pair.forward.executable
+        self._flags, self.first = flags, pair
         self._single = len(pair.results) == 1
         self._lock = threading.Lock()
 
@@ -292,8 +297,13 @@ class DifferentiableExecutable:
                 self._pairs[flags] = pair
             return pair
 
+    def again(self, report: Report) -> DifferentiableExecutable:
+        """The same with programs compiled anew."""
+        pair = self._maker.make(self._flags, report)
+        return DifferentiableExecutable(self._maker, self._tensors, self._flags, pair)
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._first, name)
+        return getattr(self.first.forward.executable, name)
 
 
 def flags_of(arguments: Sequence[Any], tensors: Sequence[torch.Tensor]) -> Flags:
@@ -317,6 +327,14 @@ class DifferentiableProgram(Program):
     def rebound(self, root: nn.Module) -> None:
         """None: it is made again for other parameters."""
         return
+
+    def recompiled(self, report: Report) -> Program:
+        """The same, compiled again; further pairs are, when calls ask for them."""
+        result: Program = copy.copy(self)
+        result.executable = self.executable.again(report)
+        forward = result.executable.first.forward
+        result.compiled, result._owned = forward.compiled, forward.parameters
+        return result
 
 
 def build_differentiable(

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 import tessera as ts
 from tessera.errors import CaptureError
+from tessera.report.report import Report
 
 
 class Mlp(nn.Module):
@@ -380,6 +381,29 @@ def test_misuse_is_pytorchs_error():
         converted(x).backward()
     leaf = x.clone().requires_grad_()
     converted(leaf).sum().backward()
+
+
+def test_writes_that_pytorch_does_not_count_are_seen():
+    model, x = nn.Linear(4, 4).double(), torch.randn(2, 4, dtype=torch.float64)
+    converted = ts.from_pytorch(model, (x,), capture_backward=True)
+    # Perturbs the arguments through .data.
+    assert torch.autograd.gradcheck(lambda weight: converted(x), (model.weight,))
+    assert torch.autograd.gradcheck(converted, (x.requires_grad_(),))
+
+
+def test_tuned_programs_still_have_gradients():
+    torch.manual_seed(0)
+    model, x = Mlp(), torch.randn(64, 12)
+    converted = ts.from_pytorch(model, (x,), capture_backward=True)
+    program = converted._execution().program
+    again = program.recompiled(Report(model="Mlp"))
+    assert again is not program
+    again((x,), {}).sum().backward()
+    ours = [item.grad.clone() for item in model.parameters()]
+    model.zero_grad()
+    model(x).sum().backward()
+    for left, right in zip(ours, model.parameters(), strict=True):
+        torch.testing.assert_close(left, right.grad, rtol=1e-4, atol=1e-4)
 
 
 def test_nan_flows_as_in_pytorch():
