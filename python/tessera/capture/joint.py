@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import fx
-from torch._functorch.aot_autograd import aot_export_joint_with_descriptors
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
 
@@ -67,6 +66,9 @@ def capture_joint(
 ) -> Joint:
     """Traces the backward pass of `captured` from `results`, nodes of it, to the placeholders named
     in `differentiated`. Torch's errors pass through."""
+    # Imports dynamo, which takes seconds: only who trains waits for that.
+    from torch._functorch.aot_autograd import aot_export_joint_with_descriptors
+
     program = captured.program
     given = [node for node in program.graph.nodes if node.op == "placeholder"]
     module = _module_of(captured, results)
